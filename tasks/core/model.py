@@ -1,0 +1,141 @@
+"""The records that travel between modules: who the hosts are, and what was found and done on them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+
+class Secret(str):
+    """A password or passphrase. Its text is never shown by repr, str.format of a record, or a traceback's locals."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return "[secret]"
+
+
+class HostKeys(StrEnum):
+    """How host keys are checked. STRICT is the default; the others only by the admin's own word."""
+
+    STRICT = "strict"
+    ACCEPT_NEW = "accept-new"
+    OFF = "off"
+
+
+@dataclass(frozen=True, slots=True)
+class SshOptions:
+    """How a host is reached, beyond its address, as the inventory says it; None and () leave it to ssh_config.
+
+    proxy_jump: `user@host:port`, comma separated for several hops. proxy_command: ssh_config's ProxyCommand, %h %p %r
+    still unexpanded. not_honoured: settings that were asked for and have no effect here, each a short text.
+    """
+
+    key_files: tuple[str, ...] = ()
+    known_hosts: tuple[str, ...] = ()
+    host_keys: HostKeys | None = None
+    proxy_jump: str | None = None
+    proxy_command: str | None = None
+    connect_timeout: float | None = None
+    password: Secret | None = None
+    not_honoured: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Become:
+    """How root is reached on a host. wanted: None means only if the login user is not root already."""
+
+    wanted: bool | None = None
+    password: Secret | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Host:
+    """One node as the inventory or -H names it.
+
+    address: what is connected to (a name, an IPv4 or a bare IPv6 address). port and user: None leaves them to
+    ssh_config and its defaults. groups: every group it is in, parents too, sorted, without `all`.
+    variables: the inventory's, resolved by Ansible's precedence.
+    """
+
+    name: str
+    address: str
+    port: int | None = None
+    user: str | None = None
+    groups: tuple[str, ...] = ()
+    variables: Mapping[str, object] = field(default_factory=dict)
+    ssh: SshOptions = field(default_factory=SshOptions)
+    become: Become = field(default_factory=Become)
+
+
+class Status(StrEnum):
+    """What became of a node, the worst last."""
+
+    OK = "ok"
+    CHANGED = "changed"
+    SKIPPED = "skipped"
+    DRIFT = "drift"
+    FAILED = "failed"
+    UNREACHABLE = "unreachable"
+
+
+class ItemStatus(StrEnum):
+    """What is true of one module, key or file on a node."""
+
+    OK = "ok"
+    CHANGED = "changed"
+    DRIFT = "drift"
+    BOOT_DRIFT = "boot-drift"
+    MISSING = "missing"
+    KEPT_BY_KERNEL = "kept-by-kernel"
+    HOST_MANAGED = "host-managed"
+    SKIPPED = "skipped"
+
+
+class Kind(StrEnum):
+    """What an item is."""
+
+    FILE = "file"
+    MODULE = "module"
+    SYSCTL = "sysctl"
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """One module, key or file of one node: what was wanted, what was found, and what to do about it.
+
+    expected and got are texts as a person would write them; got None means absent. why and next_step are empty
+    where there is nothing to explain.
+    """
+
+    kind: Kind
+    name: str
+    status: ItemStatus
+    expected: str
+    got: str | None
+    why: str = ""
+    next_step: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class NodeResult:
+    """One host's outcome. problem and next_step are set when the node failed as a whole; seconds is wall time."""
+
+    host: str
+    status: Status
+    items: tuple[Item, ...] = ()
+    problem: str = ""
+    next_step: str = ""
+    notes: tuple[str, ...] = ()
+    seconds: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class RunSummary:
+    """A whole run: the verb, one result for each selected host in the order of selection, and its wall time."""
+
+    verb: str
+    results: tuple[NodeResult, ...]
+    seconds: float
+    interrupted: bool = False
