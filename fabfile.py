@@ -1,0 +1,14 @@
+"""nodeprep: makes the kernels of Kubernetes nodes ready over SSH, and proves it."""
+
+from invoke import Collection
+
+from lab import tasks as lab
+from tasks.apply import apply
+from tasks.fix import fix
+from tasks.hosts import hosts
+from tasks.plan import plan
+from tasks.show import show
+from tasks.verify import verify
+
+ns = Collection(plan, apply, verify, fix, show, hosts)
+ns.add_collection(Collection.from_module(lab), name="lab")

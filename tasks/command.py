@@ -1,0 +1,166 @@
+"""What all verbs share: the flags, the inventory and the profiles they lead to, the fan-out, and the exit code."""
+
+from __future__ import annotations
+
+import inspect
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass, fields, replace
+from functools import partial, wraps
+from pathlib import Path
+from typing import Any
+
+import invoke
+
+from tasks import project
+from tasks.console import output
+from tasks.console.machine import write_json
+from tasks.console.progress import progress
+from tasks.console.summary import show
+from tasks.core.errors import UsageError
+from tasks.core.facts import SAMPLE
+from tasks.core.inventory import template_variables
+from tasks.core.model import Host, HostKeys, RunSummary
+from tasks.core.profile import Profile, Source, check_names, check_together
+from tasks.core.report import EXIT_USAGE, exit_code
+from tasks.remote import fleet
+from tasks.remote.executor import FleetContext, FleetTask
+from tasks.remote.node import Step, Work, check
+from tasks.remote.session import Access
+from tasks.remote.sudo import clean
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """The flags of every verb."""
+
+    profile: str = ""
+    forks: int = 20
+    timeout: int = 60
+    only: str = ""
+    format: str = "text"
+    inventory: str = ""
+    host_keys: str = ""
+
+
+HELP = {
+    "profile": "Folders of templates/ to use, comma separated. Default: the inventory's `profiles`, else kubernetes.",
+    "forks": "How many nodes at a time.",
+    "timeout": "Seconds that one node may take in all.",
+    "only": "modules or sysctl: leave the other half alone.",
+    "format": "text or json (on stdout; progress goes to stderr).",
+    "inventory": "Another inventory than hosts.ini.",
+    "host-keys": "strict (default), accept-new, or off. Also read from the inventory and ssh_config.",
+}
+CHOICES = {
+    "only": ("", "modules", "sysctl"),
+    "format": ("text", "json"),
+    "host_keys": ("", *(str(mode) for mode in HostKeys)),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """One command: who is selected, what is wanted of them, and how they are reached."""
+
+    verb: str
+    options: Options
+    hosts: tuple[Host, ...]
+    work: Work
+    access: Access
+    dry: bool = False
+
+    def on_each(self, step: Step) -> RunSummary:
+        """Runs a step on every host, with progress on stderr."""
+        seconds = float(self.options.timeout)
+        task = partial(_one, step, self.work, self.access, seconds)
+        with progress(output.progress(), self.verb, len(self.hosts)) as watching:
+            return fleet.run(self.verb, self.hosts, task, self.options.forks, watching)
+
+    def finish(self, summary: RunSummary) -> None:
+        """Prints the summary and ends the command with its exit code."""
+        if self.options.format == "json":
+            write_json(summary, output.results())
+        else:
+            show(summary, output.results())
+        if code := exit_code(summary):
+            raise invoke.Exit(code=code)
+
+
+def _one(step: Step, work: Work, access: Access, seconds: float, host: Host) -> Any:
+    return fleet.one(step, host, work, access, seconds)
+
+
+def fleet_task(**own_help: str) -> Callable[[Callable[..., None]], FleetTask]:
+    """Makes a verb of `body(run, ...)`: its own flags, then the shared ones; usage errors end with exit code 2."""
+    return partial(_verb, own_help)
+
+
+def _verb(own_help: dict[str, str], body: Callable[..., None]) -> FleetTask:
+    @wraps(body)
+    def call(context: Any, *args: Any, **given: Any) -> None:
+        shared = {field.name: given.pop(field.name) for field in fields(Options)}
+        try:
+            body(load(context, body.__name__, Options(**shared)), *args, **given)
+        except UsageError as error:
+            raise invoke.Exit(f"{body.__name__}: {error}", code=EXIT_USAGE) from error
+
+    own = inspect.signature(body).parameters.values()
+    flags = [inspect.Parameter(f.name, inspect.Parameter.KEYWORD_ONLY, default=f.default) for f in fields(Options)]
+    call.__signature__ = inspect.Signature([*own, *flags])  # type: ignore[attr-defined]
+    return FleetTask(call, help={**own_help, **HELP}, auto_shortflags=False)
+
+
+def load(context: Any, verb: str, options: Options) -> Run:
+    """Everything that can be known to be wrong before any connection is found here. Raises UsageError."""
+    if not isinstance(context, FleetContext):
+        raise UsageError(
+            "fabric.yaml was not read, so fab would take -H for hostnames: run fab in the project's folder, without -f"
+        )
+    _check(options)
+    logging.getLogger("paramiko").setLevel(logging.CRITICAL)  # it prints tracebacks of what we report ourselves
+    settings = context.config.get("nodeprep", {})
+    path = Path(options.inventory) if options.inventory else project.ROOT / settings.get("inventory", "hosts.ini")
+    inventory = project.load_inventory(path)
+    hosts = project.select(inventory, context.patterns, context.config, path.resolve().parent)
+    templates = project.ROOT / settings.get("templates", "templates")
+    profiles = project.load_profiles(options.profile, hosts, settings.get("profile", "kubernetes"), templates)
+    password = context.config.sudo.get("password")
+    work = Work(profiles, options.only, clean(password) if password else None)
+    for host in hosts:
+        _check_templates(host, work)
+    return Run(verb, options, hosts, work, Access(context.config, _host_keys(options)), context.dry)
+
+
+def _check(options: Options) -> None:
+    for name, allowed in CHOICES.items():
+        if (value := getattr(options, name)) not in allowed:
+            expected = ", ".join(filter(None, allowed))
+            raise UsageError(f"--{name.replace('_', '-')}: expected one of {expected}, got {value!r}")
+    for name in ("forks", "timeout"):
+        if getattr(options, name) < 1:
+            raise UsageError(f"--{name}: expected a whole number above 0, got {getattr(options, name)}")
+
+
+def _host_keys(options: Options) -> HostKeys | None:
+    return HostKeys(options.host_keys) if options.host_keys else None
+
+
+def _check_templates(host: Host, work: Work) -> None:
+    """Renders a host's profiles with sample facts, so that a mistake in a template costs no connection."""
+    known = {*template_variables(host), "facts"}
+    for source in sources(work.profiles[host.name]):
+        check_names(source, known)
+    check_together(work.wishes(host, dict(SAMPLE)))
+
+
+def sources(profiles: tuple[Profile, ...]) -> list[Source]:
+    """The files of some profiles."""
+    return [source for profile in profiles for source in (profile.modules, profile.sysctl) if source]
+
+
+def with_summary(run: Run, step: Step) -> None:
+    """The body of most verbs: a step on each host, then the summary. `fab --dry` makes a plan of any verb."""
+    if run.dry:
+        run, step = replace(run, verb="plan"), check
+    run.finish(run.on_each(step))

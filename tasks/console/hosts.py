@@ -1,0 +1,49 @@
+"""What -H selects, as a table or as data. Secrets are not shown."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from tasks.console.machine import write_data
+from tasks.core.model import Host
+
+SECRET = re.compile(r"pass(word|phrase|wd)?(_|$)|secret|token", re.IGNORECASE)
+
+
+def show(hosts: Iterable[Host], console: Console, *, as_json: bool) -> None:
+    """Prints the hosts in the order of selection."""
+    rows = [_row(host) for host in hosts]
+    if as_json:
+        write_data({"hosts": rows}, console)
+        return
+    grid = Table(box=None, pad_edge=False, padding=(0, 3, 0, 0), header_style="bold")
+    for heading in ("NAME", "ADDRESS", "PORT", "USER", "GROUPS", "VARIABLES"):
+        grid.add_column(heading, overflow="fold")
+    for row in rows:
+        grid.add_row(*(Text(_cell(value)) for value in row.values()))
+    console.print(grid)
+
+
+def _row(host: Host) -> dict[str, object]:
+    variables = {name: "[secret]" if SECRET.search(name) else value for name, value in sorted(host.variables.items())}
+    return {
+        "name": host.name,
+        "address": host.address,
+        "port": host.port,
+        "user": host.user,
+        "groups": list(host.groups),
+        "variables": variables,
+    }
+
+
+def _cell(value: object) -> str:
+    if isinstance(value, dict):
+        return " ".join(f"{name}={text!r}" for name, text in value.items())
+    if isinstance(value, list):
+        return ",".join(map(str, value))
+    return "-" if value is None else str(value)

@@ -1,0 +1,103 @@
+"""The summary a person reads: one table, worst first, equal nodes folded; under it each problem and its next step."""
+
+from __future__ import annotations
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from tasks.console.progress import STYLES
+from tasks.core.model import Item, ItemStatus, RunSummary, Status
+from tasks.core.report import Group, fold, status_counts, table, wrong
+from tasks.core.selection import fold as fold_names
+
+SHOWN = 12  # problems of one group; plan shows all, it is what plan is for
+HEADINGS = ("NODES", "STATUS", "MODULES", "KEYS", "FILES", "TIME")
+
+
+def show(summary: RunSummary, console: Console) -> None:
+    """Prints a whole run."""
+    groups = fold(summary.results, changes=False)
+    console.print(_table(groups, summary.verb))
+    for group in groups:
+        _problems(group, summary.verb, console)
+    _notes(summary, console)
+    console.print(_totals(summary))
+
+
+def _table(groups: list[Group], verb: str) -> Table:
+    grid = Table(box=None, pad_edge=False, padding=(0, 3, 0, 0), header_style="bold")
+    for heading in HEADINGS:
+        grid.add_column(heading, overflow="fold", justify="right" if heading == "TIME" else "left")
+    for group, row in zip(groups, table(groups, fold_names, verb), strict=True):
+        cells = [Text(cell) for cell in row]
+        cells[1].stylize(STYLES[group.result.status])
+        grid.add_row(*cells)
+    return grid
+
+
+def _problems(group: Group, verb: str, console: Console) -> None:
+    result, items = group.result, wrong(group.result)
+    if not items and not result.problem:
+        return
+    console.print()
+    console.print(Text(fold_names(group.hosts), style="bold"))
+    if result.problem:
+        _say(result.problem, result.next_step, console)
+    shown = items if verb == "plan" else items[:SHOWN]
+    width = max((len(item.name) for item in shown), default=0)
+    for item in shown:
+        _say(_sentence(item, width), "" if verb == "plan" else _own_step(item), console)
+    if len(shown) < len(items):
+        _say(f"… and {len(items) - len(shown)} more", f"fab -H {fold_names(group.hosts)} plan", console)
+    elif items and verb == "verify":
+        _say("", _remedy(items, group), console)
+
+
+def _say(text: str, step: str, console: Console) -> None:
+    if text:
+        console.print(Text(f"  {text}"))
+    if step:
+        console.print(Text(f"    → {step}", style="cyan"))
+
+
+def _sentence(item: Item, width: int) -> str:
+    """`module  ip_vs  expected loaded, got not loaded (why)`; of a drift in plan the arrow says the same."""
+    got = "absent" if item.got is None else item.got or "empty"
+    marks = {ItemStatus.DRIFT: "", ItemStatus.MISSING: "missing: "}
+    what = marks.get(item.status, f"{item.status}: ")
+    why = f" ({item.why})" if item.why else ""
+    return f"{item.kind:<6}  {item.name:<{width}}  {what}expected {item.expected}, got {got}{why}"
+
+
+def _own_step(item: Item) -> str:
+    """A step is worth a line where the general remedy does not help."""
+    return item.next_step if item.status is not ItemStatus.DRIFT else ""
+
+
+def _remedy(items: list[Item], group: Group) -> str:
+    if not any(item.status is ItemStatus.DRIFT for item in items):
+        return ""
+    return f"fab -H {fold_names(group.hosts)} apply"
+
+
+def _notes(summary: RunSummary, console: Console) -> None:
+    """Each note once, with the nodes it is about."""
+    about: dict[str, list[str]] = {}
+    for result in summary.results:
+        for note in result.notes:
+            about.setdefault(note, []).append(result.host)
+    for note, hosts in about.items():
+        console.print(Text(f"\nnote: {fold_names(hosts)}: {note}", style="dim"))
+
+
+def _totals(summary: RunSummary) -> Text:
+    """`3 nodes in 2.1 s: 1 unreachable, 2 ok`, and what plan or an interruption means."""
+    counts = status_counts(summary.results)
+    words = {Status.DRIFT: "to change"} if summary.verb == "plan" else {}
+    parts = ", ".join(f"{count} {words.get(status, status)}" for status, count in counts.items())
+    nodes = f"{len(summary.results)} node{'s' if len(summary.results) != 1 else ''}"
+    style = STYLES[next(iter(counts))] if counts else ""
+    tail = " (nothing was written)" if summary.verb == "plan" else ""
+    end = " — interrupted" if summary.interrupted else ""
+    return Text(f"\n{summary.verb}: {nodes} in {summary.seconds:.1f} s: {parts}{tail}{end}", style=style)

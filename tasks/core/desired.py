@@ -1,0 +1,177 @@
+"""The marks of a profile, resolved against one node: plain native files, and what must be true besides."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from tasks.core.facts import Facts, ModuleState
+from tasks.core.keys import at_least, key_name, key_path, owner_of, raised, same_module
+from tasks.core.profile import KeyWish, Line, ModuleWish, Wishes
+
+MODULES_PATH = "/etc/modules-load.d/nodeprep-{}.conf"
+# 99-zz-: Debian's 99-sysctl.conf link sorts after 99-k8s.conf and would win; Cilium's 99-zzz- stays after ours.
+SYSCTL_PATH = "/etc/sysctl.d/99-zz-nodeprep-{}.conf"
+HASH = "# sha256 of the lines below: "  # the probe looks for it
+FIRST = "net.ipv4.ip_forward"  # changing it resets other settings of the network: ip-sysctl.rst
+
+
+@dataclass(frozen=True, slots=True)
+class RenderedFile:
+    """A file as it has to be on the node: owned by root, mode 0644, its lines with a newline after each."""
+
+    path: str
+    lines: tuple[str, ...]
+
+    @property
+    def effective(self) -> tuple[str, ...]:
+        """What a probe brings back of it: the lines that are no comments, and the hash over all of them."""
+        return tuple(line for line in self.lines if line and (line[0] not in "#;" or line.startswith(HASH)))
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """One key's value on this node. floor: None when it has to be exact, else not lower than this is enough."""
+
+    key: str
+    value: str
+    floor: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Desired:
+    """One node's desired state.
+
+    modules: by the names this kernel has; skipped: optional modules and keys it does not have, by name; missing:
+    required modules it does not have.
+    """
+
+    files: tuple[RenderedFile, ...]
+    modules: tuple[str, ...]
+    settings: tuple[Setting, ...]
+    skipped_modules: tuple[str, ...]
+    skipped_keys: tuple[str, ...]
+    missing_modules: tuple[str, ...]
+
+
+def resolve(wishes: Sequence[Wishes], facts: Facts) -> Desired:
+    """The desired state of the node that the facts are of."""
+    modules = [wish for each in wishes for wish in each.module_wishes()]
+    absent = [wish for wish in modules if choose(wish, facts) is None]
+    chosen = _unique(name for wish in modules if (name := choose(wish, facts)))
+    keys = _strongest(wish for each in wishes for wish in each.key_wishes())
+    skipped = _unique(key for key, wish in keys.items() if wish.optional and not _will_exist(key, facts, chosen))
+    files: list[RenderedFile] = []
+    settings: dict[str, Setting] = {}
+    for each in wishes:
+        if each.modules is not None:
+            lines = [_module_line(line, facts) for line in each.modules]
+            files.append(with_header(MODULES_PATH.format(each.profile), each.profile, lines))
+        if each.sysctl is not None:
+            mine = _settings(each, keys, skipped, facts)
+            lines = [_key_line(line, mine) for line in _forwarding_first(each.sysctl)]
+            files.append(with_header(SYSCTL_PATH.format(each.profile), each.profile, lines))
+            settings |= mine
+    return Desired(
+        files=tuple(files),
+        modules=chosen,
+        settings=tuple(settings.values()),
+        skipped_modules=_unique(wish.candidates[0] for wish in absent if wish.optional),
+        skipped_keys=skipped,
+        missing_modules=_unique(wish.candidates[0] for wish in absent if not wish.optional),
+    )
+
+
+def choose(wish: ModuleWish, facts: Facts) -> str | None:
+    """The first of a wish's candidates that this kernel has, or None."""
+    return next((name for name in wish.candidates if facts.module(name) is not ModuleState.MISSING), None)
+
+
+def _unique(names: Iterable[str]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(names))
+
+
+def _strongest(wishes: Iterable[KeyWish]) -> dict[str, KeyWish]:
+    """One wish a key: profiles that share a key agree (profile.check_together), an exact value beats a floor."""
+    strongest: dict[str, KeyWish] = {}
+    for wish in wishes:
+        known = strongest.setdefault(wish.key, wish)
+        if known.floor and wish.floor:
+            strongest[wish.key] = replace(known, value=raised(wish.key, known.value, wish.value))
+        elif known.floor:
+            strongest[wish.key] = wish
+    return strongest
+
+
+def _will_exist(key: str, facts: Facts, modules: Collection[str]) -> bool:
+    """Whether the kernel has the key now, or will once the module that brings it is loaded."""
+    owner = owner_of(key)
+    return facts.has_key(key) or (
+        owner is not None
+        and any(same_module(owner, name) and facts.module(name) is ModuleState.LOADABLE for name in modules)
+    )
+
+
+def _settings(
+    wishes: Wishes, keys: Mapping[str, KeyWish], skipped: Collection[str], facts: Facts
+) -> dict[str, Setting]:
+    """What the profile's own file sets, by key."""
+    written = assignments(facts.lines(SYSCTL_PATH.format(wishes.profile)))
+    names = [wish.key for wish in wishes.key_wishes() if wish.key not in skipped]
+    return {name: _setting(keys[name], written.get(name), facts) for name in names}
+
+
+def _setting(wish: KeyWish, written: str | None, facts: Facts) -> Setting:
+    """A floor becomes a number, so that it also holds at the next boot, when nobody compares.
+
+    The number in our own file stays while it is high enough: kernels round some values up (577680 buckets read back
+    as 578048), and following them would rewrite the file after each apply.
+    """
+    if not wish.floor:
+        return Setting(wish.key, wish.value, None)
+    if written is not None and at_least(wish.key, written, wish.value):
+        return Setting(wish.key, written, wish.value)
+    return Setting(wish.key, raised(wish.key, facts.key(wish.key) or wish.value, wish.value), wish.value)
+
+
+def assignments(lines: Iterable[str]) -> dict[str, str]:
+    """A plain sysctl.d file, read as the node reads it: the last value of each key, by dotted name."""
+    found = {}
+    for line in lines:
+        key, equals, value = line.strip().partition("=")
+        if equals and key[0] not in "#;":
+            found[key_name(key_path(key.strip().removeprefix("-")))] = " ".join(value.split())
+    return found
+
+
+def _forwarding_first(lines: Sequence[Line]) -> Sequence[Line]:
+    """The file's lines with ip_forward before any other key."""
+    first = next((n for n, line in enumerate(lines) if isinstance(line, KeyWish)), 0)
+    for number, line in enumerate(lines):
+        if isinstance(line, KeyWish) and line.key == FIRST and number != first:
+            return [*lines[:first], line, *lines[first:number], *lines[number + 1 :]]
+    return lines
+
+
+def _module_line(line: Line, facts: Facts) -> str:
+    if not isinstance(line, ModuleWish):
+        return str(line)
+    return choose(line, facts) or f"# {' | '.join(line.candidates)}: not in this node's kernel {facts.kernel}"
+
+
+def _key_line(line: Line, settings: Mapping[str, Setting]) -> str:
+    if not isinstance(line, KeyWish):
+        return str(line)
+    setting = settings.get(line.key)
+    return f"{line.key} = {setting.value}" if setting else f"# {line.key}: this node's kernel does not have it"
+
+
+def with_header(path: str, profile: str, lines: Sequence[str]) -> RenderedFile:
+    """A file with our header over its lines: who owns it, and a hash that covers its comments too."""
+    digest = hashlib.sha256("\n".join(lines).encode()).hexdigest()
+    header = [
+        f"# Written by nodeprep from its profile {profile}: change the profile and apply it, not this file.",
+        f"{HASH}{digest}",
+    ]
+    return RenderedFile(path, (*header, *lines))

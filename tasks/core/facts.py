@@ -1,0 +1,226 @@
+"""What a node says of itself: the probe's reply, parsed. Everything in it is untrusted text."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+
+from tasks.core.errors import RemoteError
+from tasks.core.keys import key_path
+
+SYSCTL_ROOT = "/proc/sys/"
+# Looked at on every node, besides the keys that are wanted.
+ALWAYS = (
+    "/proc/sys/kernel/hostname",
+    "/proc/sys/kernel/modules_disabled",
+    "/proc/sys/kernel/osrelease",
+    "/proc/meminfo",
+    "/proc/sys/net/ipv6",
+    "/run/systemd/container",
+    "/run/systemd/system",
+    "/sys/devices/system/cpu/online",
+)
+
+
+class ModuleState(StrEnum):
+    """What a module is on the running kernel."""
+
+    LOADED = "loaded"
+    BUILTIN = "builtin"
+    LOADABLE = "loadable"
+    MISSING = "missing"
+
+
+@dataclass(frozen=True, slots=True)
+class FileFact:
+    """A file of the node's configuration.
+
+    kind: ls's letter (`-`, `l`, `d`); mode: permission bits; link: a symlink's target. lines: (number, text) of each
+    line that is not blank or a comment, and of the comment with our hash; none where we may not read.
+    """
+
+    path: str
+    kind: str
+    mode: int
+    uid: int
+    size: int
+    link: str | None
+    lines: tuple[tuple[int, str], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """One probe of one node.
+
+    values: first line by path; None for an absent one. hidden: paths that exist and cannot be read, folders too.
+    loaded: as /proc/modules has them; in_sys: seen in /sys/module only; tree: the kernel's modules, by normal name,
+    True for built in; has_tree: whether there is a folder of modules for the running kernel at all.
+    """
+
+    values: Mapping[str, str | None]
+    hidden: frozenset[str]
+    loaded: frozenset[str]
+    in_sys: frozenset[str]
+    tree: Mapping[str, bool]
+    has_tree: bool
+    uid: int
+    files: Mapping[str, FileFact]
+    complaints: Mapping[tuple[str, str], str]
+
+    def key(self, key: str) -> str | None:
+        """A key's value with its blanks folded; None when the kernel has no such key or does not show it."""
+        value = self.values.get(SYSCTL_ROOT + key_path(key))
+        return None if value is None else " ".join(value.split())
+
+    def has_key(self, key: str) -> bool:
+        """Whether the kernel has the key, readable or not."""
+        path = SYSCTL_ROOT + key_path(key)
+        return path in self.hidden or self.values.get(path) is not None
+
+    def lines(self, path: str) -> tuple[str, ...]:
+        """The lines of a configuration file that matter; none when it is absent or we may not read it."""
+        return tuple(text for _, text in self.files[path].lines) if path in self.files else ()
+
+    def module(self, name: str) -> ModuleState:
+        """What a module is here. Never by version: what the kernel shows decides."""
+        name = name.replace("-", "_")
+        if name in self.loaded:
+            return ModuleState.LOADED
+        if self.tree.get(name) or name in self.in_sys:
+            return ModuleState.BUILTIN
+        return ModuleState.LOADABLE if name in self.tree else ModuleState.MISSING
+
+    @property
+    def kernel(self) -> str:
+        """The running kernel's release, such as 6.1.0-13-amd64."""
+        return self.values.get("/proc/sys/kernel/osrelease") or "unknown"
+
+    @property
+    def container(self) -> str:
+        """The kind of container this node is, or an empty text."""
+        return self.values.get("/run/systemd/container") or ""
+
+    def for_templates(self) -> dict[str, object]:
+        """What templates see as `facts`."""
+        release = _os_release(self.files)
+        return {
+            "kernel": self.kernel,
+            "hostname": self.values.get("/proc/sys/kernel/hostname") or "",
+            "cpus": _cpus(self.values.get("/sys/devices/system/cpu/online") or "0"),
+            "memory_mb": _memory_mb(self.values.get("/proc/meminfo") or ""),
+            "distribution": release.get("ID", ""),
+            "distribution_version": release.get("VERSION_ID", ""),
+            "ipv6": "/proc/sys/net/ipv6" in self.hidden,
+            "systemd": "/run/systemd/system" in self.hidden,
+            "container": self.container,
+        }
+
+
+# What templates are tried with before any connection: a plausible node, so that errors show early.
+SAMPLE: Mapping[str, object] = {
+    "kernel": "6.1.0-13-amd64",
+    "hostname": "node",
+    "cpus": 4,
+    "memory_mb": 8192,
+    "distribution": "debian",
+    "distribution_version": "12",
+    "ipv6": True,
+    "systemd": True,
+    "container": "",
+}
+
+
+def parse(reply: str) -> Facts:
+    """The text between the reply's marks, sections parted by lines of `== name`. Raises RemoteError on nonsense."""
+    sections = _sections(reply)
+    said: dict[str, list[str]] = {}
+    for line in sections.get("", []):
+        said.setdefault(line[:1], []).append(line[1:])
+    if not said.get("u", [""])[0].isdigit():
+        raise RemoteError(f"the node's reply makes no sense: {reply[:200]!r}", "look at what its login shell prints")
+    pairs = [entry.partition(" ") for entry in said.get("r", [])]
+    return Facts(
+        values={path: value for path, _, value in pairs} | dict.fromkeys(said.get("a", [])),
+        hidden=frozenset(said.get("x", [])),
+        loaded=frozenset(said.get("l", [])),
+        in_sys=frozenset(said.get("y", [])),
+        tree=_tree(sections.get("modules", [])),
+        has_tree="t" in said,
+        uid=int(said["u"][0]),
+        files=_files(sections.get("list", []), sections.get("files", [])),
+        complaints=_complaints(said.get("e", [])),
+    )
+
+
+def _sections(reply: str) -> dict[str, list[str]]:
+    sections: dict[str, list[str]] = {"": []}
+    current = sections[""]
+    for line in reply.split("\n"):
+        if line.startswith("== "):
+            current = sections.setdefault(line[3:], [])
+        elif line:
+            current.append(line)
+    return sections
+
+
+def _tree(lines: Iterable[str]) -> dict[str, bool]:
+    """grep's `…/modules.builtin:kernel/fs/overlayfs/overlay.ko` -> normal name: built in or not."""
+    tree: dict[str, bool] = {}
+    for line in lines:
+        source, _, path = line.partition(":")
+        name = path.rsplit("/", 1)[-1].split(".ko")[0].replace("-", "_")
+        tree[name] = tree.get(name, False) or source.endswith("/modules.builtin")
+    return tree
+
+
+def _files(listing: Iterable[str], contents: Iterable[str]) -> dict[str, FileFact]:
+    lines: dict[str, list[tuple[int, str]]] = {}
+    for entry in contents:
+        match = re.fullmatch(r"(/.*?):(\d+):(.*)", entry)
+        if match:
+            lines.setdefault(match[1], []).append((int(match[2]), match[3]))
+    files = [_listed(entry, lines) for entry in listing]
+    return {fact.path: fact for fact in files if fact}
+
+
+def _listed(entry: str, lines: Mapping[str, list[tuple[int, str]]]) -> FileFact | None:
+    """One line of `ls -ldn`: mode, links, uid, gid, size, three words of time, path, and a link's target."""
+    words = entry.split(None, 8)
+    if len(words) < 9 or not (words[2] + words[4]).isdigit():
+        return None
+    path, _, link = words[8].partition(" -> ")
+    size, text = int(words[4]), tuple(lines.get(path, ()))
+    return FileFact(path, entry[0], _mode(words[0]), int(words[2]), size, link or None, text)
+
+
+def _mode(text: str) -> int:
+    """`-rw-r--r--` -> 0o644; set-id and sticky bits are left out."""
+    return int("".join("0" if letter in "-ST" else "1" for letter in text[1:10]), 2)
+
+
+def _complaints(entries: Iterable[str]) -> dict[tuple[str, str], str]:
+    """`load ip_vs 1 modprobe: FATAL: …` -> {(load, ip_vs): text}."""
+    found = {}
+    for entry in entries:
+        verb, name, status, *text = entry.split(" ", 3)
+        found[verb, name] = text[0] if text and text[0] else f"status {status}"
+    return found
+
+
+def _os_release(files: Mapping[str, FileFact]) -> dict[str, str]:
+    fact = files.get("/etc/os-release")
+    pairs = [line.partition("=") for _, line in (fact.lines if fact else ())]
+    return {name: value.strip("\"'") for name, _, value in pairs}
+
+
+def _cpus(online: str) -> int:
+    """`0-3,5` -> 5."""
+    ranges = [part.split("-") for part in online.split(",") if re.fullmatch(r"\d+(-\d+)?", part)]
+    return sum(int(part[-1]) - int(part[0]) + 1 for part in ranges) or 1
+
+
+def _memory_mb(first_line: str) -> int:
+    match = re.search(r"(\d+) kB", first_line)
+    return int(match[1]) // 1024 if match else 0

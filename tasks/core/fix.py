@@ -1,0 +1,68 @@
+"""One repair of one node: a key or a module, put right now and kept for the next boot if it is not kept already."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from fnmatch import fnmatchcase
+
+from tasks.core.desired import MODULES_PATH, SYSCTL_PATH, Desired, RenderedFile, assignments, resolve, with_header
+from tasks.core.errors import ProfileError, UsageError
+from tasks.core.facts import Facts
+from tasks.core.keys import same_module, same_value
+from tasks.core.profile import Profile, Source, Wishes, render
+
+NAME = "zz-fix"  # sorts after every profile, so that no profile's file undoes a repair at boot
+MODULES_FILE, SYSCTL_FILE = MODULES_PATH.format(NAME), SYSCTL_PATH.format(NAME)
+
+
+def wished(text: str) -> Wishes:
+    """`KEY=VALUE` or `MODULE` as the admin typed it. Raises UsageError on anything else."""
+    source = Source("fix", text, template=False)
+    try:
+        return render(Profile(NAME, None, source) if "=" in text else Profile(NAME, source, None), {})
+    except ProfileError as error:
+        raise UsageError(error.problem) from error
+
+
+def desired(wishes: Wishes, facts: Facts, *, persist: bool) -> Desired:
+    """What must be true on the node for this repair: the running value, and a file that keeps it."""
+    state = resolve([wishes], facts)
+    kept = (*_keys_file(state, facts), *_modules_file(state, facts)) if persist else ()
+    return replace(state, files=kept)
+
+
+def _keys_file(state: Desired, facts: Facts) -> tuple[RenderedFile, ...]:
+    """The repairs' own file with this key in it, unless the files of our profiles keep it already."""
+    lines = assignments(facts.lines(SYSCTL_FILE))
+    by_profiles = _assigned_by_profiles(facts)
+    for setting in state.settings:
+        lines.pop(setting.key, None)
+        if not same_value(setting.key, by_profiles.get(setting.key, ""), setting.value):
+            lines[setting.key] = setting.value
+    return _file(SYSCTL_FILE, [f"{key} = {value}" for key, value in lines.items()], facts)
+
+
+def _assigned_by_profiles(facts: Facts) -> dict[str, str]:
+    found: dict[str, str] = {}
+    for path in sorted(facts.files):
+        if fnmatchcase(path, SYSCTL_PATH.format("*")) and path != SYSCTL_FILE:
+            found |= assignments(facts.lines(path))
+    return found
+
+
+def _modules_file(state: Desired, facts: Facts) -> tuple[RenderedFile, ...]:
+    """The repairs' own file with this module in it, unless any file of modules-load.d has it already."""
+    mine = [line for line in facts.lines(MODULES_FILE) if not line.startswith("#")]
+    others = {line for path in facts.files if _loads(path) for line in facts.lines(path)}
+    new = [name for name in state.modules if not any(same_module(name, line) for line in [*others, *mine])]
+    return _file(MODULES_FILE, [*mine, *new], facts)
+
+
+def _loads(path: str) -> bool:
+    return "/modules-load.d/" in path and path != MODULES_FILE
+
+
+def _file(path: str, lines: Sequence[str], facts: Facts) -> tuple[RenderedFile, ...]:
+    """No file where there is nothing to keep and none was there."""
+    return (with_header(path, NAME, lines),) if lines or path in facts.files else ()

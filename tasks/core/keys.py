@@ -1,0 +1,115 @@
+"""Names and values of sysctl keys and kernel modules: one spelling for each, and when two values are the same."""
+
+from __future__ import annotations
+
+import re
+
+KEY = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_./:@-]*\Z")
+MODULE = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_-]*\Z")
+
+# Which module brings a key that is absent without it (systemd's sysctl.d(5) has the bridge keys as its example).
+OWNERS = (
+    ("net.bridge.", "br_netfilter"),
+    ("net.netfilter.nf_conntrack", "nf_conntrack"),
+    ("net.nf_conntrack_max", "nf_conntrack"),
+    ("net.ipv4.vs.", "ip_vs"),
+    ("net.ipv6.", "ipv6"),
+)
+
+
+def key_path(key: str) -> str:
+    """The file of a key below /proc/sys. `a.b` and `a/b` name the same key.
+
+    The first separator decides (sysctl.d(5)): after a dot, dots separate and slashes stand for dots in a name
+    (`net.ipv4.conf.eth0/100.rp_filter`); after a slash it is a path already.
+    """
+    first = re.search(r"[./]", key)
+    if first is None or first.group() == "/":
+        return key
+    return key.translate(str.maketrans("./", "/."))
+
+
+def key_name(path: str) -> str:
+    """The key as we write it, dotted, for its file below /proc/sys: the inverse of key_path."""
+    return path.translate(str.maketrans("./", "/."))
+
+
+def is_key(key: str) -> bool:
+    """Whether a text can be a key at all: a plain name without globs, and no step out of /proc/sys."""
+    steps = key_path(key).split("/")
+    return bool(KEY.match(key)) and "" not in steps and not {".", ".."} & set(steps)
+
+
+def owner_of(key: str) -> str | None:
+    """The module that brings this key, if it is one of those that a module brings."""
+    return next((module for prefix, module in OWNERS if key.startswith(prefix)), None)
+
+
+def same_module(one: str, other: str) -> bool:
+    """modprobe(8): in module names `-` and `_` are the same."""
+    return one.replace("-", "_") == other.replace("-", "_")
+
+
+def is_port_list(key: str) -> bool:
+    """Whether a key holds a set of ports (the kernel folds and sorts what is written to it)."""
+    return key.endswith(".ip_local_reserved_ports")
+
+
+def integer(text: str) -> int | None:
+    """A value as the kernel reads it (decimal, 0x hexadecimal, 0 octal), or None when it is no integer."""
+    try:
+        return int(text, 8) if re.fullmatch(r"0[0-7]+", text) else int(text, 0)
+    except ValueError:
+        return None
+
+
+def ports(text: str) -> frozenset[int] | None:
+    """The ports of a list such as `10250,30000-32767`; None when it is no such list."""
+    found: set[int] = set()
+    for part in filter(None, text.replace(" ", "").split(",")):
+        match = re.fullmatch(r"(\d{1,5})(?:-(\d{1,5}))?", part)
+        if not match or int(match[2] or match[1]) > 65535:
+            return None
+        found.update(range(int(match[1]), int(match[2] or match[1]) + 1))
+    return frozenset(found)
+
+
+def port_text(numbers: frozenset[int]) -> str:
+    """A set of ports as the kernel prints it: sorted, neighbours folded into ranges."""
+    runs: list[list[int]] = []
+    for port in sorted(numbers):
+        if runs and port == runs[-1][1] + 1:
+            runs[-1][1] = port
+        else:
+            runs.append([port, port])
+    return ",".join(f"{a}" if a == b else f"{a}-{b}" for a, b in runs)
+
+
+def _words(text: str) -> list[int | str]:
+    return [word if (number := integer(word)) is None else number for word in text.split()]
+
+
+def same_value(key: str, one: str, other: str) -> bool:
+    """Whether the kernel would hold the same after either was written: integers by value, ports as a set."""
+    if is_port_list(key):
+        return ports(one) == ports(other)
+    return _words(one) == _words(other)
+
+
+def at_least(key: str, value: str, floor: str) -> bool:
+    """Whether a value is not lower than the floor: each integer of it, or every port of the floor's set."""
+    if is_port_list(key):
+        return (ports(value) or frozenset()) >= (ports(floor) or frozenset())
+    mine, wanted = _words(value), _words(floor)
+    pairs = list(zip(mine, wanted, strict=False))
+    return len(mine) == len(wanted) and all(isinstance(a, int) and isinstance(b, int) and a >= b for a, b in pairs)
+
+
+def raised(key: str, value: str, floor: str) -> str:
+    """The value lifted to the floor: the larger of each integer, or the union of both port sets."""
+    if is_port_list(key):
+        return port_text((ports(value) or frozenset()) | (ports(floor) or frozenset()))
+    mine, wanted = _words(value), _words(floor)
+    if len(mine) != len(wanted) or not all(isinstance(word, int) for word in mine):
+        return floor
+    return " ".join(str(max(int(a), int(b))) for a, b in zip(mine, wanted, strict=True))

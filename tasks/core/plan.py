@@ -1,0 +1,185 @@
+"""Desired state against facts: what is right, what is not and why, and what has to be done. No difference, no work."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from tasks.core.desired import Desired, RenderedFile, Setting
+from tasks.core.facts import SYSCTL_ROOT, Facts, ModuleState
+from tasks.core.keys import at_least, key_path, owner_of, same_value
+from tasks.core.model import Item, ItemStatus, Kind, Status
+
+GOOD = {ItemStatus.OK, ItemStatus.CHANGED, ItemStatus.SKIPPED}
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What apply would do on one node, in order, and every item with its status now.
+
+    files: to be written; modules: to be loaded; sysctl_files: to be given to `sysctl -p`; keys: (key, value) pairs
+    that have to change.
+    """
+
+    items: tuple[Item, ...]
+    files: tuple[RenderedFile, ...] = ()
+    modules: tuple[str, ...] = ()
+    sysctl_files: tuple[str, ...] = ()
+    keys: tuple[tuple[str, str], ...] = ()
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether there is nothing that apply could do. Things that are missing may still be wrong."""
+        return not (self.files or self.modules or self.keys)
+
+
+def diff(desired: Desired, facts: Facts) -> Plan:
+    """One node's plan."""
+    files = [_file(file, facts) for file in desired.files]
+    modules = [_module(name, facts) for name in desired.modules]
+    keys = [_key(setting, facts, desired.modules) for setting in desired.settings]
+    lost = [_missing_module(name, facts) for name in desired.missing_modules]
+    skipped = [
+        *(_skipped(Kind.MODULE, name, facts) for name in desired.skipped_modules),
+        *(_skipped(Kind.SYSCTL, name, facts) for name in desired.skipped_keys),
+    ]
+    changing = tuple(
+        (setting.key, setting.value)
+        for setting, item in zip(desired.settings, keys, strict=True)
+        if item.status is ItemStatus.DRIFT
+    )
+    return Plan(
+        items=(*modules, *lost, *keys, *files, *skipped),
+        files=tuple(f for f, item in zip(desired.files, files, strict=True) if item.status is ItemStatus.DRIFT),
+        modules=tuple(n for n, item in zip(desired.modules, modules, strict=True) if item.status is ItemStatus.DRIFT),
+        sysctl_files=tuple(file.path for file in desired.files if "/sysctl.d/" in file.path) if changing else (),
+        keys=changing,
+    )
+
+
+def _file(file: RenderedFile, facts: Facts) -> Item:
+    got = file_problem(file, facts)
+    status = ItemStatus.DRIFT if got else ItemStatus.OK
+    return Item(Kind.FILE, file.path, status, "as rendered, root's, mode 0644", got or "as rendered")
+
+
+def file_problem(file: RenderedFile, facts: Facts) -> str:
+    """What keeps the node's file from being the rendered one, or an empty text."""
+    found = facts.files.get(file.path)
+    if found is None:
+        return "absent"
+    if found.kind != "-":
+        return f"a link to {found.link}" if found.kind == "l" else "not a regular file"
+    if found.mode != 0o644 or found.uid != 0:
+        return f"mode {found.mode:04o}, owned by uid {found.uid}"
+    if (lines := facts.lines(file.path)) != file.effective:
+        return f"{_differing(lines, file.effective)} lines differ"
+    return ""
+
+
+def _differing(one: Sequence[str], other: Sequence[str]) -> int:
+    return max(len(set(one) - set(other)), len(set(other) - set(one)), 1)
+
+
+def _module(name: str, facts: Facts) -> Item:
+    state = facts.module(name)
+    if state is not ModuleState.LOADABLE:
+        return Item(Kind.MODULE, name, ItemStatus.OK, "loaded", str(state))
+    return Item(Kind.MODULE, name, ItemStatus.DRIFT, "loaded", "not loaded", "", f"modprobe {name}")
+
+
+def _missing_module(name: str, facts: Facts) -> Item:
+    if facts.container:
+        why = f"this node is a container ({facts.container}) and cannot load modules"
+        return Item(Kind.MODULE, name, ItemStatus.HOST_MANAGED, "loaded", None, why, f"load {name} on its host")
+    if facts.has_tree:
+        why = f"kernel {facts.kernel} does not have it"
+        step = "install the distribution's package of extra modules for this kernel, or boot a kernel that has it"
+    else:
+        why = f"there is no /lib/modules/{facts.kernel}: the kernel's package was replaced or removed since the boot"
+        step = "reboot into the installed kernel"
+    return Item(Kind.MODULE, name, ItemStatus.MISSING, "loaded", None, why, step)
+
+
+def _key(setting: Setting, facts: Facts, modules: Collection[str]) -> Item:
+    got = facts.key(setting.key)
+    wanted = setting.value if setting.floor is None else f">= {setting.floor}"
+    if got is not None and _satisfied(setting, got):
+        return Item(Kind.SYSCTL, setting.key, ItemStatus.OK, wanted, got)
+    owner = owner_of(setting.key)
+    if got is None and not facts.has_key(setting.key):
+        if owner and owner in modules and facts.module(owner) is ModuleState.LOADABLE:
+            return Item(Kind.SYSCTL, setting.key, ItemStatus.DRIFT, wanted, None, f"comes with {owner}")
+        return _missing_key(setting.key, wanted, owner, facts)
+    if got is None:
+        why = "only root may read it: it counts as different"
+        return Item(Kind.SYSCTL, setting.key, ItemStatus.DRIFT, wanted, None, why)
+    return Item(Kind.SYSCTL, setting.key, ItemStatus.DRIFT, wanted, got)
+
+
+def _satisfied(setting: Setting, got: str) -> bool:
+    if setting.floor is None:
+        return same_value(setting.key, got, setting.value)
+    return at_least(setting.key, got, setting.floor)
+
+
+def _missing_key(key: str, wanted: str, owner: str | None, facts: Facts) -> Item:
+    why = f"kernel {facts.kernel} has no such key"
+    step = "drop it from the profile, or mark it `-key = value` (only where the kernel has it)"
+    if owner:
+        why = f"the key comes with the module {owner}, which is {facts.module(owner)}"
+        step = f"add {owner} to the profile's modules"
+    return Item(Kind.SYSCTL, key, ItemStatus.MISSING, wanted, None, why, step)
+
+
+def _skipped(kind: Kind, name: str, facts: Facts) -> Item:
+    return Item(kind, name, ItemStatus.SKIPPED, "optional", None, f"kernel {facts.kernel} does not have it")
+
+
+def settled(before: Plan, after: Plan, complaints: Mapping[tuple[str, str], str]) -> tuple[Item, ...]:
+    """What an apply did: `changed` where something was wrong before and a second look finds it right."""
+    earlier = {(item.kind, item.name): item for item in before.items}
+    return tuple(_settled(earlier.get((item.kind, item.name)), item, complaints) for item in after.items)
+
+
+def _settled(was: Item | None, now: Item, complaints: Mapping[tuple[str, str], str]) -> Item:
+    if now.status is ItemStatus.OK and was is not None and was.status not in GOOD:
+        return replace(now, status=ItemStatus.CHANGED, why=_from(was))
+    if now.status is not ItemStatus.DRIFT:
+        return now
+    said = _complaint(now, complaints)
+    if now.kind is Kind.SYSCTL and now.got is not None:
+        why = said or "sysctl -p reported no error, and the kernel kept its value"
+        return replace(now, status=ItemStatus.KEPT_BY_KERNEL, why=why, next_step=_kept_step(now, why))
+    return replace(now, why=said or now.why or "apply did not change it", next_step=now.next_step or _READ_ONLY)
+
+
+_READ_ONLY = "look at the node: is its file system full, read-only, or the file immutable (lsattr)?"
+
+
+def _kept_step(item: Item, why: str) -> str:
+    if "Read-only" in why:
+        return "/proc/sys is read-only here: set it where the node's kernel runs, on the container's host"
+    return f"correct the value in the profile: the kernel does not take {item.expected} for {item.name}"
+
+
+def _from(was: Item) -> str:
+    return f"was {was.got if was.got is not None else 'absent'}"
+
+
+def _complaint(item: Item, complaints: Mapping[tuple[str, str], str]) -> str:
+    """What the node said when it was asked to change this item."""
+    asked = {
+        Kind.FILE: ("keep", item.name),
+        Kind.MODULE: ("load", item.name),
+        Kind.SYSCTL: ("set", SYSCTL_ROOT + key_path(item.name)),
+    }
+    return complaints.get(asked[item.kind], "")
+
+
+def status_of(items: Iterable[Item], bad: Status) -> Status:
+    """A node's status from its items: bad if any is wrong, changed if any changed, else ok."""
+    statuses = {item.status for item in items}
+    if statuses - GOOD:
+        return bad
+    return Status.CHANGED if ItemStatus.CHANGED in statuses else Status.OK

@@ -1,0 +1,106 @@
+"""A run's results as a person needs them: worst first, equal ones folded, and what the exit code is."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+
+from tasks.core.model import Item, ItemStatus, Kind, NodeResult, RunSummary, Status
+from tasks.core.plan import GOOD
+
+WORST_FIRST = (Status.UNREACHABLE, Status.FAILED, Status.DRIFT, Status.SKIPPED, Status.CHANGED, Status.OK)
+EXIT_OK, EXIT_USAGE, EXIT_DRIFT, EXIT_FAILED, EXIT_INTERRUPTED = 0, 2, 3, 4, 130
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """Hosts whose results are the same but for time and, of items that are right, details. seconds: the slowest."""
+
+    hosts: tuple[str, ...]
+    result: NodeResult
+    seconds: float
+
+
+def fold(results: Iterable[NodeResult], *, changes: bool) -> list[Group]:
+    """Results folded and sorted worst first. changes: whether items that changed have to be equal in every detail."""
+    found: dict[object, list[NodeResult]] = {}
+    for result in results:
+        found.setdefault(_likeness(result, changes), []).append(result)
+    groups = [Group(tuple(r.host for r in same), same[0], max(r.seconds for r in same)) for same in found.values()]
+    return sorted(groups, key=lambda group: WORST_FIRST.index(group.result.status))
+
+
+def _likeness(result: NodeResult, changes: bool) -> object:
+    shown = tuple(i for i in result.items if i.status not in GOOD or (changes and i.status is ItemStatus.CHANGED))
+    return result.status, result.problem, result.next_step, shown, tuple(sorted(tally(result.items).items()))
+
+
+def tally(items: Iterable[Item]) -> Mapping[tuple[Kind, ItemStatus], int]:
+    """How many items of each kind have each status."""
+    counts: dict[tuple[Kind, ItemStatus], int] = {}
+    for item in items:
+        counts[item.kind, item.status] = counts.get((item.kind, item.status), 0) + 1
+    return counts
+
+
+def wrong(result: NodeResult) -> list[Item]:
+    """The items of a result that are not as they should be."""
+    return [item for item in result.items if item.status not in GOOD]
+
+
+def status_counts(results: Iterable[NodeResult]) -> dict[Status, int]:
+    """How many nodes have each status, worst first, without zeros."""
+    statuses = [result.status for result in results]
+    return {status: statuses.count(status) for status in WORST_FIRST if status in statuses}
+
+
+def exit_code(summary: RunSummary) -> int:
+    """0 all ok or changed; 3 drift; 4 something failed or was unreachable; 130 interrupted. plan is no gate: drift is
+    what it is asked for."""
+    counts = status_counts(summary.results)
+    if summary.interrupted:
+        return EXIT_INTERRUPTED
+    if {Status.FAILED, Status.UNREACHABLE} & set(counts):
+        return EXIT_FAILED
+    return EXIT_DRIFT if Status.DRIFT in counts and summary.verb != "plan" else EXIT_OK
+
+
+def as_data(summary: RunSummary) -> dict[str, object]:
+    """The run as plain data for JSON: every node in the order of selection, every item."""
+    return {
+        "verb": summary.verb,
+        "exit_code": exit_code(summary),
+        "interrupted": summary.interrupted,
+        "seconds": round(summary.seconds, 3),
+        "counts": {str(status): count for status, count in status_counts(summary.results).items()},
+        "nodes": [_node(result) for result in summary.results],
+    }
+
+
+def _node(result: NodeResult) -> dict[str, object]:
+    return {**asdict(result), "seconds": round(result.seconds, 3)}
+
+
+def table(groups: Sequence[Group], names: Callable[[Iterable[str]], str], verb: str) -> list[tuple[str, ...]]:
+    """The summary's rows: nodes, status, modules, keys, files, slowest time."""
+    return [
+        (
+            names(group.hosts),
+            str(group.result.status),
+            *(_counts(group.result.items, kind, verb) for kind in (Kind.MODULE, Kind.SYSCTL, Kind.FILE)),
+            f"{group.seconds:.1f} s",
+        )
+        for group in groups
+    ]
+
+
+_DONE = {Kind.MODULE: "loaded", Kind.SYSCTL: "set", Kind.FILE: "written"}
+_TO_DO = {Kind.MODULE: "to load", Kind.SYSCTL: "to set", Kind.FILE: "to write"}
+
+
+def _counts(items: Iterable[Item], kind: Kind, verb: str) -> str:
+    """`25 set, 8 ok`: the statuses of one kind, the worst first."""
+    counts = {status: count for (k, status), count in tally(items).items() if k is kind}
+    words = {ItemStatus.CHANGED: _DONE[kind], ItemStatus.DRIFT: _TO_DO[kind] if verb == "plan" else "differ"}
+    order = [status for status in reversed(ItemStatus) if status in counts and status is not ItemStatus.SKIPPED]
+    return ", ".join(f"{counts[status]} {words.get(status, str(status))}" for status in order)

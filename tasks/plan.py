@@ -1,0 +1,10 @@
+"""fab -H … plan"""
+
+from tasks.command import Run, fleet_task, with_summary
+from tasks.remote.node import check
+
+
+@fleet_task()
+def plan(run: Run) -> None:
+    """Show what apply would change, node by node, key by key. Writes nothing."""
+    with_summary(run, check)

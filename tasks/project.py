@@ -1,0 +1,156 @@
+"""What lies on the admin's disk: the inventory with its variable files, and the profiles."""
+
+from __future__ import annotations
+
+import re
+import socket
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from tasks.core import fix, selection
+from tasks.core import inventory as inventories
+from tasks.core.errors import InventoryError, ProfileError, UsageError
+from tasks.core.inventory import Inventory
+from tasks.core.model import Host
+from tasks.core.profile import Profile, Source
+
+ROOT = Path(__file__).resolve().parent.parent
+PARTS = ("modules-load.conf", "sysctl.conf")
+
+
+def load_inventory(path: Path) -> Inventory:
+    """An INI inventory and the group_vars/ and host_vars/ beside it. Raises InventoryError or UsageError."""
+    inventory = inventories.parse(_text(path, InventoryError), shown(path))
+    folders = [path.parent / name for name in ("group_vars", "host_vars")]
+    if not any(folder.is_dir() for folder in folders):
+        return inventory
+    return inventory.with_variables(*(_variables(folder) for folder in folders))
+
+
+def _text(path: Path, error: type[InventoryError] | type[ProfileError]) -> str:
+    """A text file without its byte order mark, as one clear error if it is none."""
+    try:
+        return path.read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError as reason:
+        raise error(shown(path), 0, "expected UTF-8 text") from reason
+    except OSError as reason:
+        raise error(shown(path), 0, f"cannot be read: {reason.strerror}") from reason
+
+
+def shown(path: Path) -> str:
+    """A path as the admin would name it: relative to where they are, if it is below."""
+    try:
+        return str(path.relative_to(Path.cwd()))
+    except ValueError:
+        return str(path)
+
+
+def _variables(folder: Path) -> dict[str, dict[str, object]]:
+    """`group_vars/all.yml`, `group_vars/all/*.yml` and files without an ending, by group or host."""
+    found: dict[str, dict[str, object]] = {}
+    for path in sorted(folder.iterdir()) if folder.is_dir() else ():
+        files = sorted(path.rglob("*")) if path.is_dir() else [path]
+        for file in files:
+            if file.is_file() and file.suffix in ("", ".yml", ".yaml", ".json") and not file.name.startswith("."):
+                found.setdefault(path.stem if path.is_file() else path.name, {}).update(_yaml(file))
+    return found
+
+
+def _yaml(path: Path) -> dict[str, object]:
+    import yaml  # noqa: PLC0415 # only inventories with variable files need it
+
+    text = _text(path, InventoryError)
+    if text.startswith("$ANSIBLE_VAULT"):
+        return {}
+    try:
+        data = yaml.load(text, Loader=_tolerant(yaml))  # noqa: S506 # a SafeLoader, see there
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        raise InventoryError(shown(path), mark.line + 1 if mark else 0, f"not YAML: {error}") from error
+    if data is None:
+        return {}
+    if not isinstance(data, dict):
+        raise InventoryError(shown(path), 1, f"expected `name: value` lines, got a {type(data).__name__}")
+    return {str(name): value for name, value in data.items()}
+
+
+def _tolerant(yaml: Any) -> Any:
+    """yaml's safe loader, to which Ansible's own tags (!vault, !unsafe) are plain text."""
+
+    class Loader(yaml.SafeLoader):  # type: ignore[misc]
+        pass
+
+    Loader.add_multi_constructor("!", lambda loader, suffix, node: str(node.value))
+    return Loader
+
+
+def load_profile(folder: Path) -> Profile:
+    """One profile's files. Raises ProfileError if there is none or a part is there twice."""
+    modules, sysctl = (_source(folder, part) for part in PARTS)
+    if modules is None and sysctl is None:
+        known = ", ".join(sorted(path.name for path in folder.parent.glob("*/"))) or "none"
+        raise ProfileError(
+            shown(folder), 0, f"no profile: expected {' or '.join(PARTS)}(.j2) in it (there is: {known})"
+        )
+    return Profile(folder.name, modules, sysctl)
+
+
+def _source(folder: Path, part: str) -> Source | None:
+    files = [path for path in (folder / f"{part}.j2", folder / part) if path.is_file()]
+    if len(files) > 1:
+        raise ProfileError(shown(folder), 0, f"both {part} and {part}.j2 are there: keep one")
+    return Source(shown(files[0]), _text(files[0], ProfileError), files[0].suffix == ".j2") if files else None
+
+
+def select(inventory: Inventory, patterns: str, config: Any, base: Path) -> tuple[Host, ...]:
+    """The hosts of -H, with paths of keys and known_hosts made absolute from the inventory's folder."""
+    chosen = selection.select(inventory, patterns, reachable_name=_findable(config))
+    return tuple(_absolute(host, base) for host in chosen)
+
+
+def _findable(config: Any) -> Callable[[str], bool]:
+    aliases = set(config.base_ssh_config.get_hostnames())
+
+    def findable(name: str) -> bool:
+        if name in aliases:
+            return True
+        try:
+            return bool(socket.getaddrinfo(name, None))
+        except (OSError, UnicodeError):
+            return False
+
+    return findable
+
+
+def _absolute(host: Host, base: Path) -> Host:
+    options = replace(
+        host.ssh,
+        key_files=tuple(_paths(host.ssh.key_files, base)),
+        known_hosts=tuple(_paths(host.ssh.known_hosts, base)),
+    )
+    return replace(host, ssh=options)
+
+
+def _paths(files: Iterable[str], base: Path) -> list[str]:
+    """ssh would take a relative path from where the admin is; beside the inventory is where it works for everyone."""
+    return [str(base / Path(file).expanduser()) for file in files]
+
+
+def load_profiles(flag: str, hosts: Sequence[Host], default: str, templates: Path) -> dict[str, tuple[Profile, ...]]:
+    """Each host's profiles by its name: --profile, else its variable `profiles`, else the default; comma separated."""
+    loaded: dict[str, Profile] = {}
+    chosen = {host.name: profile_names(flag or str(host.variables.get("profiles", default))) for host in hosts}
+    for name in {name for names in chosen.values() for name in names}:
+        loaded[name] = load_profile(templates / name)
+    return {host: tuple(loaded[name] for name in names) for host, names in chosen.items()}
+
+
+def profile_names(text: str) -> list[str]:
+    """`kubernetes,proxy-ipvs` as names. Raises UsageError on what cannot be a folder's or a file's name."""
+    names = [name.strip() for name in text.split(",")]
+    for name in names:
+        if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_-]*", name) or name == fix.NAME:
+            raise UsageError(f"{name!r} is no profile's name: expected the name of a folder in templates/")
+    return list(dict.fromkeys(names))

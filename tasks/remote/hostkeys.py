@@ -1,0 +1,175 @@
+"""known_hosts as OpenSSH reads it (sshd(8), SSH_KNOWN_HOSTS FILE FORMAT), parsed once for the whole fleet."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hashlib
+import hmac
+from collections.abc import Sequence
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from pathlib import Path
+from threading import Lock
+
+import paramiko
+
+from tasks.core.errors import UnreachableError
+from tasks.core.model import HostKeys
+
+DEFAULT_FILES = ("~/.ssh/known_hosts", "~/.ssh/known_hosts2", "/etc/ssh/ssh_known_hosts")
+# One key of type ssh-rsa serves three signature algorithms.
+ALGORITHMS = {"ssh-rsa": ("rsa-sha2-512", "rsa-sha2-256", "ssh-rsa")}
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One line: its names as written, the key's type and its base64 text, and whether it is @revoked."""
+
+    names: str
+    kind: str
+    blob: str
+    revoked: bool
+
+    def matches(self, name: str) -> bool:
+        """Whether the line is about this name, which carries its port as `[name]:port` unless that is 22."""
+        if self.names.startswith("|1|"):
+            return _hash_matches(self.names, name)
+        patterns = self.names.split(",")
+        if any(fnmatchcase(name, pattern[1:]) for pattern in patterns if pattern.startswith("!")):
+            return False
+        return any(fnmatchcase(name, _literal_brackets(pattern)) for pattern in patterns)
+
+
+def _literal_brackets(pattern: str) -> str:
+    """In known_hosts only * and ? are wild; fnmatch also knows [sets]."""
+    return pattern.replace("[", "[[]")
+
+
+def _hash_matches(names: str, name: str) -> bool:
+    try:
+        _, _, salt, digest = names.split("|")
+        found = hmac.new(base64.b64decode(salt), name.encode(), hashlib.sha1).digest()
+        return hmac.compare_digest(found, base64.b64decode(digest))
+    except (ValueError, binascii.Error):
+        return False
+
+
+class KnownHosts:
+    """The known_hosts files of one run: plain names are found by index, patterns and hashes by looking at each."""
+
+    def __init__(self, files: Sequence[str]) -> None:
+        self.files = tuple(str(Path(file).expanduser()) for file in files)
+        self._named: dict[str, list[Entry]] = {}
+        self._others: list[Entry] = []
+        self._lock = Lock()
+        for file in self.files:
+            self._load(Path(file))
+
+    def _load(self, file: Path) -> None:
+        try:
+            text = file.read_text(encoding="utf-8", errors="replace")
+        except OSError:  # as for OpenSSH: a file that is not there holds no keys
+            return
+        for line in text.splitlines():
+            if entry := _entry(line):
+                self._add(entry)
+
+    def _add(self, entry: Entry) -> None:
+        if set(entry.names) & set("*?!|"):
+            self._others.append(entry)
+            return
+        for name in entry.names.split(","):
+            self._named.setdefault(name, []).append(entry)
+
+    def lookup(self, name: str) -> list[Entry]:
+        """Every line about a name, revoked ones too."""
+        return [*self._named.get(name, ()), *(entry for entry in self._others if entry.matches(name))]
+
+    def remember(self, name: str, kind: str, blob: str) -> None:
+        """Appends a host's key to the first file, whole or not at all; safe between threads."""
+        path = Path(self.files[0])
+        with self._lock:
+            path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            with path.open("a+", encoding="utf-8") as file:
+                file.seek(0, 2)
+                start = "\n" if file.tell() and not path.read_bytes().endswith(b"\n") else ""
+                file.write(f"{start}{name} {kind} {blob}\n")
+            self._add(Entry(name, kind, blob, False))
+
+
+def _entry(line: str) -> Entry | None:
+    words = line.split()
+    marker = words.pop(0) if words and words[0].startswith("@") else ""
+    # Certificate authorities are not honoured: paramiko does not check host certificates.
+    if len(words) < 3 or words[0].startswith("#") or marker not in ("", "@revoked"):
+        return None
+    return Entry(words[0], words[1], words[2], marker == "@revoked")
+
+
+def entry_name(host: str, port: int) -> str:
+    """How known_hosts writes a host: lower case, the port only when it is not 22."""
+    return host.lower() if port == 22 else f"[{host.lower()}]:{port}"
+
+
+def fingerprint(key: paramiko.PKey) -> str:
+    """A key's fingerprint as OpenSSH prints it."""
+    digest = base64.b64encode(hashlib.sha256(key.asbytes()).digest()).decode().rstrip("=")
+    return f"{key.get_name()} SHA256:{digest}"
+
+
+class Policy(paramiko.MissingHostKeyPolicy):
+    """Decides about the key that one host shows, whatever paramiko itself knows: it knows no host, so it asks here."""
+
+    def __init__(self, mode: HostKeys, known: KnownHosts, name: str) -> None:
+        self.mode, self.known, self.name = mode, known, name
+        self.entries = known.lookup(name)
+
+    def refused_algorithms(self) -> list[str]:
+        """Host key algorithms to leave out of the handshake, so that the host shows a key of a type that we know.
+
+        Otherwise a host whose known key is RSA would show its Ed25519 key and look changed.
+        """
+        kinds = {entry.kind for entry in self.entries if not entry.revoked}
+        if self.mode is HostKeys.OFF or not kinds:
+            return []
+        wanted = {name for kind in kinds for name in ALGORITHMS.get(kind, (kind,))}
+        return [name for name in _all_algorithms() if name not in wanted]
+
+    def missing_host_key(self, client: paramiko.SSHClient, hostname: str, key: paramiko.PKey) -> None:
+        """Returns to accept the key; raises UnreachableError to refuse it."""
+        del client, hostname
+        same = [entry for entry in self.entries if entry.blob == key.get_base64()]
+        if self.mode is HostKeys.OFF:
+            return
+        if any(entry.revoked for entry in same):
+            raise UnreachableError(f"its host key {fingerprint(key)} is marked @revoked", "find out why it was revoked")
+        if same:
+            return
+        if [entry for entry in self.entries if not entry.revoked]:
+            raise _changed(key, self)
+        if self.mode is HostKeys.STRICT:
+            raise _unknown(key, self)
+        self.known.remember(self.name, key.get_name(), key.get_base64())
+
+
+def _all_algorithms() -> tuple[str, ...]:
+    # Public in paramiko's security options only on a live transport; the tuple is the same for all.
+    names: tuple[str, ...] = getattr(paramiko.Transport, "_preferred_keys", ())
+    return names
+
+
+def _changed(key: paramiko.PKey, policy: Policy) -> UnreachableError:
+    return UnreachableError(
+        f"its host key is not the known one: got {fingerprint(key)}",
+        f"if the node was reinstalled: ssh-keygen -f {policy.known.files[0]} -R '{policy.name}'; if not, ask who is in "
+        "between",
+    )
+
+
+def _unknown(key: paramiko.PKey, policy: Policy) -> UnreachableError:
+    return UnreachableError(
+        f"its host key is unknown: {fingerprint(key)}",
+        f"check that fingerprint on the node, then run again with --host-keys accept-new (adds it to "
+        f"{policy.known.files[0]})",
+    )

@@ -1,0 +1,257 @@
+"""One host's conversation: look, decide, change, look again. Knows the order; the core knows what is right."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Protocol
+
+from tasks.core import facts as facts_of
+from tasks.core import fix as fixes
+from tasks.core import instructions
+from tasks.core.desired import RenderedFile, resolve
+from tasks.core.errors import NodeError, ProfileError, RemoteError, UnreachableError
+from tasks.core.facts import SAMPLE, Facts
+from tasks.core.inventory import template_variables
+from tasks.core.model import Host, Item, NodeResult, Secret, Status
+from tasks.core.plan import Plan, diff, settled, status_of
+from tasks.core.profile import Profile, Wishes, compatible, render, text
+from tasks.remote import script
+from tasks.remote.sudo import PasswordGate, passwordless
+
+PASSES = 2  # a key that a module brings may want the file rendered once more
+
+
+class Channel(Protocol):
+    """What a conversation needs of a session."""
+
+    @property
+    def address(self) -> str:
+        """Who is logged in where."""
+
+    def start(self, command: str, data: bytes) -> None:
+        """Runs a command with the beginning of its stdin."""
+
+    def send(self, data: bytes) -> None:
+        """Sends more stdin."""
+
+    def receive(self, *ends: bytes) -> tuple[bytes, bytes]:
+        """Output up to one of `ends`, and which."""
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """What is to be done: each host's profiles by its name, which half of them, and the sudo password if any."""
+
+    profiles: Mapping[str, tuple[Profile, ...]]
+    only: str = ""
+    password: Secret | None = None
+    gate: PasswordGate = field(default_factory=PasswordGate)
+
+    def wishes(self, host: Host, facts: dict[str, object]) -> list[Wishes]:
+        """The profiles rendered for one host."""
+        rendered = [
+            render(profile, {**template_variables(host), "facts": facts}) for profile in self.profiles[host.name]
+        ]
+        return [only_part(wishes, self.only) for wishes in rendered]
+
+
+def only_part(wishes: Wishes, only: str) -> Wishes:
+    """`--only modules` or `--only sysctl`: the other half is neither looked at nor changed."""
+    return Wishes(
+        wishes.profile,
+        wishes.modules if only != "sysctl" else None,
+        wishes.sysctl if only != "modules" else None,
+    )
+
+
+class Conversation:
+    """The requests and replies of one channel, with one random mark."""
+
+    def __init__(self, channel: Channel) -> None:
+        self.channel = channel
+        self.mark = script.new_mark()
+        self.started = False
+
+    def ask(self, lines: Sequence[str]) -> Facts:
+        """Sends a request that reads, as the login user, and returns what it found."""
+        data = script.request(self.mark, lines)
+        if self.started:
+            self.channel.send(f"again {len(data)}\n".encode() + data)
+        else:
+            self.channel.start(script.command(self.mark, len(data)), data)
+        self.started = True
+        return self._reply()
+
+    def change(self, lines: Sequence[str], host: Host, facts: Facts, work: Work) -> Facts:
+        """Sends a request that changes, as root, and returns what it found afterwards."""
+        data = script.request(self.mark, lines, changes=True)
+        password = host.become.password or work.password
+        if facts.uid == 0:
+            self.channel.send(f"again {len(data)}\n".encode() + data)
+        elif host.become.wanted is False:
+            raise RemoteError(
+                f"{self.channel.address} is not root, and ansible_become is false", "allow sudo, or log in as root"
+            )
+        elif password is None:
+            self.channel.send(f"sudo {len(data)}\n".encode() + data)
+        else:
+            self._with_password(data, host, password, work.gate)
+        return self._reply(sudo=facts.uid != 0 and password is None)
+
+    def _with_password(self, data: bytes, host: Host, password: Secret, gate: PasswordGate) -> None:
+        """sudo asks on our stream, with our mark; only then the password is sent, and only once."""
+        gate.enter(host.name, 60)
+        accepted: bool | None = None
+        prompt, ready = f"{self.mark} password".encode(), f"{self.mark} ready\n".encode()
+        try:
+            self.channel.send(f"password {len(data)}\n".encode())
+            if self.channel.receive(prompt, ready)[1] == prompt:
+                self.channel.send(f"{password}\n".encode())
+                accepted = self.channel.receive(prompt, ready)[1] == ready
+        except RemoteError as error:
+            raise RemoteError(f"sudo refused {self.channel.address}: {error.problem}", _SUDOERS) from error
+        finally:
+            gate.leave(host.name, accepted)
+        if accepted is False:
+            raise RemoteError(f"wrong sudo password for {self.channel.address}", "nothing was changed there")
+        self.channel.send(data)
+
+    def _reply(self, *, sudo: bool = False) -> Facts:
+        begin, end = f"{self.mark} begin\n".encode(), f"{self.mark} end\n".encode()
+        try:
+            self.channel.receive(begin)
+            body = self.channel.receive(end)[0]
+        except RemoteError as error:
+            if sudo and "password" in error.problem:
+                raise passwordless(self.channel.address) from error
+            if sudo:
+                raise RemoteError(f"sudo refused {self.channel.address}: {error.problem}", _SUDOERS) from error
+            raise
+        return facts_of.parse(body.decode("utf-8", "replace").replace(self.mark, "=="))
+
+
+_SUDOERS = "see sudo -l on the node: this needs a root shell (sh) through sudo without a terminal"
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """One look at a node: what it is, and how that differs from what it should be."""
+
+    facts: Facts
+    plan: Plan
+
+
+def look(talk: Conversation, host: Host, work: Work) -> tuple[list[Wishes], Facts]:
+    """Probes a node: what is wanted of it, rendered with its own facts, and the facts."""
+    sample = work.wishes(host, dict(SAMPLE))
+    facts = talk.ask(asked(sample))
+    wishes = work.wishes(host, facts.for_templates())
+    if set(asked(wishes)) - set(asked(sample)):  # a template whose facts change which names it holds
+        facts = talk.ask(asked(wishes))
+    return wishes, facts
+
+
+def rendered(talk: Conversation, host: Host, work: Work) -> tuple[RenderedFile, ...]:
+    """The files as they would be uploaded to a host."""
+    return resolve(*look(talk, host, work)).files
+
+
+def compare(wishes: Sequence[Wishes], facts: Facts) -> Seen:
+    """Facts against rendered profiles."""
+    return Seen(facts, diff(resolve(wishes, facts), facts))
+
+
+def asked(wishes: Sequence[Wishes]) -> list[str]:
+    """The probe's instructions for everything that rendered profiles name."""
+    keys = [wish.key for each in wishes for wish in each.key_wishes()]
+    modules = [name for each in wishes for wish in each.module_wishes() for name in wish.candidates]
+    return instructions.probe(keys, modules)
+
+
+def check(talk: Conversation, host: Host, work: Work) -> NodeResult:
+    """plan and verify: every item as it is now."""
+    seen = compare(*look(talk, host, work))
+    return result(host, seen.plan.items, Status.DRIFT)
+
+
+def apply(talk: Conversation, host: Host, work: Work) -> NodeResult:
+    """Makes the node right, and says so only after a second look."""
+    wishes, facts = look(talk, host, work)
+    return converge(talk, host, work, compare(wishes, facts), asked(wishes), lambda facts: compare(wishes, facts))
+
+
+def fix(wishes: Wishes, persist: bool, talk: Conversation, host: Host, work: Work) -> NodeResult:
+    """Puts one key or module right; keeps it for the next boot if persist."""
+
+    def repair(facts: Facts) -> Seen:
+        wanted = fixes.desired(wishes, facts, persist=persist)
+        return Seen(facts, diff(wanted, facts))
+
+    lines = asked([wishes])
+    done = converge(talk, host, work, repair(talk.ask(lines)), lines, repair)
+    return replace(done, notes=tuple(_contradictions(wishes, host, work)))
+
+
+def _contradictions(wishes: Wishes, host: Host, work: Work) -> list[str]:
+    """A repair that a profile of the host does not want will be called drift: say so now."""
+    wanted = {wish.key: wish for each in work.wishes(host, dict(SAMPLE)) for wish in each.key_wishes()}
+    pairs = [(mine, wanted[mine.key]) for mine in wishes.key_wishes() if mine.key in wanted]
+    return [
+        f"verify will call this drift: the profile wants {text(theirs)}"
+        for mine, theirs in pairs
+        if not compatible(mine, theirs)
+    ]
+
+
+def converge(
+    talk: Conversation,
+    host: Host,
+    work: Work,
+    first: Seen,
+    probe: Sequence[str],
+    decide: Callable[[Facts], Seen],
+) -> NodeResult:
+    """Changes what differs, looks again, and reports what the second look shows."""
+    seen, complaints = first, dict(first.facts.complaints)
+    for _ in range(PASSES):
+        if seen.plan.is_empty:
+            break
+        facts = talk.change([*instructions.apply(seen.plan), *probe], host, seen.facts, work)
+        complaints, seen = dict(facts.complaints), decide(facts)
+        if not seen.plan.files:  # only a file that has to be rendered again is worth another pass
+            break
+    return result(host, settled(first.plan, seen.plan, complaints), Status.FAILED)
+
+
+def result(host: Host, items: Sequence[Item], bad: Status) -> NodeResult:
+    """A host's result from its items."""
+    return NodeResult(host.name, status_of(items, bad), tuple(map(_printable_item, items)))
+
+
+_CONTROL = re.compile(r"[^\t -~\xa0-\U0010ffff]")
+
+
+def printable(text: str) -> str:
+    """A node's text without control characters: terminal escapes of a node never reach the screen."""
+    return _CONTROL.sub("?", text)
+
+
+def _printable_item(item: Item) -> Item:
+    got = None if item.got is None else printable(item.got)
+    return Item(item.kind, item.name, item.status, item.expected, got, printable(item.why), printable(item.next_step))
+
+
+Step = Callable[[Conversation, Host, Work], NodeResult]
+
+
+def failure(host: Host, error: Exception) -> NodeResult:
+    """Any exception on a host as that host's result."""
+    status = Status.UNREACHABLE if isinstance(error, UnreachableError) else Status.FAILED
+    problem, step = f"{type(error).__name__}: {error}", "this is a bug in nodeprep: please report it"
+    if isinstance(error, NodeError):
+        problem, step = error.problem, error.next_step
+    elif isinstance(error, ProfileError):
+        problem, step = f"with this node's facts: {error}", "correct the template"
+    return NodeResult(host.name, status, problem=printable(problem), next_step=printable(step))

@@ -1,0 +1,36 @@
+# shellcheck shell=sh
+# shellcheck disable=SC2154 # mark and text come from main.sh, which runs last
+# Changing the node. Each command has its own status; what it said goes into the reply as a line of kind e. Whether
+# anything changed is not said here: the probe that follows tells.
+
+# try VERB NAME COMMAND...: runs the command away from our stdin; reports it if it failed or complained.
+try() {
+  verb=$1 name=$2
+  shift 2
+  said=$("$@" 2>&1 >/dev/null </dev/null) && status=0 || status=$?
+  if [ "$status" != 0 ] || [ -n "$said" ]; then
+    line=
+    for part in $said; do line="$line${line:+; }$part"; done
+    say "e$verb $name $status $line"
+    return 1
+  fi
+}
+
+# keep PATH: $text becomes the file, complete or not at all, and survives a power cut.
+keep() {
+  temporary=${1%.conf}.$mark
+  umask 022
+  if mkdir -p "${1%/*}" && printf %s "$text" >"$temporary" && flush "$temporary" && mv -f "$temporary" "$1"; then
+    flush "${1%/*}"
+    ! command -v restorecon >/dev/null || restorecon -F "$1"
+  else
+    rm -f "$temporary"
+    return 1
+  fi
+}
+
+# coreutils before 8.24 and busybox take no file: then everything is flushed.
+flush() { sync "$1" 2>/dev/null || sync; }
+
+# set_key PATH VALUE: asks the kernel directly, so that its own reason is heard for this one key.
+set_key() { printf '%s\n' "$2" >"$1"; }

@@ -1,0 +1,42 @@
+# shellcheck shell=sh
+# One request: the lines of its data in order, each an instruction; then the next request, as this or as another user.
+
+mark=$2
+data=${b#*"$mark"}
+data=${data%"$mark"}
+b=
+IFS='
+'
+set -f
+trap '' HUP PIPE
+
+grumbled=
+text=
+# shellcheck disable=SC2086 # split into lines, which is what IFS and set -f above are for
+for instruction in $data; do
+  argument=${instruction#* }
+  case $instruction in
+    '|'*) text="$text${instruction#|}
+" ;;
+    'boot '*) boot=$argument ;;
+    'look '*) look "$argument" ;;
+    'want '*) want "${argument%% *}" "${argument#* }" ;;
+    scan) scan 2>/dev/null ;;
+    'file '*) text= ;;
+    'keep '*) try keep "$argument" keep "$argument" ;;
+    'load '*) try load "$argument" modprobe "$argument" ;;
+    'sysctl '*) try sysctl "$argument" sysctl -p "$argument" || grumbled=1 ;;
+    'set '*) [ -z "$grumbled" ] || try set "${argument%% *}" set_key "${argument%% *}" "${argument#* }" ;;
+  esac
+done
+
+# What comes next: `again SIZE`, `sudo SIZE`, `password SIZE`; the end of input ends us.
+IFS=' ' read -r how size || exit 0
+case $how in
+  again)
+    set -- "$size" "$mark"
+    eval "$boot"
+    ;;
+  sudo) exec sudo -n -- sh -c "$boot" nodeprep "$size" "$mark" ;;
+  password) exec sudo -S -p "$mark password" -- sh -c "$boot" nodeprep "$size" "$mark" "$mark ready" ;;
+esac

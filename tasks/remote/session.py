@@ -1,0 +1,250 @@
+"""One node's SSH session: one connection, one channel. The only importer of fabric.Connection and paramiko's client."""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import paramiko
+from fabric import Connection
+from paramiko.ssh_exception import AuthenticationException, NoValidConnectionsError, SSHException
+
+from tasks.core.errors import NodeError, RemoteError, UnreachableError
+from tasks.core.model import Host, HostKeys
+from tasks.remote.hostkeys import DEFAULT_FILES, KnownHosts, Policy, entry_name
+
+LARGEST_REPLY = 16 * 1024 * 1024  # bytes; a healthy reply has some 5 kB
+CONNECT_SECONDS = 10.0
+
+
+class Deadline:
+    """A point in time that a host's work must not pass."""
+
+    def __init__(self, seconds: float) -> None:
+        self.seconds = seconds
+        self._end = time.monotonic() + seconds
+
+    def remaining(self) -> float:
+        """Seconds left, never less than a hundredth: paramiko takes 0 for non-blocking."""
+        return max(self._end - time.monotonic(), 0.01)
+
+    @property
+    def passed(self) -> bool:
+        """Whether no time is left."""
+        return time.monotonic() >= self._end
+
+
+@dataclass(frozen=True, slots=True)
+class Access:
+    """What connecting needs besides the host: fabric's configuration (with ssh_config and -i) and the admin's word."""
+
+    config: Any
+    host_keys: HostKeys | None
+
+
+class Session:
+    """A channel to one host, opened by `with`. Every failure is a NodeError."""
+
+    def __init__(self, host: Host, access: Access, deadline: Deadline) -> None:
+        self.host, self.deadline = host, deadline
+        self._connection = _connection(host, access, deadline)
+        self._channel: paramiko.Channel | None = None
+        self._buffer = b""
+
+    @property
+    def address(self) -> str:
+        """Who is logged in where, as `user@host:port`."""
+        return f"{self._connection.user}@{self._connection.host}:{self._connection.port}"
+
+    def __enter__(self) -> Session:
+        try:
+            self._connection.open()
+            transport = self._connection.transport
+            transport.set_keepalive(15)
+            self._channel = transport.open_session(timeout=self.deadline.remaining())
+        except NodeError:
+            self.close()
+            raise
+        except Exception as error:
+            self.close()
+            raise _unreachable(self.address, error) from error
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Ends the connection and those to its jump hosts; never raises."""
+        connection = self._connection
+        while isinstance(connection, Connection):
+            with contextlib.suppress(Exception):
+                connection.client.close()
+            connection = connection.gateway
+
+    def start(self, command: str, data: bytes) -> None:
+        """Runs a command with data on its stdin; more may be sent later."""
+        with self._lost():
+            self._open.exec_command(command)
+        self.send(data)
+
+    def send(self, data: bytes) -> None:
+        """Sends to the command's stdin."""
+        with self._lost():
+            self._open.settimeout(self.deadline.remaining())
+            self._open.sendall(data)
+
+    def receive(self, *ends: bytes) -> tuple[bytes, bytes]:
+        """Output up to the first line that is one of `ends`, and that line. Raises RemoteError when it does not come.
+
+        Bytes of stdout and stderr that came before are part of it: node scripts join the two.
+        """
+        while True:
+            for end in ends:
+                before, found, after = self._buffer.partition(end)
+                if found:
+                    self._buffer = after
+                    return before, end
+            self._buffer += self._more()
+            if len(self._buffer) > LARGEST_REPLY:
+                raise RemoteError(f"its reply has more than {LARGEST_REPLY} bytes", "look at what its shell prints")
+
+    def _more(self) -> bytes:
+        with self._lost():
+            self._open.settimeout(self.deadline.remaining())
+            data: bytes = self._open.recv(65536)
+        if not data:
+            raise self._ended()
+        return data
+
+    def _ended(self) -> RemoteError:
+        """The command ended before its reply was complete: say what it said last."""
+        channel = self._open
+        channel.settimeout(1.0)
+        with contextlib.suppress(Exception):
+            while more := channel.recv_stderr(65536):
+                self._buffer += more
+        status = channel.recv_exit_status() if channel.exit_status_ready() else "unknown"
+        lines = self._buffer.decode("utf-8", "replace").split("\n")
+        said = "; ".join(line.strip() for line in lines if line.strip())[-300:]
+        return RemoteError(f"the node's shell ended with status {status}: {said or 'it said nothing'}")
+
+    @property
+    def _open(self) -> paramiko.Channel:
+        if self._channel is None:
+            raise RemoteError("the session is not open")
+        return self._channel
+
+    @contextlib.contextmanager
+    def _lost(self) -> Any:
+        try:
+            yield
+        except TimeoutError as error:
+            problem = f"no answer within {self.deadline.seconds:g} s"
+            raise RemoteError(problem, "look at the node's load, or give it more time: --timeout") from error
+        except (OSError, SSHException, EOFError) as error:
+            raise UnreachableError(f"the connection was lost: {error}", "run the same command again") from error
+
+
+def _connection(host: Host, access: Access, deadline: Deadline) -> Connection:
+    """A fabric Connection, not yet open, that checks host keys on every hop."""
+    config = access.config.clone()  # a shared one leaks keys from host to host and is not safe between threads
+    options = host.ssh
+    kwargs = dict(config.connect_kwargs)
+    seconds = options.connect_timeout or kwargs.pop("timeout", None) or CONNECT_SECONDS
+    if options.key_files:
+        given = kwargs.get("key_filename") or []
+        mine = [str(Path(file).expanduser()) for file in options.key_files]
+        kwargs["key_filename"] = [*([given] if isinstance(given, str) else given), *mine]
+    if options.password is not None:
+        kwargs["password"] = str(options.password)
+    gateway: Any = None
+    if options.proxy_command:
+        gateway = options.proxy_command
+    elif options.proxy_jump:
+        gateway = _jump(options.proxy_jump, config)
+    connection = Connection(
+        host=host.address,
+        user=host.user,
+        port=host.port,
+        gateway=gateway,
+        config=config,
+        connect_timeout=min(seconds, deadline.remaining()),
+        connect_kwargs={**kwargs, "transport_factory": _transport},
+    )
+    _check_keys(connection, host, access.host_keys)
+    return connection
+
+
+def _jump(hops: str, config: Any) -> Connection | None:
+    """`user@a:22,b` -> a Connection to b through a, as ProxyJump means it."""
+    gateway = None
+    for hop in hops.split(","):
+        gateway = Connection(hop.strip(), gateway=gateway, config=config.clone())
+    return gateway
+
+
+def _check_keys(connection: Connection, host: Host, mode: HostKeys | None) -> None:
+    """Gives the connection and each hop before it a client that checks keys; fabric's own accepts any."""
+    hop: Any = connection
+    while isinstance(hop, Connection):
+        settings = hop.ssh_config
+        policy = Policy(
+            mode or host.ssh.host_keys or _configured_mode(settings),
+            known_hosts(host.ssh.known_hosts or _configured_files(settings)),
+            entry_name(settings.get("hostkeyalias", hop.host), int(hop.port)),
+        )
+        hop.client = paramiko.SSHClient()
+        hop.client.set_missing_host_key_policy(policy)
+        hop.connect_kwargs = {
+            **hop.connect_kwargs,
+            "disabled_algorithms": {"keys": policy.refused_algorithms()},
+            "transport_factory": _transport,
+        }
+        hop = hop.gateway
+
+
+def _transport(sock: Any, **options: Any) -> paramiko.Transport:
+    """A transport that sends at once: without TCP_NODELAY, Nagle and delayed ACKs cost two times 40 ms a login."""
+    if isinstance(sock, socket.socket):
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    return paramiko.Transport(sock, **options)
+
+
+def _configured_mode(settings: Mapping[str, str]) -> HostKeys:
+    word = settings.get("stricthostkeychecking", "").lower()
+    return {"accept-new": HostKeys.ACCEPT_NEW, "no": HostKeys.OFF, "off": HostKeys.OFF}.get(word, HostKeys.STRICT)
+
+
+def _configured_files(settings: Mapping[str, str]) -> Sequence[str]:
+    given = [*settings.get("userknownhostsfile", "").split(), *settings.get("globalknownhostsfile", "").split()]
+    return tuple(given) or DEFAULT_FILES
+
+
+@cache
+def known_hosts(files: tuple[str, ...]) -> KnownHosts:
+    """The known_hosts files, read once a run however many hosts share them."""
+    return KnownHosts(files)
+
+
+def _unreachable(address: str, error: Exception) -> UnreachableError:
+    """A transport's exception as one sentence and a next step."""
+    if isinstance(error, AuthenticationException):
+        return UnreachableError(
+            f"{address} refused the login: {error}", "check user and key (-i), or the node's authorized_keys"
+        )
+    if isinstance(error, NoValidConnectionsError):
+        error = next(iter(error.errors.values()), error)
+    if isinstance(error, TimeoutError | socket.timeout):
+        return UnreachableError(f"{address}: no answer", "is it up, and is a firewall in between?")
+    if isinstance(error, socket.gaierror):
+        return UnreachableError(f"{address}: the name cannot be resolved", "correct ansible_host in the inventory")
+    if isinstance(error, OSError):
+        reason = error.strerror or str(error)
+        return UnreachableError(f"{address}: {reason}", "is it up, and does sshd listen on that port?")
+    return UnreachableError(f"{address}: {error}", "try the same with ssh -v")
