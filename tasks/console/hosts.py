@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable
 
 from rich.console import Console
@@ -10,9 +9,8 @@ from rich.table import Table
 from rich.text import Text
 
 from tasks.console.machine import write_data
+from tasks.core.connection import is_secret
 from tasks.core.model import Host
-
-SECRET = re.compile(r"pass(word|phrase|wd)?(_|$)|secret|token", re.IGNORECASE)
 
 
 def show(hosts: Iterable[Host], console: Console, *, as_json: bool) -> None:
@@ -30,7 +28,7 @@ def show(hosts: Iterable[Host], console: Console, *, as_json: bool) -> None:
 
 
 def _row(host: Host) -> dict[str, object]:
-    variables = {name: "[secret]" if SECRET.search(name) else value for name, value in sorted(host.variables.items())}
+    variables = {name: "[secret]" if is_secret(name) else value for name, value in sorted(host.variables.items())}
     return {
         "name": host.name,
         "address": host.address,

@@ -117,7 +117,7 @@ class _Selector:
         for pattern in _expand(term):
             _check(pattern)
             known = self._inventory_names(pattern)
-            chosen = [name for name in self.chosen if self._is_meant(name, pattern)]
+            chosen = self._chosen_names(pattern)
             if not (known or chosen or pattern in self.inventory.groups or _GLOB.search(pattern)):
                 raise SelectionError(self._unknown(pattern, term))
             found.update(known, chosen)
@@ -131,10 +131,14 @@ class _Selector:
         host = self.inventory.host(name)
         return replace(host, user=target.user or host.user, port=target.port or host.port)
 
-    def _is_meant(self, name: str, pattern: str) -> bool:
-        if name == pattern or (_GLOB.search(pattern) and fnmatchcase(name, pattern)):
-            return True
-        return ip_literal(pattern) is not None and ip_literal(self.host(name).address) == ip_literal(pattern)
+    def _chosen_names(self, pattern: str) -> list[str]:
+        """The chosen hosts of this name, glob or IP address."""
+        address = ip_literal(pattern)
+        if _GLOB.search(pattern):
+            return [name for name in self.chosen if fnmatchcase(name, pattern)]
+        if address is not None:
+            return [name for name in self.chosen if name == pattern or ip_literal(self.host(name).address) == address]
+        return [pattern] if pattern in self.chosen else []
 
     def _targets(self, pattern: str, term: str) -> list[tuple[str, _Target]]:
         """The hosts of one pattern: inventory names first, and only then `user@host:port` and names from outside."""

@@ -163,16 +163,11 @@ def _connection(host: Host, access: Access, deadline: Deadline) -> Connection:
         kwargs["key_filename"] = [*([given] if isinstance(given, str) else given), *mine]
     if options.password is not None:
         kwargs["password"] = str(options.password)
-    gateway: Any = None
-    if options.proxy_command:
-        gateway = options.proxy_command
-    elif options.proxy_jump:
-        gateway = _jump(options.proxy_jump, config)
     connection = Connection(
         host=host.address,
         user=host.user,
         port=host.port,
-        gateway=gateway,
+        gateway=_gateway(host, config),
         config=config,
         connect_timeout=min(seconds, deadline.remaining()),
         connect_kwargs={**kwargs, "transport_factory": _transport},
@@ -181,8 +176,16 @@ def _connection(host: Host, access: Access, deadline: Deadline) -> Connection:
     return connection
 
 
-def _jump(hops: str, config: Any) -> Connection | None:
-    """`user@a:22,b` -> a Connection to b through a, as ProxyJump means it."""
+def _gateway(host: Host, config: Any) -> Connection | str | bool | None:
+    """What the inventory says is in between: None leaves it to ssh_config, False (OpenSSH's `none`) means nothing.
+
+    `user@a:22,b` becomes a Connection to b through a, as ProxyJump means it.
+    """
+    command, hops = host.ssh.proxy_command, host.ssh.proxy_jump
+    if "none" in (command, hops):
+        return False
+    if command or not hops:
+        return command
     gateway = None
     for hop in hops.split(","):
         gateway = Connection(hop.strip(), gateway=gateway, config=config.clone())

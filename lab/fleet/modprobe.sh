@@ -1,0 +1,109 @@
+#!/bin/sh
+# Stands in for kmod on a node whose /proc/modules and /proc/sys are plain files: 'loading' a module adds
+# it and what it needs to /proc/modules and /sys/module, and brings the keys that it registers.
+# Words and statuses are kmod 30's, as far as they go.
+read -r release </proc/sys/kernel/osrelease
+modules=/lib/modules/$release
+brings=/usr/share/nodeprep-fleet/modules
+all='' blacklisted='' dry='' quiet='' verbose='' install=1 status=0
+
+complain() {
+  [ "$quiet" ] || echo "modprobe: $1" >&2
+  status=1
+}
+
+option() {
+  case $1 in
+    a | all) all=1 ;;
+    b | use-blacklist) blacklisted=1 ;;
+    n | dry-run | show) dry=1 ;;
+    q | quiet) quiet=1 ;;
+    v | verbose) verbose=1 ;;
+    i | ignore-install) install='' ;;
+    s | syslog) ;;
+    *) echo "modprobe: the fleet's stub has no option $1" >&2; exit 1 ;;
+  esac
+}
+
+configured() { # VERB NAME: whether modprobe.d says so; leaves the line's rest in $rest
+  for file in /etc/modprobe.d/*.conf /run/modprobe.d/*.conf /lib/modprobe.d/*.conf; do
+    [ -r "$file" ] || continue
+    while read -r verb name rest; do
+      [ "$verb $name" != "$1 $2" ] || return 0
+    done <"$file"
+  done
+  return 1
+}
+
+listed() { # NAME FILE: leaves the module's path in $path, and what it needs, the first needed last, in $needs
+  while IFS=: read -r path needs; do
+    base=${path##*/}
+    [ "${base%%.ko*}" != "$1" ] || return 0
+  done <"$modules/$2"
+  return 1
+}
+
+loaded() {
+  while read -r name _; do
+    [ "$name" != "$1" ] || return 0
+  done </proc/modules
+  return 1
+}
+
+insert() { # PATH
+  base=${1##*/}
+  module=${base%%.ko*}
+  loaded "$module" && return
+  [ ! "$verbose" ] || echo "insmod $modules/$1 "
+  [ ! "$dry" ] || return
+  if [ ! -w /proc/modules ]; then
+    complain "ERROR: could not insert '$module': Operation not permitted"
+    return
+  fi
+  echo "$module 16384 0 - Live 0x0000000000000000" >>/proc/modules
+  mkdir -p "/sys/module/$module"
+  # shellcheck source=/dev/null
+  [ ! -e "$brings/$module" ] || . "$brings/$module"
+}
+
+load() { # NAME
+  if [ "$blacklisted" ] && configured blacklist "$1"; then return; fi
+  if [ "$install" ] && configured install "$1"; then
+    [ ! "$verbose" ] || echo "install $rest"
+    [ "$dry" ] || sh -c "$rest" || complain "ERROR: Error running install command '$rest' for module $1: retcode $?"
+    return
+  fi
+  if listed "$1" modules.builtin; then return; fi
+  if ! listed "$1" modules.dep; then
+    complain "FATAL: Module $2 not found in directory $modules"
+    return
+  fi
+  chain=$path
+  for needed in $needs; do chain="$needed $chain"; done
+  for each in $chain; do insert "$each"; done
+}
+
+while getopts :abnqvis-: letter; do
+  case $letter in
+    -) option "$OPTARG" ;;
+    \?) option "$OPTARG" ;;
+    *) option "$letter" ;;
+  esac
+done
+shift $((OPTIND - 1))
+if [ $# -eq 0 ]; then
+  echo 'modprobe: ERROR: missing parameters. See -h.' >&2
+  exit 1
+fi
+[ "$all" ] || set -- "$1" # the others are the module's own parameters
+for word; do
+  plain=$word
+  while :; do
+    case $plain in
+      *-*) plain=${plain%%-*}_${plain#*-} ;;
+      *) break ;;
+    esac
+  done
+  load "$plain" "$word"
+done
+exit $status

@@ -1,0 +1,282 @@
+"""A lab: some nodes of real kernels on loopback ports, their life, and a way to look at them from outside."""
+
+from __future__ import annotations
+
+import contextlib
+import shutil
+import socket
+import subprocess
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from pathlib import Path
+from typing import Self
+
+from lab import keys, programs, qemu, state
+from lab.errors import LabError, LabUsageError
+from lab.flavours import flavour_named
+from lab.image import Image, Say, cache_folder, ensure_image, silent
+from lab.process import Process
+from lab.qmp import Qmp
+from lab.state import NodeRecord
+
+BOOT_SECONDS = 240.0
+SHUTDOWN_SECONDS = 90.0
+FIRST_PORT = 2201
+_BOOT_ID = "cat /proc/sys/kernel/random/boot_id"
+
+
+class Node:
+    """One node of a lab. Made by Lab; `record` is what lab.json says about it."""
+
+    def __init__(self, lab: Path, record: NodeRecord, *, tied: bool = False) -> None:
+        self.record = record
+        self.folder = lab / state.NODES / record.name
+        self._lab = lab
+        self._tied = tied
+
+    @property
+    def name(self) -> str:
+        """lab-1, lab-2, ..."""
+        return self.record.name
+
+    @property
+    def port(self) -> int:
+        """The port on 127.0.0.1 that leads to the node's sshd."""
+        return self.record.port
+
+    @property
+    def console(self) -> Path:
+        """The log of its serial console."""
+        return self.folder / qemu.CONSOLE
+
+    def alive(self) -> bool:
+        """True while its QEMU runs."""
+        return self.record.process is not None and self.record.process.alive()
+
+    def start(self) -> float:
+        """Boots it from its disk and waits for ssh; returns the seconds that took. A running node is left alone."""
+        self.spawn()
+        return self.wait_ready()
+
+    def spawn(self) -> None:
+        """Starts its QEMU and does not wait. Makes its disk if it has none.
+
+        A tied node dies with the *thread* that spawned it, so tied nodes are spawned by the main thread only.
+        """
+        if self.alive():
+            return
+        _require_free(self.port)
+        image = ensure_image(flavour_named(self.record.release))
+        self._prepare(image)
+        accel = qemu.accelerator(image, cache_folder())
+        command = qemu.command_line(name=self.name, port=self.port, image=image, accel=accel)
+        tie = ["setpriv", "--pdeathsig", "KILL"] if self._tied else []
+        with (self.folder / qemu.LOG).open("ab") as log:
+            child = subprocess.Popen(  # reaped by Process.wait
+                [*tie, *command],
+                cwd=self.folder,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+            )
+        self.record = replace(self.record, process=Process.of(child.pid))
+        child.returncode = 0  # Popen need not warn that it still runs: from here on Process follows it
+        state.remember(self._lab, self.record)
+
+    def wait_ready(self, deadline: float = BOOT_SECONDS) -> float:
+        """Waits until its sshd greets; returns the seconds. Raises LabError with the console's last lines if not."""
+        begin = time.monotonic()
+        while not _greets(self.port):
+            waited = time.monotonic() - begin
+            if not self.alive():
+                raise LabError(f"{self.name}: QEMU ended.\n{programs.tail(self.folder / qemu.LOG)}\n{self._console()}")
+            if "end Kernel panic" in programs.tail(self.console, 3):
+                raise LabError(f"{self.name}: its kernel panicked.\n{self._console()}")
+            if waited > deadline:
+                raise LabError(f"{self.name}: no ssh after {waited:.0f} s.\n{self._console()}")
+            time.sleep(0.1)
+        return time.monotonic() - begin
+
+    def run(
+        self, command: str, *, user: str = "root", timeout: float = 60.0, stdin: str = ""
+    ) -> subprocess.CompletedProcess[str]:
+        """Runs a shell command on the node through the OpenSSH client, and returns its status and texts."""
+        words = [*self.ssh_command(user), command]
+        return subprocess.run(words, input=stdin, capture_output=True, text=True, timeout=timeout, check=False)
+
+    def ssh_command(self, user: str) -> list[str]:
+        """The ssh command line that leads to the node as that user, host key checked, nothing of ~/.ssh read."""
+        options = {
+            "IdentitiesOnly": "yes",
+            "UserKnownHostsFile": f'"{self._lab / keys.KNOWN_HOSTS}"',
+            "GlobalKnownHostsFile": "/dev/null",
+            "StrictHostKeyChecking": "yes",
+            "BatchMode": "yes",
+            "ConnectTimeout": "20",
+        }
+        words = [word for name, value in options.items() for word in ("-o", f"{name}={value}")]
+        key = str(self._lab / keys.CLIENT_KEY)
+        return ["ssh", "-F", "/dev/null", "-i", key, *words, "-p", str(self.port), f"{user}@127.0.0.1"]
+
+    def boot_id(self) -> str:
+        """The kernel's random name of this boot."""
+        done = self.run(_BOOT_ID)
+        if done.returncode:
+            raise LabError(f"{self.name}: cannot log in: {done.stderr.strip()}\n{self._console()}")
+        return done.stdout.strip()
+
+    def reboot(self) -> float:
+        """Reboots it from inside, as an admin would; returns the seconds until ssh is back.
+
+        A node that does not go down by itself is reset like with its button.
+        """
+        begin = time.monotonic()
+        before = self.boot_id()
+        with Qmp(self.folder / qemu.QMP) as qmp:
+            self.run("reboot")
+            if not qmp.saw("RESET", SHUTDOWN_SECONDS):
+                qmp.command("system_reset")
+        self.wait_ready()
+        if self.boot_id() == before:
+            raise LabError(f"{self.name}: answers, but did not reboot.\n{self._console()}")
+        return time.monotonic() - begin
+
+    def kill(self) -> None:
+        """The power cut: SIGKILL to its QEMU. Its disk stays."""
+        if self.record.process is not None:
+            self.record.process.kill()
+
+    def reset(self) -> float:
+        """Throws its disk away and boots it fresh; returns the seconds."""
+        self.kill()
+        (self.folder / qemu.DISK).unlink(missing_ok=True)
+        return self.start()
+
+    def _prepare(self, image: Image) -> None:
+        self.folder.mkdir(parents=True, exist_ok=True)
+        client = keys.ensure_key(self._lab / keys.CLIENT_KEY, "nodeprep-lab")
+        host_key = self._host_key()
+        archive = keys.node_archive(self.name, client, host_key)
+        (self.folder / qemu.INITRD).write_bytes(image.initrd.read_bytes() + archive)
+        disk = self.folder / qemu.DISK
+        if not disk.exists():
+            base = ["-b", str(image.disk), "-F", "raw"]
+            command = ["qemu-img", "create", "-q", "-f", "qcow2", *base, str(disk)]
+            programs.run(command, self.folder / qemu.LOG)
+
+    def _host_key(self) -> Path:
+        path = self.folder / keys.HOST_KEY
+        if not path.exists():
+            public = keys.ensure_key(path, self.name)
+            with (self._lab / keys.KNOWN_HOSTS).open("a") as known_hosts:
+                known_hosts.write(keys.known_hosts_line(self.port, public))
+        return path
+
+    def _console(self) -> str:
+        return f"The last lines of {self.console}:\n{programs.tail(self.console)}"
+
+
+class Lab:
+    """Nodes in one state folder. As a context manager it is started on entry and leaves nothing behind.
+
+    release: the flavour of nodes that are new; nodes the folder has already keep theirs. tied: the nodes die with
+    this process, however it ends; then only the main thread may start them.
+    """
+
+    def __init__(
+        self,
+        directory: Path,
+        release: str = "bookworm",
+        count: int = 3,
+        port_base: int = FIRST_PORT,
+        *,
+        tied: bool = True,
+    ) -> None:
+        flavour_named(release)
+        self.directory = directory.absolute()
+        known = state.load(self.directory)
+        fresh = [_new_record(number, port_base, release) for number in range(len(known) + 1, count + 1)]
+        self.nodes = [Node(self.directory, record, tied=tied) for record in (*known, *fresh)]
+
+    @classmethod
+    def existing(cls, directory: Path) -> Lab:
+        """The lab that is in a folder, with the nodes it has, running or not."""
+        return cls(directory, count=0, tied=False)
+
+    def __enter__(self) -> Self:
+        try:
+            self.start()
+        except BaseException:
+            self.stop()
+            raise
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.stop()
+
+    def start(self, say: Say = silent) -> dict[str, float]:
+        """Boots all nodes that do not run, together; returns the seconds of each of these.
+
+        say: told what takes long. Raises LabError if one does not come up; the others run then.
+        """
+        programs.require()
+        self.directory.mkdir(parents=True, exist_ok=True)
+        down = [node for node in self.nodes if not node.alive()]
+        for release in dict.fromkeys(node.record.release for node in down):
+            ensure_image(flavour_named(release), say)
+        for node in down:
+            node.spawn()
+        return together(down, Node.wait_ready)
+
+    def stop(self) -> None:
+        """Kills the nodes and removes their disks, keys and logs. The image cache stays."""
+        for node in self.nodes:
+            node.kill()
+        for name in (state.LAB_JSON, keys.KNOWN_HOSTS, keys.CLIENT_KEY, f"{keys.CLIENT_KEY}.pub"):
+            (self.directory / name).unlink(missing_ok=True)
+        shutil.rmtree(self.directory / state.NODES, ignore_errors=True)
+        with contextlib.suppress(OSError):  # not ours alone, or never made
+            self.directory.rmdir()
+
+    def node(self, name: str) -> Node:
+        """The node of that name. Raises LabUsageError with the names there are."""
+        for node in self.nodes:
+            if node.name == name:
+                return node
+        names = ", ".join(node.name for node in self.nodes) or "none; `fab lab.up` makes some"
+        raise LabUsageError(f"no node {name!r} in the lab; there are: {names}")
+
+
+def together(nodes: Sequence[Node], action: Callable[[Node], float]) -> dict[str, float]:
+    """Does one thing on all nodes at once; returns node name -> seconds. Raises the first error after all ended."""
+    if not nodes:
+        return {}
+    with ThreadPoolExecutor(len(nodes)) as pool:
+        seconds = pool.map(action, nodes)
+        return dict(zip((node.name for node in nodes), seconds, strict=True))
+
+
+def _new_record(number: int, port_base: int, release: str) -> NodeRecord:
+    users = list(keys.USERS)
+    return NodeRecord(f"lab-{number}", port_base + number - 1, users[(number - 1) % len(users)], release)
+
+
+def _require_free(port: int) -> None:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError as error:
+            raise LabUsageError(f"port {port} on 127.0.0.1 is taken: {error.strerror}; choose --port-base") from error
+
+
+def _greets(port: int) -> bool:
+    """True if a sshd greets. QEMU accepts connections long before the node listens, so only the banner counts."""
+    try:
+        with socket.create_connection(("127.0.0.1", port), timeout=1.0) as connection:
+            return connection.recv(8).startswith(b"SSH-2.0")
+    except OSError:
+        return False

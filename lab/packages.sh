@@ -1,0 +1,44 @@
+#!/bin/sh
+# packages.sh demo [test]: installs the Debian packages that are missing, as root; says which they are to anyone else.
+# A program that is there counts, wherever it came from; a fault later on names what it lacked.
+set -eu
+
+missing=
+need() { # PACKAGE PROGRAM: found on PATH or where only root looks?
+    PATH=$PATH:/usr/sbin:/sbin command -v "$2" >/dev/null 2>&1 || missing="$missing $1"
+}
+
+for part in "$@"; do
+    case $part in
+    demo)
+        need qemu-system-x86 qemu-system-x86_64
+        need qemu-utils qemu-img
+        need mmdebstrap mmdebstrap
+        need busybox-static busybox
+        need e2fsprogs mkfs.ext4
+        need openssh-client ssh
+        python3 -c 'import ensurepip' 2>/dev/null || missing="$missing python3-venv"
+        ;;
+    test)
+        need openssh-server sshd
+        need sudo sudo
+        need fish fish
+        need shellcheck shellcheck
+        need procps sysctl
+        need iproute2 ip
+        need gcc cc
+        [ -e /usr/include/stdio.h ] || missing="$missing libc6-dev"
+        ;;
+    esac
+done
+[ -n "$missing" ] || exit 0
+
+if [ "$(id -u)" != 0 ]; then
+    echo "missing packages:$missing" >&2
+    echo "install them as root (apt install$missing), then run this again" >&2
+    exit 2
+fi
+echo "installing:$missing"
+apt-get update -qq
+# shellcheck disable=SC2086 # a list of words
+DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $missing >/dev/null

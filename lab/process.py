@@ -1,0 +1,57 @@
+"""Processes that outlive us: found again by pid and start time, so a recycled pid is never touched."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+_STATE, _START_TIME = 0, 19  # of /proc/PID/stat, counted after the name in parentheses
+
+
+@dataclass(frozen=True, slots=True)
+class Process:
+    """One process of this machine. started: its start time in clock ticks since the machine's boot."""
+
+    pid: int
+    started: int
+
+    @classmethod
+    def of(cls, pid: int) -> Process:
+        """The process that has this pid now. Raises ProcessLookupError if there is none."""
+        stat = _stat(pid)
+        if stat is None:
+            raise ProcessLookupError(pid)
+        return cls(pid, int(stat[_START_TIME]))
+
+    def alive(self) -> bool:
+        """True while this very process runs; a zombie does not."""
+        stat = _stat(self.pid)
+        return stat is not None and int(stat[_START_TIME]) == self.started and stat[_STATE] not in "ZX"
+
+    def kill(self, deadline: float = 10.0) -> None:
+        """SIGKILL, and waits until it is gone. Does nothing if it is gone already."""
+        if self.alive():
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(self.pid, signal.SIGKILL)
+        self.wait(deadline)
+
+    def wait(self, deadline: float) -> bool:
+        """Waits until it is gone; False if it still runs after that many seconds."""
+        end = time.monotonic() + deadline
+        while self.alive() and time.monotonic() < end:
+            time.sleep(0.02)
+        with contextlib.suppress(ChildProcessError):
+            os.waitpid(self.pid, os.WNOHANG)
+        return not self.alive()
+
+
+def _stat(pid: int) -> list[str] | None:
+    try:
+        text = Path(f"/proc/{pid}/stat").read_text()
+    except (FileNotFoundError, ProcessLookupError):
+        return None
+    return text.rpartition(")")[2].split()

@@ -1,0 +1,67 @@
+"""Runs the programs the lab is made of, and names the packages of those that are missing."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import IO
+
+from lab.errors import LabError, LabUsageError
+
+PACKAGE_OF = {
+    "qemu-system-x86_64": "qemu-system-x86",
+    "qemu-img": "qemu-utils",
+    "mmdebstrap": "mmdebstrap",
+    "mkfs.ext4": "e2fsprogs",
+    "busybox": "busybox-static",
+    "ssh": "openssh-client",
+    "ssh-keygen": "openssh-client",
+    "setpriv": "util-linux",
+}
+_SYSTEM_FOLDERS = "/usr/sbin:/sbin"
+
+
+def find(program: str) -> str | None:
+    """The program's path, also when it is in a folder that only root has on its PATH."""
+    return shutil.which(program) or shutil.which(program, path=_SYSTEM_FOLDERS)
+
+
+def require(programs: Iterable[str] = PACKAGE_OF) -> None:
+    """Raises LabUsageError with the packages to install if one of the programs is missing."""
+    packages = sorted({PACKAGE_OF[program] for program in programs if find(program) is None})
+    if packages:
+        raise LabUsageError(f"the lab needs programs that are missing here; apt install {' '.join(packages)}")
+
+
+def run(
+    command: list[str],
+    log: Path,
+    source: IO[bytes] | None = None,
+    sink: IO[bytes] | None = None,
+    variables: Mapping[str, str] | None = None,
+) -> None:
+    """Runs one step of a build with its messages in log. Raises LabError with the log's last lines if it fails.
+
+    source and sink are its stdin and stdout; variables are added to its environment.
+    """
+    with log.open("ab") as messages:
+        done = subprocess.run(
+            [find(command[0]) or command[0], *command[1:]],
+            stdin=source or subprocess.DEVNULL,
+            stdout=sink or messages,
+            stderr=messages,
+            env={**os.environ, **(variables or {})},
+            check=False,
+        )
+    if done.returncode:
+        raise LabError(f"{command[0]} ended with status {done.returncode}:\n{tail(log)}")
+
+
+def tail(log: Path, lines: int = 15) -> str:
+    """The last lines of a log, indented; a note if there are none."""
+    text = log.read_text(errors="replace") if log.exists() else ""
+    last = [line.rstrip() for line in text.splitlines() if line.strip()][-lines:]
+    return "\n".join(f"    {line}" for line in last) or f"    ({log.name} is empty)"

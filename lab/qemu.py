@@ -1,0 +1,65 @@
+"""QEMU's command line, and whether KVM can be trusted here."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import time
+from pathlib import Path
+
+from lab.image import Image
+from lab.programs import tail
+
+# The console is the serial log; eth0 because a lab node's interface should not change its name with QEMU's version.
+_KERNEL = "console=ttyS0 quiet loglevel=4 systemd.show_status=0 net.ifnames=0 mitigations=off"
+CONSOLE, DISK, INITRD, QMP, LOG = "console.log", "disk.qcow2", "initrd", "qmp.sock", "qemu.log"
+TCG = "tcg,thread=multi"
+_PROBE_SECONDS = 15.0
+
+
+def command_line(*, name: str, port: int, image: Image, accel: str, memory: int = 256) -> list[str]:
+    """The command of one node. Files of the node itself are named relative to its folder, where QEMU is started."""
+    return [
+        "qemu-system-x86_64",
+        *("-name", name, "-nodefaults", "-no-user-config", "-display", "none"),
+        *("-machine", "pc,usb=off", "-accel", accel, "-cpu", "max", "-m", str(memory)),
+        *("-kernel", str(image.kernel), "-initrd", INITRD, "-append", _KERNEL),
+        *("-drive", f"file={DISK},if=virtio,format=qcow2"),
+        *("-netdev", f"user,id=net,restrict=on,hostfwd=tcp:127.0.0.1:{port}-:22"),
+        *("-device", "virtio-net-pci,netdev=net,romfile="),
+        *("-chardev", f"file,id=console,path={CONSOLE},append=on", "-serial", "chardev:console"),
+        *("-qmp", f"unix:{QMP},server=on,wait=off"),
+    ]
+
+
+def accelerator(image: Image, cache: Path) -> str:
+    """`kvm` if a kernel was seen to boot with it on this machine since its last boot, else TCG.
+
+    /dev/kvm may exist and hang, so it is tried once with a deadline; the answer is remembered in the cache folder.
+    """
+    if not os.access("/dev/kvm", os.R_OK | os.W_OK):
+        return TCG
+    boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+    answer = cache / "kvm"
+    if not answer.exists() or boot not in answer.read_text():
+        answer.write_text(f"{boot} {'yes' if _kvm_boots(image, cache / 'kvm.console') else 'no'}\n")
+    return "kvm" if answer.read_text().endswith("yes\n") else TCG
+
+
+def _kvm_boots(image: Image, console: Path) -> bool:
+    command = [
+        *("qemu-system-x86_64", "-nodefaults", "-no-user-config", "-display", "none", "-no-reboot"),
+        *("-accel", "kvm", "-cpu", "max", "-m", "128", "-kernel", str(image.kernel)),
+        *("-append", "console=ttyS0 earlyprintk=ttyS0 panic=-1", "-serial", f"file:{console}"),
+    ]
+    process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    end = time.monotonic() + _PROBE_SECONDS
+    try:
+        # A kernel without a root panics; that it got so far is the proof.
+        while process.poll() is None and time.monotonic() < end:
+            time.sleep(0.1)
+        return "Kernel panic" in tail(console, 200)
+    finally:
+        process.kill()
+        process.wait()
+        console.unlink(missing_ok=True)

@@ -1,0 +1,71 @@
+"""Speaks to a running QEMU through its QMP socket: one JSON object a line."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import time
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from lab.errors import LabError
+
+
+class Qmp:
+    """A connection to one QEMU, as a context manager. Raises LabError if nobody answers."""
+
+    def __init__(self, path: Path, timeout: float = 10.0) -> None:
+        self._socket = socket.socket(socket.AF_UNIX)
+        self._socket.settimeout(timeout)
+        # A socket's path may have 107 bytes only; a folder that is open already makes any path short.
+        folder = os.open(path.parent, os.O_PATH)
+        try:
+            self._socket.connect(f"/proc/self/fd/{folder}/{path.name}")
+        except OSError as error:
+            self._socket.close()
+            raise LabError(f"QEMU does not answer on {path}: {error}") from error
+        finally:
+            os.close(folder)
+        self._buffer = b""
+        self._events: list[str] = []
+
+    def __enter__(self) -> Self:
+        self._line()  # the greeting
+        self.command("qmp_capabilities")
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, value: object, trace: TracebackType | None) -> None:
+        self._socket.close()
+
+    def command(self, name: str) -> None:
+        """Runs one command that needs no arguments. Raises LabError if QEMU refuses it."""
+        self._socket.sendall(json.dumps({"execute": name}).encode() + b"\n")
+        reply = self._line()
+        while "event" in reply:
+            self._events.append(reply["event"])
+            reply = self._line()
+        if "error" in reply:
+            raise LabError(f"QEMU refused {name}: {reply['error']}")
+
+    def saw(self, event: str, deadline: float) -> bool:
+        """Waits for an event such as RESET; False if it did not happen within that many seconds."""
+        end = time.monotonic() + deadline
+        while event not in self._events:
+            self._socket.settimeout(max(end - time.monotonic(), 0.01))
+            try:
+                self._events.append(self._line().get("event", ""))
+            except TimeoutError:
+                return False
+        return True
+
+    def _line(self) -> dict[str, Any]:
+        while b"\n" not in self._buffer:
+            data = self._socket.recv(65536)
+            if not data:
+                raise LabError("QEMU closed its QMP socket")
+            self._buffer += data
+        line, _, self._buffer = self._buffer.partition(b"\n")
+        reply: dict[str, Any] = json.loads(line)
+        return reply

@@ -1,0 +1,64 @@
+"""lab.json: what a state folder remembers about its nodes between two commands."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from lab.process import Process
+
+PROJECT = Path(__file__).parent.parent
+LAB_JSON, NODES = "lab.json", "nodes"
+
+
+@dataclass(frozen=True, slots=True)
+class NodeRecord:
+    """One node. user: who logs in to it in the shipped hosts.ini; process: its QEMU, None if it was never started."""
+
+    name: str
+    port: int
+    user: str
+    release: str
+    process: Process | None = None
+
+
+def state_folder() -> Path:
+    """Where the lab of the `lab.*` tasks lives: NODEPREP_LAB_DIR, or .lab in the project."""
+    return Path(os.environ.get("NODEPREP_LAB_DIR") or PROJECT / ".lab").absolute()
+
+
+def load(folder: Path) -> list[NodeRecord]:
+    """The nodes of a state folder; none if there is no lab in it."""
+    path = folder / LAB_JSON
+    if not path.exists():
+        return []
+    return [_record(node) for node in json.loads(path.read_text())["nodes"]]
+
+
+def save(folder: Path, nodes: Sequence[NodeRecord]) -> None:
+    """Writes lab.json anew, never half."""
+    path = folder / LAB_JSON
+    fresh = path.with_suffix(".new")
+    fresh.write_text(json.dumps({"nodes": [asdict(node) for node in nodes]}, indent=2) + "\n")
+    fresh.replace(path)
+
+
+def remember(folder: Path, record: NodeRecord) -> None:
+    """Puts one node into lab.json, in place of what was said about it before."""
+    lock = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        others = [node for node in load(folder) if node.name != record.name]
+        save(folder, sorted([*others, record], key=lambda node: node.port))
+    finally:
+        os.close(lock)
+
+
+def _record(node: dict[str, object]) -> NodeRecord:
+    process = node.pop("process")
+    found = Process(**process) if isinstance(process, dict) else None
+    return NodeRecord(**node, process=found)  # type: ignore[arg-type]  # our own file; a wrong one fails here

@@ -1,0 +1,98 @@
+"""`fab lab.up`, `lab.status`, `lab.ssh`, `lab.reboot`, `lab.down`: throw-away real nodes for trying nodeprep."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TypeVar, cast
+
+from invoke import Context, Exit, task
+
+from lab.errors import LabError, LabUsageError
+from lab.image import purge_cache
+from lab.nodes import FIRST_PORT, Lab, Node, together
+from lab.state import state_folder
+
+_Verb = TypeVar("_Verb", bound=Callable[..., None])
+
+
+def _task(**texts: str) -> Callable[[_Verb], _Verb]:
+    """Invoke's `task` with a help text for each parameter, typed so that a verb keeps its own signature."""
+    return cast(Callable[[_Verb], _Verb], task(help=texts))
+
+
+@_task(nodes="how many", release="bullseye, bookworm or trixie", port_base="port of the first node")
+def up(c: Context, nodes: int = 3, release: str = "bookworm", port_base: int = FIRST_PORT) -> None:
+    """Boot throw-away nodes on loopback ports; nodes that run are left alone."""
+    with _told():
+        lab = Lab(state_folder(), release, nodes, port_base, tied=False)
+        seconds = lab.start(_say)
+        for node in lab.nodes:
+            took = f"up after {seconds[node.name]:.0f} s" if node.name in seconds else "up already"
+            _say(f"{_line(node)}  {took}")
+
+
+@_task(purge="remove the cached images too")
+def down(c: Context, purge: bool = False) -> None:
+    """Kill the nodes and remove their disks, keys and logs."""
+    with _told():
+        lab = Lab.existing(state_folder())
+        lab.stop()
+        for node in lab.nodes:
+            _say(f"{node.name}  gone")
+        if purge:
+            purge_cache()
+            _say("image cache  gone")
+
+
+@_task()
+def status(c: Context) -> None:
+    """Show the nodes, and whether they run."""
+    nodes = Lab.existing(state_folder()).nodes
+    for node in nodes:
+        _say(f"{_line(node)}  {'up' if node.alive() else 'down'}")
+    if not nodes:
+        _say("no lab here; `fab lab.up` makes one")
+
+
+@_task(node="its name, e.g. lab-2; all if left out")
+def reboot(c: Context, node: str = "") -> None:
+    """Reboot a node, or all, from inside; waits until they are back."""
+    with _told():
+        lab = Lab.existing(state_folder())
+        chosen = [lab.node(node)] if node else lab.nodes
+        for name, seconds in together(chosen, Node.reboot).items():
+            _say(f"{_line(lab.node(name))}  back after {seconds:.0f} s")
+
+
+@_task(node="its name, e.g. lab-2", command="what to run there; a shell if left out", user="log in as")
+def ssh(c: Context, node: str, command: str = "", user: str = "") -> None:
+    """Log in to a node with the lab's key."""
+    with _told():
+        chosen = Lab.existing(state_folder()).node(node)
+        words = [*chosen.ssh_command(user or chosen.record.user), *([command] if command else [])]
+        sys.stdout.flush()
+        os.execvp(words[0], words)
+
+
+@contextmanager
+def _told() -> Iterator[None]:
+    """Turns the lab's errors into one message and an exit code: 2 if the person has to do something first, else 4."""
+    try:
+        yield
+    except LabUsageError as error:
+        raise Exit(str(error), code=2) from error
+    except LabError as error:
+        raise Exit(str(error), code=4) from error
+
+
+def _line(node: Node) -> str:
+    record = node.record
+    return f"{record.name}  127.0.0.1:{record.port}  {record.user:<8}  {record.release}"
+
+
+def _say(line: str) -> None:
+    sys.stdout.write(f"{line}\n")
+    sys.stdout.flush()

@@ -1,0 +1,159 @@
+"""Every inventory of the fixture folder, read by us and by the real ansible-inventory, must come out the same."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from tasks.core.errors import InventoryError
+from tasks.core.inventory import Inventory, parse
+from tasks.core.model import Secret
+
+FOLDER = Path(__file__).parent / "inventories"
+FILES = [*sorted(path for path in FOLDER.iterdir() if path.is_file()), FOLDER / "beside" / "hosts.ini"]
+ORACLE = Path(sys.executable).parent / "ansible-inventory"
+
+pytestmark = pytest.mark.skipif(not ORACLE.exists(), reason="ansible-core is not installed in this environment")
+
+
+@pytest.fixture(scope="module")
+def answers(tmp_path_factory: pytest.TempPathFactory) -> dict[Path, dict[str, Any]]:
+    """What ansible-inventory says of every file; asked for all at once, since each start takes most of a second."""
+    home = tmp_path_factory.mktemp("ansible")
+    with ThreadPoolExecutor(4) as pool:
+        return dict(zip(FILES, pool.map(lambda path: ask_ansible(path, home), FILES), strict=True))
+
+
+def empty_configuration(home: Path) -> Path:
+    path = home / "ansible.cfg"
+    path.touch()
+    return path
+
+
+def run_ansible(paths: Sequence[Path], home: Path) -> subprocess.CompletedProcess[str]:
+    environment = {
+        "PATH": os.environ["PATH"],
+        "HOME": str(home),
+        "LC_ALL": "C.UTF-8",
+        "ANSIBLE_CONFIG": str(empty_configuration(home)),
+        "ANSIBLE_LOCAL_TEMP": str(home),
+        "ANSIBLE_LOCALHOST_WARNING": "0",
+        "ANSIBLE_INVENTORY_UNPARSED_WARNING": "0",
+        "ANSIBLE_DEPRECATION_WARNINGS": "0",
+    }
+    command = [str(ORACLE), *(word for path in paths for word in ("-i", str(path))), "--list"]
+    return subprocess.run(command, env=environment, cwd=home, capture_output=True, text=True, check=False, timeout=60)
+
+
+def ask_ansible(path: Path, home: Path) -> dict[str, Any]:
+    done = run_ansible([path], home)
+    assert done.returncode == 0, done.stderr
+    assert "Unable to parse" not in done.stderr, done.stderr
+    answer: dict[str, Any] = json.loads(done.stdout)
+    return answer
+
+
+def our_inventory(path: Path) -> Inventory:
+    inventory = parse(path.read_text(encoding="utf-8"), str(path))
+    return inventory.with_variables(variable_files(path, "group_vars"), variable_files(path, "host_vars"))
+
+
+def variable_files(inventory: Path, kind: str) -> dict[str, dict[str, object]]:
+    """group_vars/NAME.yml or group_vars/NAME/*.yml beside an inventory, loaded as the remote layer will."""
+    found: dict[str, dict[str, object]] = {}
+    folder = inventory.parent / kind
+    for path in sorted(folder.rglob("*.y*ml")):
+        owner = path.stem if path.parent == folder else path.parent.name
+        found.setdefault(owner, {}).update(yaml.safe_load(path.read_text(encoding="utf-8")))
+    return found
+
+
+def plain(value: Any) -> Any:
+    """Ansible's answer without its marks for untrusted texts."""
+    if isinstance(value, dict):
+        return (
+            plain(value["__ansible_unsafe"]) if "__ansible_unsafe" in value else {k: plain(v) for k, v in value.items()}
+        )
+    return [plain(item) for item in value] if isinstance(value, list) else value
+
+
+def through_json(values: Mapping[str, object]) -> Any:
+    return json.loads(json.dumps(values))
+
+
+def secrets_as_text(ours: Mapping[str, object], theirs: Mapping[str, object]) -> dict[str, object]:
+    """We keep a password that looks like a number as text, so that no repr shows it; the text must be the same."""
+    return {name: str(value) if isinstance(ours.get(name), Secret) else value for name, value in theirs.items()}
+
+
+def test_at_least_a_dozen_inventories_are_compared() -> None:
+    assert len(FILES) >= 12
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.name)
+def test_the_same_hosts_are_found(path: Path, answers: dict[Path, dict[str, Any]]) -> None:
+    answer = answers[path]
+    theirs = {host for name, group in answer.items() if name != "_meta" for host in group.get("hosts", [])}
+    assert set(our_inventory(path).names()) == theirs
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.name)
+def test_the_same_groups_hold_the_same_hosts_and_groups(path: Path, answers: dict[Path, dict[str, Any]]) -> None:
+    theirs = {
+        name: (group.get("hosts", []), sorted(group.get("children", [])))
+        for name, group in answers[path].items()
+        if name != "_meta"
+    }
+    ours = {
+        name: ([] if name == "all" else list(group.hosts), sorted(group.children))
+        for name, group in our_inventory(path).groups.items()
+    }
+    assert {name: group for name, group in ours.items() if group != ([], [])} == theirs
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.name)
+def test_every_host_has_the_same_variables(path: Path, answers: dict[Path, dict[str, Any]]) -> None:
+    inventory = our_inventory(path)
+    answer = answers[path]["_meta"]["hostvars"]
+    for name in inventory.names():
+        ours = inventory.variables(name)
+        assert through_json(ours) == secrets_as_text(ours, plain(answer.get(name, {}))), name
+
+
+REFUSED = {
+    "loop": "[a:children]\nb\n[b:children]\na\n",
+    "undeclared": "[only_vars:vars]\nx=1\n",
+    "child": "[parent:children]\nnowhere\n",
+    "header": "[a b]\nn1\n",
+    "kind": "[a:hosts:x]\n",
+    "word": "n1 word\n",
+    "quote": 'n1 a="x\n',
+    "colon": "n1:\n",
+    "padding": "n[01:5]\n",
+    "single": "n[1]\n",
+    "bracket": "[x]y z=[1]\n",
+    "unhashable": "n1 v={[1]}\n",
+    "priority": "[a]\n[a:vars]\nansible_group_priority=high\n",
+    "nothing": "''\n",
+    "yaml": "---\nn1\n",
+}
+
+
+def test_what_ansible_refuses_we_refuse_too(tmp_path: Path) -> None:
+    """One start of ansible for all of them: it warns of each inventory that it cannot read, and goes on."""
+    paths = [tmp_path / f"{name}.ini" for name in REFUSED]
+    for path in paths:
+        path.write_text(REFUSED[path.stem], encoding="utf-8")
+        with pytest.raises(InventoryError):
+            parse(path.read_text(encoding="utf-8"), path.name)
+    said = "".join(run_ansible(paths, tmp_path).stderr.split())  # its warnings are wrapped, anywhere
+    assert [path.name for path in paths if f"Unabletoparse{path}asaninventorysource" not in said] == []
