@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -140,16 +140,16 @@ def parse(reply: str) -> Facts:
         said.setdefault(line[:1], []).append(line[1:])
     if not said.get("u", [""])[0].isdigit():
         raise RemoteError(f"the node's reply makes no sense: {reply[:200]!r}", "look at what its login shell prints")
-    pairs = [entry.partition(" ") for entry in said.get("r", [])]
+    lines = _contents(sections.get("files", []))
     return Facts(
-        values={path: value for path, _, value in pairs} | dict.fromkeys(said.get("a", [])),
+        values={path: _first(lines.get(path)) for path in said.get("r", [])} | dict.fromkeys(said.get("a", [])),
         hidden=frozenset(said.get("x", [])),
         loaded=frozenset(said.get("l", [])),
         in_sys=frozenset(said.get("y", [])),
         tree=_tree(sections.get("modules", [])),
         has_tree="t" in said,
         uid=int(said["u"][0]),
-        files=_files(sections.get("list", []), sections.get("files", [])),
+        files=_files(sections.get("list", []), lines),
         complaints=_complaints(said.get("e", [])),
     )
 
@@ -175,12 +175,21 @@ def _tree(lines: Iterable[str]) -> dict[str, bool]:
     return tree
 
 
-def _files(listing: Iterable[str], contents: Iterable[str]) -> dict[str, FileFact]:
+def _contents(entries: Iterable[str]) -> dict[str, list[tuple[int, str]]]:
+    """grep's `PATH:NUMBER:TEXT` -> numbered lines by path."""
     lines: dict[str, list[tuple[int, str]]] = {}
-    for entry in contents:
-        match = re.fullmatch(r"(/.*?):(\d+):(.*)", entry)
-        if match:
+    for entry in entries:
+        if match := re.fullmatch(r"(/.*?):(\d+):(.*)", entry):
             lines.setdefault(match[1], []).append((int(match[2]), match[3]))
+    return lines
+
+
+def _first(lines: Sequence[tuple[int, str]] | None) -> str:
+    """A value: the first line of its file, empty where that is blank."""
+    return lines[0][1] if lines and lines[0][0] == 1 else ""
+
+
+def _files(listing: Iterable[str], lines: Mapping[str, list[tuple[int, str]]]) -> dict[str, FileFact]:
     files = [_listed(entry, lines) for entry in listing]
     return {fact.path: fact for fact in files if fact}
 

@@ -1,19 +1,22 @@
 # shellcheck shell=sh
 # shellcheck disable=SC2154 # mark comes from main.sh, which runs last
-# Reading the node: builtins where possible, three or four processes in all. Writes nothing.
+# Reading the node: builtins where they will do, three or four processes in all. Writes nothing.
 
 reply=
 say() { reply="$reply$1
 "; }
 
-# look PATH: its first line (r), or that it is absent (a) or there but not a file we may read (x).
+# look PATH: it is absent (a), there but not a file we may read (x), or its lines come with those of the files (r).
+# Not with the builtin read: dash and busybox read a byte at a time, and a number in /proc/sys ends after the first
+# read(2), so 65536 would come out as 6.
+looked=
 look() {
   if [ ! -e "$1" ]; then say "a$1"
   elif [ -d "$1" ] || [ ! -r "$1" ]; then say "x$1"
   else
-    value=
-    IFS= read -r value <"$1" || :
-    say "r$1 $value"
+    say "r$1"
+    looked="$looked$1
+"
   fi
 }
 
@@ -66,7 +69,8 @@ configuration() {
   echo "$mark list"
   ls -ldn "$@" 2>/dev/null
   echo "$mark files"
-  grep -asHn -e '^[[:space:]]*[^#;[:space:]]' -e '^# sha256 ' "$@"
+  # shellcheck disable=SC2086 # a path a line
+  grep -asHn -e '^[[:space:]]*[^#;[:space:]]' -e '^# sha256 ' "$@" $looked
 }
 
 # The reply to everything that was looked up and wanted.
@@ -85,5 +89,5 @@ scan() {
   fi
   configuration
   echo "$mark end"
-  reply=
+  reply='' looked=''
 }
