@@ -13,7 +13,7 @@ step "Three Debian nodes on this machine (the first time takes a minute or two: 
 step "What would change? Writes nothing" "-H nodes plan"
 step "Do it: files, modules, keys; then read everything back" "-H nodes apply"
 step "Again: there is nothing left to do" "-H nodes apply"
-step "Does it last? Reboot one node" "lab.reboot lab-2"
+step "Does it last? Reboot one node" "lab.reboot --node lab-2"
 step "The gate before kubeadm join" "-H nodes verify"
 
 cat <<EOF

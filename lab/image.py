@@ -16,7 +16,7 @@ from pathlib import Path
 
 from lab import initramfs, programs
 from lab.errors import LabError, LabUsageError
-from lab.flavours import Flavour
+from lab.flavours import FLAVOURS, Flavour
 
 GUEST = Path(__file__).parent / "guest"
 
@@ -33,6 +33,7 @@ mkfs.ext4 -q -L lab -m 0 -d root root.ext4 2G >&2
 tar --create --sparse root.ext4
 """
 _SCRIPT_VARIABLE = "NODEPREP_LAB_SCRIPT"
+_HASH_LENGTH = 12
 _EXCLUDED = ("doc", "info", "locale", "man")
 
 
@@ -83,14 +84,16 @@ def ensure_image(flavour: Flavour, say: Say = silent) -> Image:
 
 
 def purge_cache() -> None:
-    """Removes every cached image."""
-    shutil.rmtree(cache_folder(), ignore_errors=True)
+    """Removes every cached image, and nothing else that may live in the cache folder."""
+    for name in FLAVOURS:
+        for folder in cache_folder().glob(f"{name}-{'[0-9a-f]' * _HASH_LENGTH}"):
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 def recipe_hash(flavour: Flavour) -> str:
     """Changes whenever an image would be built differently."""
     recipe = [_debootstrap(flavour), _script(flavour), _PACK, (GUEST / "init").read_text(), initramfs.WANTED]
-    return hashlib.sha256(json.dumps(recipe).encode()).hexdigest()[:12]
+    return hashlib.sha256(json.dumps(recipe).encode()).hexdigest()[:_HASH_LENGTH]
 
 
 def _script(flavour: Flavour) -> str:

@@ -103,9 +103,15 @@ class Node:
     def run(
         self, command: str, *, user: str = "root", timeout: float = 60.0, stdin: str = ""
     ) -> subprocess.CompletedProcess[str]:
-        """Runs a shell command on the node through the OpenSSH client, and returns its status and texts."""
+        """Runs a shell command on the node through the OpenSSH client, and returns its status and texts.
+
+        Raises LabError if it takes longer than timeout.
+        """
         words = [*self.ssh_command(user), command]
-        return subprocess.run(words, input=stdin, capture_output=True, text=True, timeout=timeout, check=False)
+        try:
+            return subprocess.run(words, input=stdin, capture_output=True, text=True, timeout=timeout, check=False)
+        except subprocess.TimeoutExpired as error:
+            raise LabError(f"{self.name}: {command!r} took more than {timeout:.0f} s") from error
 
     def ssh_command(self, user: str) -> list[str]:
         """The ssh command line that leads to the node as that user, host key checked, nothing of ~/.ssh read."""
@@ -136,7 +142,8 @@ class Node:
         begin = time.monotonic()
         before = self.boot_id()
         with Qmp(self.folder / qemu.QMP) as qmp:
-            self.run("reboot")
+            with contextlib.suppress(LabError):
+                self.run("reboot")
             if not qmp.saw("RESET", SHUTDOWN_SECONDS):
                 qmp.command("system_reset")
         self.wait_ready()

@@ -28,7 +28,10 @@ for unit in apt-daily.timer apt-daily-upgrade.timer dpkg-db-backup.timer e2scrub
     fstrim.timer man-db.timer logrotate.timer systemd-tmpfiles-clean.timer systemd-timesyncd.service \
     systemd-pstore.service systemd-udev-settle.service systemd-networkd.service systemd-resolved.service \
     sshd-keygen.service ldconfig.service systemd-hwdb-update.service dev-hugepages.mount \
-    sys-kernel-tracing.mount sys-kernel-debug.mount getty@.service getty-static.service serial-getty@.service; do
+    sys-kernel-tracing.mount sys-kernel-debug.mount sys-kernel-config.mount sys-fs-fuse-connections.mount \
+    modprobe@configfs.service modprobe@dm_mod.service modprobe@drm.service modprobe@efi_pstore.service \
+    modprobe@fuse.service modprobe@loop.service proc-sys-fs-binfmt_misc.automount systemd-firstboot.service \
+    systemd-update-utmp.service systemd-update-utmp-runlevel.service systemd-machine-id-commit.service getty@.service getty-static.service serial-getty@.service; do
     systemctl mask "$unit"
 done
 systemctl set-default multi-user.target

@@ -28,8 +28,8 @@ def wished(text: str) -> Wishes:
 def desired(wishes: Wishes, facts: Facts, *, persist: bool) -> Desired:
     """What must be true on the node for this repair: the running value, and a file that keeps it."""
     state = resolve([wishes], facts)
-    kept = (*_keys_file(state, facts), *_modules_file(state, facts)) if persist else ()
-    return replace(state, files=kept)
+    files = _keys_file(state, facts) if wishes.sysctl else _modules_file(state, facts)
+    return replace(state, files=files if persist else ())
 
 
 def _keys_file(state: Desired, facts: Facts) -> tuple[RenderedFile, ...]:

@@ -136,20 +136,22 @@ def _skipped(kind: Kind, name: str, facts: Facts) -> Item:
     return Item(kind, name, ItemStatus.SKIPPED, "optional", None, f"kernel {facts.kernel} does not have it")
 
 
-def settled(before: Plan, after: Plan, complaints: Mapping[tuple[str, str], str]) -> tuple[Item, ...]:
-    """What an apply did: `changed` where something was wrong before and a second look finds it right."""
-    earlier = {(item.kind, item.name): item for item in before.items}
-    return tuple(_settled(earlier.get((item.kind, item.name)), item, complaints) for item in after.items)
+def settled(plans: Sequence[Plan], complaints: Mapping[tuple[str, str], str]) -> tuple[Item, ...]:
+    """What an apply did: `changed` where something was wrong at first and the last look finds it right."""
+    first: dict[tuple[Kind, str], Item] = {}
+    for item in (item for plan in plans for item in plan.items):
+        first.setdefault((item.kind, item.name), item)
+    return tuple(_settled(first[item.kind, item.name], item, complaints) for item in plans[-1].items)
 
 
-def _settled(was: Item | None, now: Item, complaints: Mapping[tuple[str, str], str]) -> Item:
-    if now.status is ItemStatus.OK and was is not None and was.status not in GOOD:
+def _settled(was: Item, now: Item, complaints: Mapping[tuple[str, str], str]) -> Item:
+    if now.status is ItemStatus.OK and was.status not in GOOD:
         return replace(now, status=ItemStatus.CHANGED, why=_from(was))
     if now.status is not ItemStatus.DRIFT:
         return now
     said = _complaint(now, complaints)
     if now.kind is Kind.SYSCTL and now.got is not None:
-        why = said or "sysctl -p reported no error, and the kernel kept its value"
+        why = f"the kernel said: {said.rpartition(': ')[2]}" if said else "no error was reported, and nothing changed"
         return replace(now, status=ItemStatus.KEPT_BY_KERNEL, why=why, next_step=_kept_step(now, why))
     return replace(now, why=said or now.why or "apply did not change it", next_step=now.next_step or _READ_ONLY)
 
@@ -160,7 +162,7 @@ _READ_ONLY = "look at the node: is its file system full, read-only, or the file 
 def _kept_step(item: Item, why: str) -> str:
     if "Read-only" in why:
         return "/proc/sys is read-only here: set it where the node's kernel runs, on the container's host"
-    return f"correct the value in the profile: the kernel does not take {item.expected} for {item.name}"
+    return f"give it another value: the kernel does not take {item.expected} for {item.name}"
 
 
 def _from(was: Item) -> str:

@@ -183,11 +183,13 @@ def apply(talk: Conversation, host: Host, work: Work) -> NodeResult:
 
 
 def fix(wishes: Wishes, persist: bool, talk: Conversation, host: Host, work: Work) -> NodeResult:
-    """Puts one key or module right; keeps it for the next boot if persist."""
+    """Puts one key or module right; if persist, keeps it for the next boot once the kernel has taken it."""
 
     def repair(facts: Facts) -> Seen:
-        wanted = fixes.desired(wishes, facts, persist=persist)
-        return Seen(facts, diff(wanted, facts))
+        running = Seen(facts, diff(fixes.desired(wishes, facts, persist=False), facts))
+        if not persist or status_of(running.plan.items, Status.FAILED) is Status.FAILED:
+            return running
+        return Seen(facts, diff(fixes.desired(wishes, facts, persist=True), facts))
 
     lines = asked([wishes])
     done = converge(talk, host, work, repair(talk.ask(lines)), lines, repair)
@@ -214,15 +216,14 @@ def converge(
     decide: Callable[[Facts], Seen],
 ) -> NodeResult:
     """Changes what differs, looks again, and reports what the second look shows."""
-    seen, complaints = first, dict(first.facts.complaints)
-    for _ in range(PASSES):
-        if seen.plan.is_empty:
-            break
+    looks, complaints = [first], dict(first.facts.complaints)
+    while not (seen := looks[-1]).plan.is_empty and len(looks) <= PASSES:
         facts = talk.change([*instructions.apply(seen.plan), *probe], host, seen.facts, work)
-        complaints, seen = dict(facts.complaints), decide(facts)
-        if not seen.plan.files:  # only a file that has to be rendered again is worth another pass
+        complaints |= facts.complaints
+        looks.append(decide(facts))
+        if not looks[-1].plan.files:  # only a file that has to be rendered again is worth another pass
             break
-    return result(host, settled(first.plan, seen.plan, complaints), Status.FAILED)
+    return result(host, settled([look.plan for look in looks], complaints), Status.FAILED)
 
 
 def result(host: Host, items: Sequence[Item], bad: Status) -> NodeResult:

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from lab.fleet import Fleet
+from tests.ssh.suite import Suite
 
 HERE = Path(__file__).parent
 
@@ -35,3 +36,14 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def fleet() -> Iterator[Fleet]:
     with Fleet(3) as three:
         yield three
+
+
+@pytest.fixture(scope="module")
+def unused(fleet: Fleet) -> Iterator[str]:
+    """The fleet's nodes from its end, where the plain ones are: each test takes its own."""
+    return reversed(fleet.hosts)
+
+
+@pytest.fixture
+def suite(fleet: Fleet, unused: Iterator[str], tmp_path: Path) -> Suite:
+    return Suite(fleet, tmp_path, unused)

@@ -32,5 +32,6 @@ keep() {
 # coreutils before 8.24 and busybox take no file: then everything is flushed.
 flush() { sync "$1" 2>/dev/null || sync; }
 
-# set_key PATH VALUE: asks the kernel directly, so that its own reason is heard for this one key.
-set_key() { printf '%s\n' "$2" >"$1"; }
+# set_key PATH VALUE: asks the kernel directly, so that its own reason is heard for this one key. Through tee: dash's
+# printf says no more than "I/O error" when a write is refused.
+set_key() { printf '%s\n' "$2" | tee "$1"; }

@@ -10,7 +10,7 @@ IFS='
 set -f
 trap '' HUP PIPE
 
-grumbled=
+quiet=
 text=
 # shellcheck disable=SC2086 # split into lines, which is what IFS and set -f above are for
 for instruction in $data; do
@@ -25,8 +25,8 @@ for instruction in $data; do
     'file '*) text= ;;
     'keep '*) try keep "$argument" keep "$argument" ;;
     'load '*) try load "$argument" modprobe "$argument" ;;
-    'sysctl '*) try sysctl "$argument" sysctl -p "$argument" || grumbled=1 ;;
-    'set '*) [ -z "$grumbled" ] || try set "${argument%% *}" set_key "${argument%% *}" "${argument#* }" ;;
+    'sysctl '*) try sysctl "$argument" sysctl -p "$argument" && quiet=${quiet:-1} || quiet=no ;;
+    'set '*) [ "$quiet" = 1 ] || try set "${argument%% *}" set_key "${argument%% *}" "${argument#* }" ;;
   esac
 done
 

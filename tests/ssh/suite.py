@@ -1,0 +1,175 @@
+"""The real `fab` on nodes of a fleet: an inventory in a folder of the test's own, a subprocess, and what came out."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from lab.fleet import Address, Fleet
+
+ROOT = Path(__file__).parents[2]
+FAB = str(Path(sys.executable).with_name("fab"))
+MODULES = "/etc/modules-load.d/nodeprep-kubernetes.conf"
+SYSCTL = "/etc/sysctl.d/99-zz-nodeprep-kubernetes.conf"
+FIX_SYSCTL = "/etc/sysctl.d/99-zz-nodeprep-zz-fix.conf"
+FIX_MODULES = "/etc/modules-load.d/nodeprep-zz-fix.conf"
+SUDO_LOG = "/var/log/sudo.log"
+
+
+def key_file(key: str) -> str:
+    """Where a node has a key."""
+    return "/proc/sys/" + key.replace(".", "/")
+
+
+@dataclass(frozen=True)
+class Said:
+    """One finished fab: its exit code and its two streams, as bytes and as text."""
+
+    code: int
+    out: bytes
+    err: bytes
+
+    @property
+    def stdout(self) -> str:
+        return self.out.decode()
+
+    @property
+    def stderr(self) -> str:
+        return self.err.decode()
+
+    @property
+    def text(self) -> str:
+        """Both streams, for messages that may be on either."""
+        return self.stdout + self.stderr
+
+    @property
+    def data(self) -> dict[str, Any]:
+        """stdout as the one JSON document that it must be."""
+        found: dict[str, Any] = json.loads(self.stdout)
+        return found
+
+    @property
+    def statuses(self) -> dict[str, str]:
+        return {node["host"]: node["status"] for node in self.data["nodes"]}
+
+    def node(self, name: str) -> dict[str, Any]:
+        """One node's result."""
+        return next(node for node in self.data["nodes"] if node["host"] == name)
+
+    def items(self, name: str, *, wrong: bool = False) -> dict[str, dict[str, Any]]:
+        """A node's items by name; only those that are not right if wrong."""
+        found = {item["name"]: item for item in self.node(name)["items"]}
+        return {key: item for key, item in found.items() if not wrong or item["status"] not in ("ok", "skipped")}
+
+    def problem(self, name: str) -> str:
+        """What a node's failure and its next step say."""
+        node = self.node(name)
+        return f"{node['problem']} → {node['next_step']}"
+
+
+@dataclass
+class Suite:
+    """An inventory in the making, and fab on it. `unused` are the fleet's nodes that no test has had yet."""
+
+    fleet: Fleet
+    folder: Path
+    unused: Iterator[str]
+    lines: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def key(self) -> Path:
+        return self.fleet.client / "id_ed25519"
+
+    @property
+    def known_hosts(self) -> Path:
+        """The test's own copy of the fleet's known_hosts."""
+        path = self.folder / "known_hosts"
+        if not path.exists():
+            path.write_bytes((self.fleet.client / "known_hosts").read_bytes())
+        return path
+
+    def add(self, name: str, address: str | Address, **variables: object) -> str:
+        """A line of the inventory: ansible_-variables without that prefix; known_hosts and key unless told."""
+        host, port = address if isinstance(address, Address) else (address, self.fleet.port)
+        args = f"-o UserKnownHostsFile={self.known_hosts}"
+        if more := variables.pop("args", ""):
+            args = f"{more} {args}"
+        given = {"host": host, "port": port, "user": "root", "private_key_file": self.key, "ssh_common_args": args}
+        pairs = {**given, **variables}
+        self.lines[name] = " ".join(f"ansible_{key}={str(value)!r}" for key, value in pairs.items() if value != "")
+        return host
+
+    def fresh(self, name: str, **variables: object) -> str:
+        """A line for a node that no other test has; its address."""
+        return self.add(name, next(self.unused), **variables)
+
+    def command(self, verb: str, *words: str, on: str = "nodes", core: Sequence[str] = ()) -> list[str]:
+        """The command line, its inventory written."""
+        inventory = self.folder / "hosts.ini"
+        inventory.write_text("[nodes]\n" + "".join(f"{name} {rest}\n" for name, rest in self.lines.items()))
+        return [FAB, *core, "-H", on, verb, *words, "--inventory", str(inventory)]
+
+    def environment(self, more: Mapping[str, str]) -> dict[str, str]:
+        """This process's, without what an admin's own machine would add to ssh or to the output."""
+        left_out = ("SSH_AUTH_SOCK", "NO_COLOR", "FORCE_COLOR")
+        mine = {name: value for name, value in os.environ.items() if name not in left_out}
+        return {**mine, "HOME": str(self.folder), **more}
+
+    def start(self, command: Sequence[str], **env: str) -> subprocess.Popen[bytes]:
+        """A process group of its own, both streams in pipes."""
+        return subprocess.Popen(
+            command,
+            cwd=ROOT,
+            env=self.environment(env),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            start_new_session=True,
+        )
+
+    def fab(
+        self,
+        verb: str,
+        *words: str,
+        on: str = "nodes",
+        core: Sequence[str] = (),
+        env: Mapping[str, str] | None = None,
+        seconds: float = 60,
+    ) -> Said:
+        """Runs fab to its end; stdout as fab gives it."""
+        process = self.start(self.command(verb, *words, on=on, core=core), **(env or {}))
+        try:
+            out, err = process.communicate(timeout=seconds)
+        finally:
+            process.kill()
+            process.communicate()
+        return Said(process.returncode, out, err)
+
+    def json(self, verb: str, *words: str, **more: Any) -> Said:
+        """The same with --format json; the document has to be there."""
+        said = self.fab(verb, *words, "--format", "json", **more)
+        assert said.stdout, said.stderr
+        return said
+
+    def log_sudo(self, host: str) -> None:
+        """Makes a node's sudo write down each time it is called, in a place that snapshot() does not see."""
+        self.fleet.write(host, "/etc/sudoers", self.fleet.read(host, "/etc/sudoers") + f"Defaults logfile={SUDO_LOG}\n")
+
+    def sudo_log(self, host: str) -> str:
+        """What sudo wrote since log_sudo; line breaks within an entry folded."""
+        path = self.fleet.path(host, SUDO_LOG)
+        return path.read_text().replace("\n    ", " ") if path.exists() else ""
+
+    def value(self, host: str, key: str) -> str:
+        """A key's value on a node."""
+        return self.fleet.read(host, key_file(key)).strip()
+
+    def set_value(self, host: str, key: str, value: str) -> None:
+        """Sets a key on a node by hand."""
+        self.fleet.write(host, key_file(key), f"{value}\n")
