@@ -65,6 +65,13 @@ class Image:
         """The initramfs; a node's own archive is appended to it."""
         return self.folder / "initrd"
 
+    @contextmanager
+    def in_use(self) -> Iterator[int]:
+        """A descriptor to hand to a process: while it has it open, purge_cache leaves the image alone."""
+        with self.disk.open("rb") as handle:
+            fcntl.flock(handle, fcntl.LOCK_SH)
+            yield handle.fileno()
+
 
 def cache_folder() -> Path:
     """Where images are kept: NODEPREP_LAB_CACHE, or ~/.cache/nodeprep-lab."""
@@ -83,11 +90,25 @@ def ensure_image(flavour: Flavour, say: Say = silent) -> Image:
     return image
 
 
-def purge_cache() -> None:
-    """Removes every cached image, and nothing else that may live in the cache folder."""
-    for name in FLAVOURS:
-        for folder in cache_folder().glob(f"{name}-{'[0-9a-f]' * _HASH_LENGTH}"):
-            shutil.rmtree(folder, ignore_errors=True)
+def purge_cache() -> list[Path]:
+    """Removes every cached image that no running node needs, of any lab; returns those that were kept for that.
+
+    Nothing else that may live in the cache folder is touched.
+    """
+    patterns = [f"{name}-{'[0-9a-f]' * _HASH_LENGTH}" for name in FLAVOURS]
+    found = [folder for pattern in patterns for folder in sorted(cache_folder().glob(pattern))]
+    return [folder for folder in found if not _purged(Image(folder))]
+
+
+def _purged(image: Image) -> bool:
+    if image.disk.exists():
+        with image.disk.open("rb") as handle:
+            try:
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                return False
+    shutil.rmtree(image.folder, ignore_errors=True)
+    return True
 
 
 def recipe_hash(flavour: Flavour) -> str:
@@ -121,6 +142,8 @@ def _one_builder(lock: Path) -> Iterator[None]:
 
 
 def _build_into(flavour: Flavour, folder: Path) -> None:
+    for killed in folder.parent.glob(f".{flavour.name}-*"):  # the lock is ours, so nobody works there any more
+        shutil.rmtree(killed, ignore_errors=True)
     with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{flavour.name}-") as name:
         work = Path(name)
         _bootstrap(flavour, work)

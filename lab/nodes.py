@@ -73,7 +73,7 @@ class Node:
         accel = qemu.accelerator(image, cache_folder())
         command = qemu.command_line(name=self.name, port=self.port, image=image, accel=accel)
         tie = ["setpriv", "--pdeathsig", "KILL"] if self._tied else []
-        with (self.folder / qemu.LOG).open("ab") as log:
+        with (self.folder / qemu.LOG).open("ab") as log, image.in_use() as held:
             child = subprocess.Popen(  # reaped by Process.wait
                 [*tie, *command],
                 cwd=self.folder,
@@ -81,6 +81,7 @@ class Node:
                 stdout=log,
                 stderr=log,
                 start_new_session=True,
+                pass_fds=[held],
             )
         self.record = replace(self.record, process=Process.of(child.pid))
         child.returncode = 0  # Popen need not warn that it still runs: from here on Process follows it

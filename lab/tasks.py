@@ -43,8 +43,10 @@ def down(c: Context, purge: bool = False) -> None:
         for node in lab.nodes:
             _say(f"{node.name}  gone")
         if purge:
-            purge_cache()
-            _say("image cache  gone")
+            kept = purge_cache()
+            _say("image cache  gone" if not kept else "image cache  gone but for what running nodes need:")
+            for folder in kept:
+                _say(f"    {folder}")
 
 
 @_task()

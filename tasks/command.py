@@ -23,9 +23,9 @@ from tasks.core.inventory import template_variables
 from tasks.core.model import Host, HostKeys, RunSummary
 from tasks.core.profile import Profile, Source, check_names, check_together
 from tasks.core.report import EXIT_USAGE, exit_code
-from tasks.remote import fleet
+from tasks.remote import fleet, node
 from tasks.remote.executor import FleetContext, FleetTask
-from tasks.remote.node import Step, Work, check
+from tasks.remote.node import Step, Work
 from tasks.remote.session import Access
 from tasks.remote.sudo import clean
 
@@ -162,5 +162,5 @@ def sources(profiles: tuple[Profile, ...]) -> list[Source]:
 def with_summary(run: Run, step: Step) -> None:
     """The body of most verbs: a step on each host, then the summary. `fab --dry` makes a plan of any verb."""
     if run.dry:
-        run, step = replace(run, verb="plan"), check
+        run, step = replace(run, verb="plan"), node.plan
     run.finish(run.on_each(step))

@@ -44,12 +44,13 @@ def _problems(group: Group, verb: str, console: Console) -> None:
     console.print(Text(fold_names(group.hosts), style="bold"))
     if result.problem:
         _say(result.problem, result.next_step, console)
-    shown = items if verb == "plan" else items[:SHOWN]
-    width = max((len(item.name) for item in shown), default=0)
-    for item in shown:
-        _say(_sentence(item, width), "" if verb == "plan" else _own_step(item), console)
-    if len(shown) < len(items):
-        _say(f"… and {len(items) - len(shown)} more", f"fab -H {fold_names(group.hosts)} plan", console)
+    alike = _alike(items)
+    shown = alike if verb == "plan" else alike[:SHOWN]
+    width = max((len(same[0].name) for same in shown if len(same) == 1), default=0)
+    for same in shown:
+        _say(_sentence(same, width), "" if verb == "plan" else _own_step(same[0]), console)
+    if len(shown) < len(alike):
+        _say(f"… and {sum(map(len, alike[SHOWN:]))} more", f"fab -H {fold_names(group.hosts)} plan", console)
     elif items and verb == "verify":
         _say("", _remedy(items, group), console)
 
@@ -61,9 +62,22 @@ def _say(text: str, step: str, console: Console) -> None:
         console.print(Text(f"    → {step}", style="cyan"))
 
 
-def _sentence(item: Item, width: int) -> str:
-    """`module  ip_vs  expected loaded, got not loaded (why)`; of a drift in plan the arrow says the same."""
+def _alike(items: list[Item]) -> list[list[Item]]:
+    """Items with the same reason, in the order of the first: one masked unit is one problem, not eight."""
+    found: dict[object, list[Item]] = {}
+    for number, item in enumerate(items):
+        reason = (item.kind, item.status, item.got, item.why, item.next_step)
+        found.setdefault(reason if item.status is ItemStatus.BOOT_DRIFT else number, []).append(item)
+    return list(found.values())
+
+
+def _sentence(same: list[Item], width: int) -> str:
+    """`module  ip_vs  expected loaded, got not loaded (why)`."""
+    item = same[0]
     got = "absent" if item.got is None else item.got or "empty"
+    if len(same) > 1:
+        names = ", ".join(each.name for each in same)
+        return f"{item.kind:<6}  {names}: {item.status}: {got} ({item.why})"
     marks = {ItemStatus.DRIFT: "", ItemStatus.MISSING: "missing: "}
     what = marks.get(item.status, f"{item.status}: ")
     why = f" ({item.why})" if item.why else ""

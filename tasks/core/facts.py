@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 
 from tasks.core.errors import RemoteError
@@ -16,6 +16,7 @@ ALWAYS = (
     "/proc/sys/kernel/hostname",
     "/proc/sys/kernel/modules_disabled",
     "/proc/sys/kernel/osrelease",
+    "/proc/cmdline",
     "/proc/meminfo",
     "/proc/sys/net/ipv6",
     "/run/systemd/container",
@@ -55,8 +56,9 @@ class Facts:
     """One probe of one node.
 
     values: first line by path; None for an absent one. hidden: paths that exist and cannot be read, folders too.
-    loaded: as /proc/modules has them; in_sys: seen in /sys/module only; tree: the kernel's modules, by normal name,
-    True for built in; has_tree: whether there is a folder of modules for the running kernel at all.
+    blank: files that can be read and hold no line but comments. loaded: as /proc/modules has them; in_sys: seen in
+    /sys/module only; tree: the kernel's modules, by normal name, True for built in; has_tree: whether there is a folder
+    of modules for the running kernel at all. needs: by module, what it depends on, as far as anyone asked.
     """
 
     values: Mapping[str, str | None]
@@ -68,6 +70,8 @@ class Facts:
     uid: int
     files: Mapping[str, FileFact]
     complaints: Mapping[tuple[str, str], str]
+    blank: frozenset[str] = frozenset()
+    needs: Mapping[str, frozenset[str]] = field(default_factory=dict)
 
     def key(self, key: str) -> str | None:
         """A key's value with its blanks folded; None when the kernel has no such key or does not show it."""
@@ -141,13 +145,16 @@ def parse(reply: str) -> Facts:
     if not said.get("u", [""])[0].isdigit():
         raise RemoteError(f"the node's reply makes no sense: {reply[:200]!r}", "look at what its login shell prints")
     lines = _contents(sections.get("files", []))
+    loaded = [entry.partition(" ") for entry in said.get("l", [])]
     return Facts(
         values={path: _first(lines.get(path)) for path in said.get("r", [])} | dict.fromkeys(said.get("a", [])),
         hidden=frozenset(said.get("x", [])),
-        loaded=frozenset(said.get("l", [])),
+        blank=frozenset(path for path in said.get("r", []) if path not in lines),
+        loaded=frozenset(name for name, _, _ in loaded),
         in_sys=frozenset(said.get("y", [])),
         tree=_tree(sections.get("modules", [])),
         has_tree="t" in said,
+        needs=_needs(sections.get("modules", []), {name: users.split(",") for name, _, users in loaded}),
         uid=int(said["u"][0]),
         files=_files(sections.get("list", []), lines),
         complaints=_complaints(said.get("e", [])),
@@ -170,9 +177,41 @@ def _tree(lines: Iterable[str]) -> dict[str, bool]:
     tree: dict[str, bool] = {}
     for line in lines:
         source, _, path = line.partition(":")
-        name = path.rsplit("/", 1)[-1].split(".ko")[0].replace("-", "_")
+        name = _module_name(path.partition(":")[0])
         tree[name] = tree.get(name, False) or source.endswith("/modules.builtin")
     return tree
+
+
+def _needs(dependencies: Iterable[str], users: Mapping[str, Sequence[str]]) -> dict[str, frozenset[str]]:
+    """From modules.dep (of modules not loaded) and the users that /proc/modules names (of those loaded).
+
+    `…/modules.dep:kernel/a/ip_vs_rr.ko: kernel/a/ip_vs.ko` -> {ip_vs_rr: {ip_vs}}
+    """
+    found: dict[str, set[str]] = {}
+    for line in dependencies:
+        _, _, rest = line.partition(":")
+        module, colon, needed = rest.partition(":")
+        if colon:
+            found.setdefault(_module_name(module), set()).update(map(_module_name, needed.split()))
+    for module, using in users.items():
+        for user in using:
+            found.setdefault(user, set()).add(module)
+    return {name: frozenset(_reach(name, found)) for name in found}
+
+
+def _reach(name: str, direct: Mapping[str, set[str]]) -> set[str]:
+    """Everything that a module depends on, directly or not."""
+    reached: set[str] = set()
+    todo = set(direct.get(name, ()))
+    while todo:
+        reached |= todo
+        todo = {deeper for each in todo for deeper in direct.get(each, ())} - reached
+    return reached
+
+
+def _module_name(path: str) -> str:
+    """`kernel/net/bridge/br_netfilter.ko.xz` -> br_netfilter."""
+    return path.rsplit("/", 1)[-1].split(".ko", maxsplit=1)[0].replace("-", "_")
 
 
 def _contents(entries: Iterable[str]) -> dict[str, list[tuple[int, str]]]:

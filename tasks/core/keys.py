@@ -6,6 +6,8 @@ import re
 
 KEY = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_./:@-]*\Z")
 MODULE = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_-]*\Z")
+INTEGER = re.compile(r"-?(0[xX][0-9a-fA-F]+|0[0-7]*|[1-9][0-9]*)\Z")
+PORTS = re.compile(r"([0-9]{1,5})(?:-([0-9]{1,5}))?\Z")
 
 # Which module brings a key that is absent without it (systemd's sysctl.d(5) has the bridge keys as its example).
 OWNERS = (
@@ -56,21 +58,24 @@ def is_port_list(key: str) -> bool:
 
 
 def integer(text: str) -> int | None:
-    """A value as the kernel reads it (decimal, 0x hexadecimal, 0 octal), or None when it is no integer."""
-    try:
-        return int(text, 8) if re.fullmatch(r"0[0-7]+", text) else int(text, 0)
-    except ValueError:
+    """A value as the kernel reads it (decimal, 0x hexadecimal, 0 octal), or None when it is no integer.
+
+    Stricter than int(): the kernel takes neither `+1` nor `1_000`, `0b1` or `08`.
+    """
+    if not INTEGER.match(text):
         return None
+    return int(re.sub(r"^(-?)0(?=[0-7])", r"\g<1>0o", text), 0)
 
 
 def ports(text: str) -> frozenset[int] | None:
-    """The ports of a list such as `10250,30000-32767`; None when it is no such list."""
+    """The ports of a list such as `10250,30000-32767`; None when it is no such list for the kernel: no blanks in it."""
     found: set[int] = set()
-    for part in filter(None, text.replace(" ", "").split(",")):
-        match = re.fullmatch(r"(\d{1,5})(?:-(\d{1,5}))?", part)
-        if not match or int(match[2] or match[1]) > 65535:
+    for part in text.strip().split(",") if text.strip() else ():
+        match = PORTS.match(part)
+        first, last = (int(match[1]), int(match[2] or match[1])) if match else (1, 0)
+        if not first <= last <= 65535:
             return None
-        found.update(range(int(match[1]), int(match[2] or match[1]) + 1))
+        found.update(range(first, last + 1))
     return frozenset(found)
 
 
@@ -103,6 +108,11 @@ def at_least(key: str, value: str, floor: str) -> bool:
     mine, wanted = _words(value), _words(floor)
     pairs = list(zip(mine, wanted, strict=False))
     return len(mine) == len(wanted) and all(isinstance(a, int) and isinstance(b, int) and a >= b for a, b in pairs)
+
+
+def satisfied(key: str, got: str, value: str, floor: str | None) -> bool:
+    """Whether a value will do: not below the floor where there is one, else the same as wanted."""
+    return same_value(key, got, value) if floor is None else at_least(key, got, floor)
 
 
 def raised(key: str, value: str, floor: str) -> str:

@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from tasks.core.boot import Boot
 from tasks.core.desired import Desired, RenderedFile, Setting
 from tasks.core.facts import SYSCTL_ROOT, Facts, ModuleState
-from tasks.core.keys import at_least, key_path, owner_of, same_value
+from tasks.core.keys import key_path, owner_of, satisfied
 from tasks.core.model import Item, ItemStatus, Kind, Status
+from tasks.core.persistence import lasting_key, lasting_module
 
 GOOD = {ItemStatus.OK, ItemStatus.CHANGED, ItemStatus.SKIPPED}
 
@@ -33,8 +35,8 @@ class Plan:
         return not (self.files or self.modules or self.keys)
 
 
-def diff(desired: Desired, facts: Facts) -> Plan:
-    """One node's plan."""
+def diff(desired: Desired, facts: Facts, boot: Boot | None = None) -> Plan:
+    """One node's plan. boot: the next boot to be checked too, of the files as they are or as they are going to be."""
     files = [_file(file, facts) for file in desired.files]
     modules = [_module(name, facts) for name in desired.modules]
     keys = [_key(setting, facts, desired.modules) for setting in desired.settings]
@@ -48,6 +50,9 @@ def diff(desired: Desired, facts: Facts) -> Plan:
         for setting, item in zip(desired.settings, keys, strict=True)
         if item.status is ItemStatus.DRIFT
     )
+    if boot and boot.simulated:
+        modules = [lasting_module(item, boot) for item in modules]
+        keys = [lasting_key(x, s, desired.modules, boot) for x, s in zip(keys, desired.settings, strict=True)]
     return Plan(
         items=(*modules, *lost, *keys, *files, *skipped),
         files=tuple(f for f, item in zip(desired.files, files, strict=True) if item.status is ItemStatus.DRIFT),
@@ -104,7 +109,7 @@ def _missing_module(name: str, facts: Facts) -> Item:
 def _key(setting: Setting, facts: Facts, modules: Collection[str]) -> Item:
     got = facts.key(setting.key)
     wanted = setting.value if setting.floor is None else f">= {setting.floor}"
-    if got is not None and _satisfied(setting, got):
+    if got is not None and satisfied(setting.key, got, setting.value, setting.floor):
         return Item(Kind.SYSCTL, setting.key, ItemStatus.OK, wanted, got)
     owner = owner_of(setting.key)
     if got is None and not facts.has_key(setting.key):
@@ -115,12 +120,6 @@ def _key(setting: Setting, facts: Facts, modules: Collection[str]) -> Item:
         why = "only root may read it: it counts as different"
         return Item(Kind.SYSCTL, setting.key, ItemStatus.DRIFT, wanted, None, why)
     return Item(Kind.SYSCTL, setting.key, ItemStatus.DRIFT, wanted, got)
-
-
-def _satisfied(setting: Setting, got: str) -> bool:
-    if setting.floor is None:
-        return same_value(setting.key, got, setting.value)
-    return at_least(setting.key, got, setting.floor)
 
 
 def _missing_key(key: str, wanted: str, owner: str | None, facts: Facts) -> Item:
@@ -146,7 +145,8 @@ def settled(plans: Sequence[Plan], complaints: Mapping[tuple[str, str], str]) ->
 
 def _settled(was: Item, now: Item, complaints: Mapping[tuple[str, str], str]) -> Item:
     if now.status is ItemStatus.OK and was.status not in GOOD:
-        return replace(now, status=ItemStatus.CHANGED, why=_from(was))
+        lasts = was.status is ItemStatus.BOOT_DRIFT  # only the file was written; its own item says so
+        return now if lasts else replace(now, status=ItemStatus.CHANGED, why=_from(was))
     if now.status is not ItemStatus.DRIFT:
         return now
     said = _complaint(now, complaints)

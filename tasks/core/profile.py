@@ -84,6 +84,9 @@ class Wishes:
         return [line for line in self.sysctl or () if isinstance(line, KeyWish)]
 
 
+_MARK = "\0([0-9]{1,9})\0"
+
+
 class _LineMarks(Extension):
     """Puts a mark with its number before each line of a template, so that what was rendered still knows its line."""
 
@@ -130,7 +133,7 @@ def _parsed(source: Source | None, variables: Mapping[str, object], parse: LineP
         return None
     lines: list[Line] = []
     for number, text in _numbered(_rendered(source, variables)):
-        if len(text.encode()) > LONGEST_LINE:
+        if len(text.encode(errors="replace")) > LONGEST_LINE:
             raise ProfileError(source.path, number, f"a line may have {LONGEST_LINE} bytes, this has more")
         stripped = text.strip()
         if bad := re.search(r"[^\t -~\xa0-\U0010ffff]", stripped):
@@ -143,10 +146,13 @@ def _parsed(source: Source | None, variables: Mapping[str, object], parse: LineP
 def _numbered(rendered: str) -> Iterator[tuple[int, str]]:
     """The lines of a rendered text with their numbers in the template, as _LineMarks left them in it."""
     number = 0
-    for line in rendered.removesuffix("\n").split("\n"):
-        marks = re.findall("\0(\\d+)\0", line)
+    lines = rendered.split("\n")
+    if not re.sub(_MARK, "", lines[-1]):  # what follows the last newline is no line
+        lines.pop()
+    for line in lines:
+        marks = re.findall(_MARK, line)
         number = int(marks[-1]) if marks else number + 1
-        yield number, re.sub("\0\\d+\0", "", line)
+        yield number, re.sub(_MARK, "", line)
 
 
 def _rendered(source: Source, variables: Mapping[str, object]) -> str:
@@ -229,6 +235,7 @@ def _value_problem(key: str, value: str, floor: bool) -> str:
     problems = (
         (key in REFUSED, f"{key} is no setting that may be kept: it acts when it is written"),
         (re.search(r"(^|\s)[#;]", value), "a comment after a value becomes part of it: give it a line of its own"),
+        (value[0] in "=>", "expected `key = value` or `key >= value`"),
         (value[0] in "\"'", "sysctl does not remove quotes: write the bare value"),
         (not value.isascii(), "a value is plain ASCII"),
         (list_of_ports and ports(value) is None, "expected ports such as 10250,30000-32767"),

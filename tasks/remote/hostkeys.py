@@ -36,7 +36,7 @@ class Entry:
         if self.names.startswith("|1|"):
             return _hash_matches(self.names, name)
         patterns = self.names.split(",")
-        if any(fnmatchcase(name, pattern[1:]) for pattern in patterns if pattern.startswith("!")):
+        if any(fnmatchcase(name, _literal_brackets(pattern[1:])) for pattern in patterns if pattern.startswith("!")):
             return False
         return any(fnmatchcase(name, _literal_brackets(pattern)) for pattern in patterns)
 
@@ -87,9 +87,11 @@ class KnownHosts:
         return [*self._named.get(name, ()), *(entry for entry in self._others if entry.matches(name))]
 
     def remember(self, name: str, kind: str, blob: str) -> None:
-        """Appends a host's key to the first file, whole or not at all; safe between threads."""
+        """Appends a host's key to the first file, whole or not at all; once, also when a jump host is met by many."""
         path = Path(self.files[0])
         with self._lock:
+            if any(entry.blob == blob for entry in self.lookup(name)):
+                return
             path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             with path.open("a+", encoding="utf-8") as file:
                 file.seek(0, 2)
@@ -139,6 +141,7 @@ class Policy(paramiko.MissingHostKeyPolicy):
     def missing_host_key(self, client: paramiko.SSHClient, hostname: str, key: paramiko.PKey) -> None:
         """Returns to accept the key; raises UnreachableError to refuse it."""
         del client, hostname
+        self.entries = self.known.lookup(self.name)  # another connection to a jump host may have added it
         same = [entry for entry in self.entries if entry.blob == key.get_base64()]
         if self.mode is HostKeys.OFF:
             return

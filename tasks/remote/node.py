@@ -10,15 +10,17 @@ from typing import Protocol
 from tasks.core import facts as facts_of
 from tasks.core import fix as fixes
 from tasks.core import instructions
+from tasks.core.boot import Boot
 from tasks.core.desired import RenderedFile, resolve
 from tasks.core.errors import NodeError, ProfileError, RemoteError, UnreachableError
 from tasks.core.facts import SAMPLE, Facts
 from tasks.core.inventory import template_variables
 from tasks.core.model import Host, Item, NodeResult, Secret, Status
+from tasks.core.persistence import planned
 from tasks.core.plan import Plan, diff, settled, status_of
 from tasks.core.profile import Profile, Wishes, compatible, render, text
 from tasks.remote import script
-from tasks.remote.sudo import PasswordGate, passwordless
+from tasks.remote.sudo import PasswordGate, PasswordGates, passwordless
 
 PASSES = 2  # a key that a module brings may want the file rendered once more
 
@@ -47,7 +49,7 @@ class Work:
     profiles: Mapping[str, tuple[Profile, ...]]
     only: str = ""
     password: Secret | None = None
-    gate: PasswordGate = field(default_factory=PasswordGate)
+    gates: PasswordGates = field(default_factory=PasswordGates)
 
     def wishes(self, host: Host, facts: dict[str, object]) -> list[Wishes]:
         """The profiles rendered for one host."""
@@ -97,7 +99,7 @@ class Conversation:
         elif password is None:
             self.channel.send(f"sudo {len(data)}\n".encode() + data)
         else:
-            self._with_password(data, host, password, work.gate)
+            self._with_password(data, host, password, work.gates.of(password))
         return self._reply(sudo=facts.uid != 0 and password is None)
 
     def _with_password(self, data: bytes, host: Host, password: Secret, gate: PasswordGate) -> None:
@@ -111,6 +113,7 @@ class Conversation:
                 self.channel.send(f"{password}\n".encode())
                 accepted = self.channel.receive(prompt, ready)[1] == ready
         except RemoteError as error:
+            accepted = False if _INCORRECT.search(error.problem) else None  # passwd_tries=1: it does not ask again
             raise RemoteError(f"sudo refused {self.channel.address}: {error.problem}", _SUDOERS) from error
         finally:
             gate.leave(host.name, accepted)
@@ -132,6 +135,7 @@ class Conversation:
         return facts_of.parse(body.decode("utf-8", "replace").replace(self.mark, "=="))
 
 
+_INCORRECT = re.compile("(?i)incorrect (password|authentication)")  # sudo's and sudo-rs's words
 _SUDOERS = "see sudo -l on the node: this needs a root shell (sh) through sudo without a terminal"
 
 
@@ -159,8 +163,9 @@ def rendered(talk: Conversation, host: Host, work: Work) -> tuple[RenderedFile, 
 
 
 def compare(wishes: Sequence[Wishes], facts: Facts) -> Seen:
-    """Facts against rendered profiles."""
-    return Seen(facts, diff(resolve(wishes, facts), facts))
+    """Facts against rendered profiles, and the next boot once the rendered files are there."""
+    desired = resolve(wishes, facts)
+    return Seen(facts, diff(desired, facts, Boot(facts, planned(desired.files, facts))))
 
 
 def asked(wishes: Sequence[Wishes]) -> list[str]:
@@ -170,10 +175,15 @@ def asked(wishes: Sequence[Wishes]) -> list[str]:
     return instructions.probe(keys, modules)
 
 
-def check(talk: Conversation, host: Host, work: Work) -> NodeResult:
-    """plan and verify: every item as it is now."""
-    seen = compare(*look(talk, host, work))
-    return result(host, seen.plan.items, Status.DRIFT)
+def plan(talk: Conversation, host: Host, work: Work) -> NodeResult:
+    """Every item as it is now, and what would be wrong after the next boot in spite of our files."""
+    return result(host, compare(*look(talk, host, work)).plan.items, Status.DRIFT)
+
+
+def verify(talk: Conversation, host: Host, work: Work) -> NodeResult:
+    """Every item as it is now, and as the node's own files will make it at the next boot."""
+    wishes, facts = look(talk, host, work)
+    return result(host, diff(resolve(wishes, facts), facts, Boot(facts, facts.files)).items, Status.DRIFT)
 
 
 def apply(talk: Conversation, host: Host, work: Work) -> NodeResult:
@@ -189,7 +199,8 @@ def fix(wishes: Wishes, persist: bool, talk: Conversation, host: Host, work: Wor
         running = Seen(facts, diff(fixes.desired(wishes, facts, persist=False), facts))
         if not persist or status_of(running.plan.items, Status.FAILED) is Status.FAILED:
             return running
-        return Seen(facts, diff(fixes.desired(wishes, facts, persist=True), facts))
+        kept = fixes.desired(wishes, facts, persist=True)
+        return Seen(facts, diff(kept, facts, Boot(facts, planned(kept.files, facts))))
 
     lines = asked([wishes])
     done = converge(talk, host, work, repair(talk.ask(lines)), lines, repair)

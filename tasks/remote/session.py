@@ -5,10 +5,11 @@ from __future__ import annotations
 import contextlib
 import socket
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
+from threading import Event, Lock
 from typing import Any
 
 import paramiko
@@ -60,7 +61,7 @@ class Session:
     @property
     def address(self) -> str:
         """Who is logged in where, as `user@host:port`."""
-        return f"{self._connection.user}@{self._connection.host}:{self._connection.port}"
+        return _address(self._connection)
 
     def __enter__(self) -> Session:
         try:
@@ -68,24 +69,26 @@ class Session:
             transport = self._connection.transport
             transport.set_keepalive(15)
             self._channel = transport.open_session(timeout=self.deadline.remaining())
-        except NodeError:
-            self.close()
-            raise
         except Exception as error:
+            jump = self._failed_jump()
             self.close()
-            raise _unreachable(self.address, error) from error
+            raise _unreachable(jump or self.address, error, f"jump host {jump}: " if jump else "") from error
         return self
+
+    def _failed_jump(self) -> str:
+        """The jump host that could not be reached, or an empty text: then it is the node itself."""
+        hops = list(_hops(self._connection))
+        failed = next((hop for hop in reversed(hops) if not hop.is_connected), hops[0])
+        return "" if failed is hops[0] else _address(failed)
 
     def __exit__(self, *_: object) -> None:
         self.close()
 
     def close(self) -> None:
         """Ends the connection and those to its jump hosts; never raises."""
-        connection = self._connection
-        while isinstance(connection, Connection):
+        for hop in _hops(self._connection):
             with contextlib.suppress(Exception):
-                connection.client.close()
-            connection = connection.gateway
+                hop.client.close()
 
     def start(self, command: str, data: bytes) -> None:
         """Runs a command with data on its stdin; more may be sent later."""
@@ -151,6 +154,18 @@ class Session:
             raise UnreachableError(f"the connection was lost: {error}", "run the same command again") from error
 
 
+def _hops(connection: Connection) -> Iterator[Any]:
+    """A connection and those to its jump hosts, the first hop last."""
+    hop: Any = connection
+    while isinstance(hop, Connection):
+        yield hop
+        hop = hop.gateway
+
+
+def _address(connection: Any) -> str:
+    return f"{connection.user}@{connection.host}:{connection.port}"
+
+
 def _connection(host: Host, access: Access, deadline: Deadline) -> Connection:
     """A fabric Connection, not yet open, that checks host keys on every hop."""
     config = access.config.clone()  # a shared one leaks keys from host to host and is not safe between threads
@@ -169,10 +184,9 @@ def _connection(host: Host, access: Access, deadline: Deadline) -> Connection:
         port=host.port,
         gateway=_gateway(host, config),
         config=config,
-        connect_timeout=min(seconds, deadline.remaining()),
-        connect_kwargs={**kwargs, "transport_factory": _transport},
+        connect_kwargs=kwargs,
     )
-    _check_keys(connection, host, access.host_keys)
+    _prepare(connection, host, access.host_keys, min(seconds, deadline.remaining()), deadline)
     return connection
 
 
@@ -192,10 +206,12 @@ def _gateway(host: Host, config: Any) -> Connection | str | bool | None:
     return gateway
 
 
-def _check_keys(connection: Connection, host: Host, mode: HostKeys | None) -> None:
-    """Gives the connection and each hop before it a client that checks keys; fabric's own accepts any."""
-    hop: Any = connection
-    while isinstance(hop, Connection):
+def _prepare(connection: Connection, host: Host, mode: HostKeys | None, seconds: float, deadline: Deadline) -> None:
+    """Gives the connection and each hop before it a client that checks keys, for fabric's own accepts any, and limits.
+
+    seconds: for a connection and its handshake; given as an attribute, because fabric makes 0.9 s of an argument to 0.
+    """
+    for hop in _hops(connection):
         settings = hop.ssh_config
         policy = Policy(
             mode or host.ssh.host_keys or _configured_mode(settings),
@@ -204,19 +220,42 @@ def _check_keys(connection: Connection, host: Host, mode: HostKeys | None) -> No
         )
         hop.client = paramiko.SSHClient()
         hop.client.set_missing_host_key_policy(policy)
+        hop.connect_timeout = seconds
         hop.connect_kwargs = {
             **hop.connect_kwargs,
             "disabled_algorithms": {"keys": policy.refused_algorithms()},
-            "transport_factory": _transport,
+            "transport_factory": partial(_Transport, deadline),
         }
-        hop = hop.gateway
 
 
-def _transport(sock: Any, **options: Any) -> paramiko.Transport:
-    """A transport that sends at once: without TCP_NODELAY, Nagle and delayed ACKs cost two times 40 ms a login."""
-    if isinstance(sock, socket.socket):
-        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    return paramiko.Transport(sock, **options)
+class _Transport(paramiko.Transport):
+    """Sends at once, and waits for nothing past the deadline: paramiko has limits of its own, 15, 30 and 3600 s.
+
+    Without TCP_NODELAY, Nagle and delayed ACKs cost two times 40 ms a login.
+    """
+
+    def __init__(self, deadline: Deadline, sock: Any, **options: Any) -> None:
+        if isinstance(sock, socket.socket):
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self._deadline = deadline
+        super().__init__(sock, **options)
+        self.channel_timeout = deadline.remaining()
+        self.banner_timeout = self.handshake_timeout = deadline.remaining() + 1  # start_client ends before them
+
+    @property
+    def auth_timeout(self) -> float:
+        """What each of the login's steps may take: one for each key."""
+        return self._deadline.remaining()
+
+    @auth_timeout.setter
+    def auth_timeout(self, _: float) -> None:
+        """paramiko's own limit does not count."""
+
+    def start_client(self, event: Event | None = None, timeout: float | None = None) -> None:
+        """The handshake; paramiko returns without a word when its time is over."""
+        super().start_client(event, min(timeout or CONNECT_SECONDS, self._deadline.remaining()))
+        if not self.initial_kex_done:
+            raise TimeoutError
 
 
 def _configured_mode(settings: Mapping[str, str]) -> HostKeys:
@@ -224,30 +263,48 @@ def _configured_mode(settings: Mapping[str, str]) -> HostKeys:
     return {"accept-new": HostKeys.ACCEPT_NEW, "no": HostKeys.OFF, "off": HostKeys.OFF}.get(word, HostKeys.STRICT)
 
 
-def _configured_files(settings: Mapping[str, str]) -> Sequence[str]:
+def _configured_files(settings: Mapping[str, str]) -> tuple[str, ...]:
     given = [*settings.get("userknownhostsfile", "").split(), *settings.get("globalknownhostsfile", "").split()]
     return tuple(given) or DEFAULT_FILES
 
 
-@cache
 def known_hosts(files: tuple[str, ...]) -> KnownHosts:
     """The known_hosts files, read once a run however many hosts share them."""
-    return KnownHosts(files)
+    with _READING:
+        return _known_hosts(files)
 
 
-def _unreachable(address: str, error: Exception) -> UnreachableError:
-    """A transport's exception as one sentence and a next step."""
-    if isinstance(error, AuthenticationException):
-        return UnreachableError(
-            f"{address} refused the login: {error}", "check user and key (-i), or the node's authorized_keys"
-        )
+_READING = Lock()  # a cache alone may compute twice, and then one would not know what the other has added
+_known_hosts = cache(KnownHosts)
+
+
+def _unreachable(address: str, error: Exception, whose: str) -> NodeError:
+    """A transport's exception as one sentence and a next step. whose: put before what is said of an unnamed host."""
+    if isinstance(error, NodeError):
+        return type(error)(f"{whose}{error.problem}", error.next_step)
     if isinstance(error, NoValidConnectionsError):
         error = next(iter(error.errors.values()), error)
-    if isinstance(error, TimeoutError | socket.timeout):
+    if isinstance(error, AuthenticationException):
+        return _refused(address, error)
+    if isinstance(error, OSError):
+        return _no_way(address, error)
+    return UnreachableError(f"{address}: {error}", "try the same with ssh -v")
+
+
+def _refused(address: str, error: AuthenticationException) -> UnreachableError:
+    if "timeout" in str(error):
+        step = "look at the node's load, and where its users come from"
+        return UnreachableError(f"{address}: no answer to the login", step)
+    step = "check user and key (-i), or the node's authorized_keys"
+    return UnreachableError(f"{address} refused the login: {error}", step)
+
+
+def _no_way(address: str, error: OSError) -> UnreachableError:
+    if isinstance(error, TimeoutError):
         return UnreachableError(f"{address}: no answer", "is it up, and is a firewall in between?")
     if isinstance(error, socket.gaierror):
         return UnreachableError(f"{address}: the name cannot be resolved", "correct ansible_host in the inventory")
-    if isinstance(error, OSError):
-        reason = error.strerror or str(error)
-        return UnreachableError(f"{address}: {reason}", "is it up, and does sshd listen on that port?")
-    return UnreachableError(f"{address}: {error}", "try the same with ssh -v")
+    if error.filename:
+        return UnreachableError(f"{error.filename}: {error.strerror}", "correct the path of the key: inventory, or -i")
+    reason = error.strerror or str(error)
+    return UnreachableError(f"{address}: {reason}", "is it up, and does sshd listen on that port?")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from threading import Condition
+from threading import Condition, Lock
 
 from tasks.core.errors import RemoteError
 from tasks.core.model import Secret
@@ -41,6 +41,19 @@ class PasswordGate:
             if accepted is False:
                 self._refused_on = host
             self._changed.notify_all()
+
+
+class PasswordGates:
+    """A gate for each password: hosts may have their own in the inventory."""
+
+    def __init__(self) -> None:
+        self._lock = Lock()
+        self._gates: dict[Secret, PasswordGate] = {}
+
+    def of(self, password: Secret) -> PasswordGate:
+        """The gate that every host with this password goes through."""
+        with self._lock:
+            return self._gates.setdefault(password, PasswordGate())
 
 
 def passwordless(host_user: str) -> RemoteError:

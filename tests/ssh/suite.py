@@ -157,9 +157,13 @@ class Suite:
         assert said.stdout, said.stderr
         return said
 
+    def sudoers(self, host: str, line: str) -> None:
+        """One more line for a node's sudo."""
+        self.fleet.write(host, "/etc/sudoers", self.fleet.read(host, "/etc/sudoers") + f"{line}\n")
+
     def log_sudo(self, host: str) -> None:
         """Makes a node's sudo write down each time it is called, in a place that snapshot() does not see."""
-        self.fleet.write(host, "/etc/sudoers", self.fleet.read(host, "/etc/sudoers") + f"Defaults logfile={SUDO_LOG}\n")
+        self.sudoers(host, f"Defaults logfile={SUDO_LOG}")
 
     def sudo_log(self, host: str) -> str:
         """What sudo wrote since log_sudo; line breaks within an entry folded."""

@@ -2,40 +2,86 @@
 
 from __future__ import annotations
 
-import json
 import stat
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 import pytest
 
 from lab.fleet import PASSWORD, Fleet, NodeSpec
 from tasks.core.keys import same_value
-from tests.ssh.suite import MODULES, SYSCTL, Suite, key_file
+from tests.ssh.suite import MODULES, SYSCTL, Said, Suite
 
 LOADED = ("overlay", "br_netfilter", "nf_conntrack", "ip_vs", "ip_vs_rr", "ip_vs_wrr", "ip_vs_wlc", "ip_vs_sh")
 BANNER = "Go away\nx begin\n"
+ODD = (NodeSpec(banner=BANNER), NodeSpec(sftp=False), NodeSpec(shell="/bin/sh"), NodeSpec(shell="/bin/dash"))
 LOGINS = {
     "root": {"user": "root"},
     "admin": {"user": "admin"},
-    "admin-who-becomes": {"user": "admin", "become": "yes"},
+    "becomes": {"user": "admin", "become": "yes"},
     "operator": {"user": "operator", "become_password": PASSWORD},
     "fishy": {"user": "fishy"},
     "chatty": {"user": "chatty"},
+    "banner": {"user": "admin"},
+    "no-sftp": {"user": "admin"},
+    "sh": {"user": "admin"},
+    "dash": {"user": "root"},
 }
+JOB = (("plan", "drift"), ("apply", "changed"), ("apply", "ok"), ("verify", "ok"), ("plan", "ok"))
 
 
 @pytest.fixture(scope="module")
 def fleet() -> Iterator[Fleet]:
-    described = [NodeSpec(banner=BANNER), NodeSpec(sftp=False), NodeSpec(shell="/bin/sh"), NodeSpec(shell="/bin/dash")]
-    with Fleet(20, nodes=described) as many:
+    with Fleet(20, nodes=ODD) as many:
         yield many
 
 
-def shown_files(suite: Suite, name: str) -> dict[str, str]:
-    """What `show` says that the files are."""
-    done = suite.fab("show", "--format", "json")
-    assert done.code == 0, done.text
-    files: dict[str, str] = json.loads(done.stdout)["files"][name]
+@dataclass(frozen=True)
+class Done:
+    """The main job on a node for each login: every step's outcome, the files that `show` shows, the connections."""
+
+    suite: Suite
+    hosts: dict[str, str]
+    steps: list[Said]
+    connections: list[list[int]]
+    files: dict[str, dict[str, str]]
+
+
+@pytest.fixture(scope="module")
+def done(fleet: Fleet, unused: Iterator[str], tmp_path_factory: pytest.TempPathFactory) -> Done:
+    suite = Suite(fleet, tmp_path_factory.mktemp("main"), unused)
+    odd = iter(fleet.hosts)
+    named = {name: next(odd) if number >= 6 else next(unused) for number, name in enumerate(LOGINS)}
+    for name, host in named.items():
+        suite.add(name, host, **LOGINS[name])
+    steps, counts = [], []
+    for verb, _ in JOB:
+        before = {host: fleet.connections(host) for host in named.values()}
+        steps.append(suite.json(verb))
+        counts.append([fleet.connections(host) - before[host] for host in named.values()])
+    return Done(suite, named, steps, counts, shown_files(suite))
+
+
+@pytest.mark.parametrize("login", LOGINS)
+def test_plan_apply_apply_verify(done: Done, login: str) -> None:
+    statuses = [step.statuses[login] for step in done.steps]
+    assert statuses == [status for _, status in JOB], [step.problem(login) for step in done.steps]
+    assert_written(done.suite, done.hosts[login], done.files[login])
+
+
+def test_no_step_of_the_main_job_fails(done: Done) -> None:
+    assert [step.code for step in done.steps] == [0] * len(JOB)
+
+
+def test_each_step_takes_one_connection_a_host(done: Done) -> None:
+    assert done.connections == [[1] * len(LOGINS)] * len(JOB)
+
+
+def shown_files(suite: Suite) -> dict[str, dict[str, str]]:
+    """What `show` says that the files are, by host and path."""
+    shown = suite.json("show")
+    assert shown.code == 0, shown.text
+    files: dict[str, dict[str, str]] = shown.data["files"]
     return files
 
 
@@ -54,31 +100,6 @@ def assert_written(suite: Suite, host: str, files: dict[str, str]) -> None:
     assert set(files[MODULES].splitlines()) >= set(LOADED)
 
 
-def assert_main_job(suite: Suite, host: str) -> None:
-    """plan, apply, apply, verify on node `n`, with one connection for each."""
-    before = suite.fleet.connections(host)
-    for number, (verb, status) in enumerate(
-        [("plan", "drift"), ("apply", "changed"), ("apply", "ok"), ("verify", "ok"), ("plan", "ok")], 1
-    ):
-        done = suite.json(verb)
-        assert (done.code, done.statuses) == (0, {"n": status}), done.text
-        assert suite.fleet.connections(host) - before == number, f"{verb} took more than one connection"
-    assert_written(suite, host, shown_files(suite, "n"))
-
-
-@pytest.mark.parametrize("login", LOGINS)
-def test_plan_apply_apply_verify(suite: Suite, login: str) -> None:
-    host = suite.fresh("n", **LOGINS[login])
-    assert_main_job(suite, host)
-
-
-@pytest.mark.parametrize("number", range(4), ids=["banner", "no-sftp", "sh", "dash"])
-@pytest.mark.parametrize("user", ["root"])
-def test_the_main_job_on_odd_nodes(suite: Suite, number: int, user: str) -> None:
-    host = suite.add("n", suite.fleet.hosts[number], user=user)
-    assert_main_job(suite, host)
-
-
 def test_the_sudo_password_may_come_from_the_environment(suite: Suite) -> None:
     hosts = [suite.fresh(name, user="operator") for name in ("one", "two")]
     done = suite.json("apply", env={"FABRIC_SUDO_PASSWORD": PASSWORD})
@@ -88,7 +109,7 @@ def test_the_sudo_password_may_come_from_the_environment(suite: Suite) -> None:
 
 def test_the_files_of_plan_and_apply_are_the_same(suite: Suite) -> None:
     host = suite.fresh("n")
-    promised = shown_files(suite, "n")
+    promised = shown_files(suite)["n"]
     assert suite.json("apply").code == 0
     assert {path: suite.fleet.read(host, path) for path in promised} == promised
 
@@ -99,7 +120,7 @@ def test_nothing_but_the_two_files_and_the_kernel_is_changed(suite: Suite) -> No
     assert suite.json("apply").code == 0
     after = suite.fleet.snapshot(host)
     changed = {path for path in before.keys() | after.keys() if before.get(path) != after.get(path)}
-    outside = {path for path in changed if not path.startswith(("/proc/", "/sys/"))}
+    outside = {path for path in changed if not path.startswith(("/proc", "/sys"))}
     # the folders are the overlay's copies, made when something in them was written
     assert {path for path in outside if not path.endswith(".d")} == {MODULES, SYSCTL}
 
@@ -126,11 +147,14 @@ def test_a_half_done_node_is_finished(suite: Suite) -> None:
     assert suite.json("verify").code == 0
 
 
-def test_a_file_system_that_is_read_only_is_said_and_not_hidden(suite: Suite) -> None:
+def test_a_folder_in_the_place_of_a_file_is_a_failure_that_leaves_nothing_behind(suite: Suite) -> None:
     host = suite.fresh("n", user="admin")
-    suite.fleet.write(host, "/etc/sysctl.d/99-zz-nodeprep-kubernetes.conf/in-the-way", "")
+    suite.fleet.write(host, f"{SYSCTL}/in-the-way", "")
     done = suite.json("apply")
     assert (done.code, done.statuses) == (4, {"n": "failed"})
-    assert SYSCTL in done.items("n", wrong=True)
-    assert not [path for path in suite.fleet.path(host, "/etc/sysctl.d").iterdir() if "nodeprep" in path.name][1:]
-    assert suite.fleet.path(host, key_file("kernel.msgmax")).exists()
+    assert "is a folder" in done.items("n", wrong=True)[SYSCTL]["why"]
+    assert [path.name for path in suite.fleet.path(host, SYSCTL).iterdir()] == ["in-the-way"]
+    assert {path.name for path in suite.fleet.path(host, "/etc/sysctl.d").iterdir()} == {
+        "99-sysctl.conf",
+        SYSCTL.rpartition("/")[2],
+    }

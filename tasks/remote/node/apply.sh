@@ -18,6 +18,7 @@ try() {
 
 # keep PATH: $text becomes the file, complete or not at all, and survives a power cut.
 keep() {
+  ! [ -d "$1" ] || { echo "$1 is a folder" >&2; return 1; } # mv would put the file into it
   temporary=${1%.conf}.$mark
   umask 022
   if mkdir -p "${1%/*}" && printf %s "$text" >"$temporary" && flush "$temporary" && mv -f "$temporary" "$1"; then

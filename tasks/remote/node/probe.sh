@@ -29,13 +29,13 @@ want() {
 "
 }
 
-# Which wanted modules are loaded (l); of the others which the kernel has built in with parameters (y). Leaves in
+# Which wanted modules are loaded (l, with the modules that use each); of the others which the kernel has built in with parameters (y). Leaves in
 # $absent the patterns of those not loaded.
 modules() {
   loaded=' '
   if [ -r /proc/modules ]; then
-    while IFS=' ' read -r name rest; do
-      case $wanted in *" $name "*) say "l$name"; loaded="$loaded$name " ;; esac
+    while IFS=' ' read -r name size count users rest; do
+      case $wanted in *" $name "*) say "l$name $users"; loaded="$loaded$name " ;; esac
     done </proc/modules
   fi
   absent=
@@ -85,7 +85,7 @@ scan() {
   printf %s "$reply"
   if [ -n "$absent" ]; then
     echo "$mark modules"
-    grep -sHEo "^[^:]*/($absent)\.ko" "$tree/modules.builtin" "$tree/modules.dep"
+    grep -sHE "^[^:]*/($absent)\.ko" "$tree/modules.builtin" "$tree/modules.dep"
   fi
   configuration
   echo "$mark end"

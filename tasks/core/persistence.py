@@ -1,0 +1,66 @@
+"""What is right now, held against the next boot: an item that will not last becomes boot-drift, with file and line."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import replace
+
+from tasks.core.boot import LOADER, NOWHERE, SETTER, Assignment, Boot, Obstacle
+from tasks.core.desired import SYSCTL_PATH, RenderedFile, Setting
+from tasks.core.facts import Facts, FileFact
+from tasks.core.keys import owner_of, satisfied
+from tasks.core.model import Item, ItemStatus
+
+OURS = SYSCTL_PATH.format("")[: -len(".conf")]
+
+
+def planned(files: Collection[RenderedFile], facts: Facts) -> Mapping[str, FileFact]:
+    """The node's configuration once our files are written."""
+    ours = {file.path: FileFact(file.path, "-", 0o644, 0, 0, None, tuple(enumerate(file.lines, 1))) for file in files}
+    return {**facts.files, **ours}
+
+
+def lasting_module(item: Item, boot: Boot) -> Item:
+    """A module's item, seen after the next boot."""
+    obstacle = boot.module_obstacle(item.name)
+    return _fading(item, "not loaded at boot", obstacle) if obstacle else item
+
+
+def lasting_key(item: Item, setting: Setting, modules: Collection[str], boot: Boot) -> Item:
+    """A key's item, seen after the next boot. modules: those that the profiles want, whose keys come with them."""
+    owner = owner_of(item.name)
+    absent = boot.module_obstacle(owner) if owner in modules and owner else None
+    if obstacle := absent or boot.setter_obstacle():
+        return _fading(item, "not set at boot", obstacle)
+    found = boot.key(item.name)
+    if found is None:
+        return _fading(
+            item, f"{item.expected} at boot", "not set at boot", Obstacle("no file of sysctl.d sets it", NOWHERE)
+        )
+    if satisfied(setting.key, found.value, setting.value, setting.floor):
+        return item
+    return _overridden(item, setting, found)
+
+
+def _overridden(item: Item, setting: Setting, found: Assignment) -> Item:
+    """Another line has the last word: someone else's, or that of an earlier repair."""
+    step = "remove that line"
+    if found.line.path.startswith(OURS):
+        step = f"fab -H NODE fix {setting.key}='{setting.value}' takes that line back"
+    obstacle = Obstacle("this line has the last word", found.line)
+    return _fading(item, f"{found.value} at boot", obstacle, step)
+
+
+def _fading(item: Item, got: str, obstacle: Obstacle, step: str = "") -> Item:
+    """What is wrong already stays what it is, and says that putting it right will not last."""
+    if item.status is ItemStatus.OK:
+        status, step = ItemStatus.BOOT_DRIFT, step or _step(obstacle)
+        return replace(item, status=status, got=got, why=str(obstacle), next_step=step)
+    return replace(item, why=f"{item.why}{'; ' if item.why else ''}{got}: {obstacle}") if item.got else item
+
+
+def _step(obstacle: Obstacle) -> str:
+    unit = next((unit for unit in (LOADER, SETTER) if unit in obstacle.why), "")
+    if unit:
+        return f"systemctl unmask {unit}" if "masked" in obstacle.why else f"install {unit}"
+    return "remove that line" if obstacle.line.number else ""

@@ -1,0 +1,212 @@
+"""Builders for the unit ring: wishes from template text, facts from a dict, and a node that is a few dicts."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+
+from tasks.core.desired import assignments
+from tasks.core.facts import SYSCTL_ROOT, Facts, parse
+from tasks.core.keys import key_path
+from tasks.core.model import Host, Item
+from tasks.core.profile import Profile, Source, Wishes, render
+
+KERNEL = "6.1.0-13-amd64"
+MODULES = "/etc/modules-load.d/nodeprep-{}.conf"
+SYSCTL = "/etc/sysctl.d/99-zz-nodeprep-{}.conf"
+
+
+def profile(sysctl: str | None = None, modules: str | None = None, *, name: str = "p", template: bool = True) -> Profile:
+    """A profile from the texts of its files."""
+    ending = ".j2" if template else ""
+    return Profile(
+        name,
+        None if modules is None else Source(f"templates/{name}/modules-load.conf{ending}", modules, template),
+        None if sysctl is None else Source(f"templates/{name}/sysctl.conf{ending}", sysctl, template),
+    )
+
+
+def wishes(sysctl: str | None = None, modules: str | None = None, *, name: str = "p", **variables: object) -> Wishes:
+    """A rendered profile from the texts of its files."""
+    return render(profile(sysctl, modules, name=name), variables)
+
+
+def host(name: str = "n1", **variables: object) -> Host:
+    """A host that is nothing but a name and variables."""
+    return Host(name, "192.0.2.1", variables=variables)
+
+
+@dataclass(frozen=True)
+class OnNode:
+    """A file as `ls -ldn` and `grep` show it."""
+
+    text: str = ""
+    mode: str = "-rw-r--r--"
+    uid: int = 0
+    link: str = ""
+
+    def listed(self, path: str) -> str:
+        """Its line of the list."""
+        arrow = f" -> {self.link}" if self.link else ""
+        return f"{self.mode} 1 {self.uid} 0 {len(self.text)} Nov 23 15:18 {path}{arrow}"
+
+    def matching(self, path: str) -> list[str]:
+        """Its lines as the probe's grep prints them."""
+        wanted = re.compile(r"[ \t]*[^#; \t]|# sha256 of the lines below: ")
+        return [f"{path}:{n}:{line}" for n, line in enumerate(self.text.split("\n"), 1) if wanted.match(line)]
+
+
+def reply(
+    values: Mapping[str, str] | None = None,
+    *,
+    loaded: Iterable[str] = (),
+    loadable: Iterable[str] = (),
+    builtin: Iterable[str] = (),
+    in_sys: Iterable[str] = (),
+    hidden: Iterable[str] = (),
+    absent: Iterable[str] = (),
+    files: Mapping[str, OnNode | str] | None = None,
+    complaints: Iterable[str] = (),
+    uid: int = 0,
+    kernel: str | None = KERNEL,
+    tree: bool = True,
+) -> str:
+    """A probe's reply. values: by key, or by path where it starts with a slash."""
+    shown = {(name if name[0] == "/" else SYSCTL_ROOT + key_path(name)): text for name, text in (values or {}).items()}
+    if kernel is not None:
+        shown[SYSCTL_ROOT + "kernel/osrelease"] = kernel
+    found = {path: OnNode(file) if isinstance(file, str) else file for path, file in (files or {}).items()}
+    folder = f"/lib/modules/{kernel}"
+    return "\n".join(
+        [
+            *(f"e{complaint}" for complaint in complaints),
+            *(f"r{path}" for path in shown),
+            *(f"a{path}" for path in absent),
+            *(f"x{path}" for path in hidden),
+            *([f"t{folder}"] if tree else []),
+            f"u{uid}",
+            *(f"l{name}" for name in loaded),
+            *(f"y{name}" for name in in_sys),
+            "== modules",
+            *(f"{folder}/modules.builtin:kernel/x/{name}.ko" for name in builtin),
+            *(f"{folder}/modules.dep:kernel/x/{name}.ko.xz:" for name in loadable),
+            "== list",
+            *(file.listed(path) for path, file in found.items()),
+            "== files",
+            *(line for path, file in found.items() for line in file.matching(path)),
+            *(f"{path}:1:{text}" for path, text in shown.items() if text.strip()),
+            "",
+        ]
+    )
+
+
+def facts(values: Mapping[str, str] | None = None, **more: object) -> Facts:
+    """Facts from the same words as reply()."""
+    return parse(reply(values, **more))  # type: ignore[arg-type]
+
+
+def as_row(item: Item) -> tuple[str, str, str, str | None]:
+    """An item as a row of a table: kind, name, status, got."""
+    return str(item.kind), item.name, str(item.status), item.got
+
+
+@dataclass
+class Node:
+    """A node that obeys instructions as the real script does: keys, files and modules are dicts.
+
+    brings: the keys that come with a module. turned: what the kernel makes of a value that is written, None where it
+    refuses it. noisy: whether its sysctl -p says so. read_only: files that cannot be written.
+    """
+
+    keys: dict[str, str] = field(default_factory=dict)
+    files: dict[str, str] = field(default_factory=dict)
+    loaded: set[str] = field(default_factory=set)
+    loadable: set[str] = field(default_factory=set)
+    brings: dict[str, dict[str, str]] = field(default_factory=dict)
+    needs: dict[str, str] = field(default_factory=dict)
+    turned: dict[str, Callable[[str], str | None]] = field(default_factory=dict)
+    noisy: bool = True
+    read_only: bool = False
+    uid: int = 0
+    values: dict[str, str] = field(default_factory=dict)
+    log: list[str] = field(default_factory=list)
+    _complaints: list[str] = field(default_factory=list)
+
+    def obey(self, lines: Iterable[str]) -> str:
+        """One request's instructions; the reply to its scan."""
+        text: list[str] = []
+        quiet = ""
+        for line in lines:
+            verb, _, rest = line.partition(" ")
+            if line.startswith("|"):
+                text.append(line[1:])
+                continue
+            if verb in ("keep", "load", "sysctl", "set"):
+                self.log.append(line)
+            match verb:
+                case "file":
+                    text = []
+                case "keep":
+                    self._keep(rest, text)
+                case "load":
+                    self._load(rest)
+                case "sysctl":
+                    quiet = "yes" if self._sysctl(rest) and quiet != "no" else "no"
+                case "set" if quiet != "yes":
+                    path, _, value = rest.partition(" ")
+                    self._set(path, value)
+        complaints, self._complaints = self._complaints, []
+        return self.shown(complaints)
+
+    def shown(self, complaints: Iterable[str] = ()) -> str:
+        """What a probe shows now."""
+        return reply(
+            {**self.keys, **self.values},
+            loaded=sorted(self.loaded),
+            loadable=sorted(self.loadable - self.loaded),
+            files=dict(self.files),
+            complaints=complaints,
+            uid=self.uid,
+        )
+
+    @property
+    def facts(self) -> Facts:
+        """What a probe of it says."""
+        return parse(self.shown())
+
+    def _keep(self, path: str, text: list[str]) -> None:
+        if self.read_only:
+            self._complaints.append(f"keep {path} 1 mkdir: Read-only file system")
+        else:
+            self.files[path] = "".join(f"{line}\n" for line in text)
+
+    def _load(self, name: str) -> None:
+        if name not in self.loadable:
+            self._complaints.append(f"load {name} 1 modprobe: FATAL: Module {name} not found")
+            return
+        for each in filter(None, (self.needs.get(name), name)):
+            self.loaded.add(each)
+            for key, value in self.brings.get(each, {}).items():
+                self.keys.setdefault(key, value)
+
+    def _sysctl(self, path: str) -> bool:
+        wanted = assignments(self.files.get(path, "").split("\n"))
+        outcomes = [self._write(key, value) for key, value in wanted.items()]
+        if self.noisy and not all(outcomes):
+            self._complaints.append(f"sysctl {path} 255 sysctl: setting key: Invalid argument")
+            return False
+        return True
+
+    def _set(self, path: str, value: str) -> None:
+        key = next((key for key in self.keys if SYSCTL_ROOT + key_path(key) == path), "")
+        if not key or not self._write(key, value):
+            self._complaints.append(f"set {path} 2 sh: echo: I/O error")
+
+    def _write(self, key: str, value: str) -> bool:
+        if key not in self.keys:
+            return False
+        taken = self.turned.get(key, lambda text: text)(value)
+        if taken is not None:
+            self.keys[key] = taken
+        return taken is not None
