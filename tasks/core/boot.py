@@ -76,9 +76,9 @@ class Boot:
         if exact := self._exact.get(key):
             return exact
         path = key_path(key)
-        if any(fnmatchcase(path, pattern) for pattern in self._excluded):
+        if any(_matches(path, pattern) for pattern in self._excluded):
             return None
-        matching = [found for pattern, found in self._globs.items() if fnmatchcase(path, pattern)]
+        matching = [found for pattern, found in self._globs.items() if _matches(path, pattern)]
         return matching[-1] if matching else None
 
     @cached_property
@@ -200,6 +200,12 @@ class Boot:
     def pasted(self) -> list[Line]:
         """Lines of modules-load.d that are no module names, such as a pasted `modprobe ip_vs`: they load nothing."""
         return [line for line in self._lines("modules-load.d") if not MODULE.match(line.text.strip())]
+
+
+def _matches(path: str, pattern: str) -> bool:
+    """glob(7): a star stays between two slashes."""
+    names, patterns = path.split("/"), pattern.split("/")
+    return len(names) == len(patterns) and all(map(fnmatchcase, names, patterns))
 
 
 def _is_glob(path: str) -> bool:

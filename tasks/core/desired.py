@@ -93,14 +93,17 @@ def _unique(names: Iterable[str]) -> tuple[str, ...]:
 
 
 def _strongest(wishes: Iterable[KeyWish]) -> dict[str, KeyWish]:
-    """One wish a key: profiles that share a key agree (profile.check_together), an exact value beats a floor."""
+    """One wish a key: profiles that share a key agree (profile.check_together), an exact value beats a floor.
+
+    A key is optional only if nobody requires it.
+    """
     strongest: dict[str, KeyWish] = {}
     for wish in wishes:
-        known = strongest.setdefault(wish.key, wish)
+        known = strongest.get(wish.key, wish)
+        stronger = wish if known.floor and not wish.floor else known
         if known.floor and wish.floor:
-            strongest[wish.key] = replace(known, value=raised(wish.key, known.value, wish.value))
-        elif known.floor:
-            strongest[wish.key] = wish
+            stronger = replace(known, value=raised(wish.key, known.value, wish.value))
+        strongest[wish.key] = replace(stronger, optional=known.optional and wish.optional)
     return strongest
 
 
@@ -139,9 +142,10 @@ def assignments(lines: Iterable[str]) -> dict[str, str]:
     """A plain sysctl.d file, read as the node reads it: the last value of each key, by dotted name."""
     found = {}
     for line in lines:
-        key, equals, value = line.strip().partition("=")
-        if equals and key[0] not in "#;":
-            found[key_name(key_path(key.strip().removeprefix("-")))] = " ".join(value.split())
+        name, equals, value = line.partition("=")
+        key = name.strip().removeprefix("-").strip()
+        if equals and key and key[0] not in "#;":
+            found[key_name(key_path(key))] = " ".join(value.split())
     return found
 
 

@@ -136,13 +136,16 @@ SAMPLE: Mapping[str, object] = {
 }
 
 
+_NUMBER = re.compile("[0-9]{1,18}")
+
+
 def parse(reply: str) -> Facts:
     """The text between the reply's marks, sections parted by lines of `== name`. Raises RemoteError on nonsense."""
     sections = _sections(reply)
     said: dict[str, list[str]] = {}
     for line in sections.get("", []):
         said.setdefault(line[:1], []).append(line[1:])
-    if not said.get("u", [""])[0].isdigit():
+    if not _NUMBER.fullmatch(said.get("u", [""])[0]):
         raise RemoteError(f"the node's reply makes no sense: {reply[:200]!r}", "look at what its login shell prints")
     lines = _contents(sections.get("files", []))
     loaded = [entry.partition(" ") for entry in said.get("l", [])]
@@ -218,7 +221,7 @@ def _contents(entries: Iterable[str]) -> dict[str, list[tuple[int, str]]]:
     """grep's `PATH:NUMBER:TEXT` -> numbered lines by path."""
     lines: dict[str, list[tuple[int, str]]] = {}
     for entry in entries:
-        if match := re.fullmatch(r"(/.*?):(\d+):(.*)", entry):
+        if match := re.fullmatch(r"(/.*?):([0-9]{1,9}):(.*)", entry):
             lines.setdefault(match[1], []).append((int(match[2]), match[3]))
     return lines
 
@@ -236,7 +239,7 @@ def _files(listing: Iterable[str], lines: Mapping[str, list[tuple[int, str]]]) -
 def _listed(entry: str, lines: Mapping[str, list[tuple[int, str]]]) -> FileFact | None:
     """One line of `ls -ldn`: mode, links, uid, gid, size, three words of time, path, and a link's target."""
     words = entry.split(None, 8)
-    if len(words) < 9 or not (words[2] + words[4]).isdigit():
+    if len(words) < 9 or len(words[0]) < 10 or not (_NUMBER.fullmatch(words[2]) and _NUMBER.fullmatch(words[4])):
         return None
     path, _, link = words[8].partition(" -> ")
     size, text = int(words[4]), tuple(lines.get(path, ()))
@@ -252,8 +255,9 @@ def _complaints(entries: Iterable[str]) -> dict[tuple[str, str], str]:
     """`load ip_vs 1 modprobe: FATAL: …` -> {(load, ip_vs): text}."""
     found = {}
     for entry in entries:
-        verb, name, status, *text = entry.split(" ", 3)
-        found[verb, name] = text[0] if text and text[0] else f"status {status}"
+        words = entry.split(" ", 3)
+        if len(words) >= 3:
+            found[words[0], words[1]] = "".join(words[3:]) or f"status {words[2]}"
     return found
 
 
@@ -265,10 +269,10 @@ def _os_release(files: Mapping[str, FileFact]) -> dict[str, str]:
 
 def _cpus(online: str) -> int:
     """`0-3,5` -> 5."""
-    ranges = [part.split("-") for part in online.split(",") if re.fullmatch(r"\d+(-\d+)?", part)]
+    ranges = [part.split("-") for part in online.split(",") if re.fullmatch("[0-9]{1,9}(-[0-9]{1,9})?", part)]
     return sum(int(part[-1]) - int(part[0]) + 1 for part in ranges) or 1
 
 
 def _memory_mb(first_line: str) -> int:
-    match = re.search(r"(\d+) kB", first_line)
+    match = re.search("([0-9]{1,18}) kB", first_line)
     return int(match[1]) // 1024 if match else 0

@@ -20,9 +20,12 @@ def wished(text: str) -> Wishes:
     """`KEY=VALUE` or `MODULE` as the admin typed it. Raises UsageError on anything else."""
     source = Source("fix", text, template=False)
     try:
-        return render(Profile(NAME, None, source) if "=" in text else Profile(NAME, source, None), {})
+        wishes = render(Profile(NAME, None, source) if "=" in text else Profile(NAME, source, None), {})
     except ProfileError as error:
         raise UsageError(error.problem) from error
+    if len([*wishes.key_wishes(), *wishes.module_wishes()]) != 1:
+        raise UsageError(f"expected one KEY=VALUE or one MODULE, got {text!r}")
+    return wishes
 
 
 def desired(wishes: Wishes, facts: Facts, *, persist: bool) -> Desired:

@@ -34,9 +34,7 @@ def lasting_key(item: Item, setting: Setting, modules: Collection[str], boot: Bo
         return _fading(item, "not set at boot", obstacle)
     found = boot.key(item.name)
     if found is None:
-        return _fading(
-            item, f"{item.expected} at boot", "not set at boot", Obstacle("no file of sysctl.d sets it", NOWHERE)
-        )
+        return _fading(item, "not set at boot", Obstacle("no file of sysctl.d sets it", NOWHERE))
     if satisfied(setting.key, found.value, setting.value, setting.floor):
         return item
     return _overridden(item, setting, found)

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from tasks.core.boot import Boot
 from tasks.core.desired import Desired, RenderedFile, Setting
 from tasks.core.facts import SYSCTL_ROOT, Facts, ModuleState
-from tasks.core.keys import key_path, owner_of, satisfied
+from tasks.core.keys import at_least, key_path, owner_of, same_module, satisfied
 from tasks.core.model import Item, ItemStatus, Kind, Status
 from tasks.core.persistence import lasting_key, lasting_module
 
@@ -20,7 +20,7 @@ class Plan:
     """What apply would do on one node, in order, and every item with its status now.
 
     files: to be written; modules: to be loaded; sysctl_files: to be given to `sysctl -p`; keys: (key, value) pairs
-    that have to change.
+    that have to change, set one by one where there is no sysctl file.
     """
 
     items: tuple[Item, ...]
@@ -57,9 +57,19 @@ def diff(desired: Desired, facts: Facts, boot: Boot | None = None) -> Plan:
         items=(*modules, *lost, *keys, *files, *skipped),
         files=tuple(f for f, item in zip(desired.files, files, strict=True) if item.status is ItemStatus.DRIFT),
         modules=tuple(n for n, item in zip(desired.modules, modules, strict=True) if item.status is ItemStatus.DRIFT),
-        sysctl_files=tuple(file.path for file in desired.files if "/sysctl.d/" in file.path) if changing else (),
+        sysctl_files=_sysctl_files(desired, facts) if changing else (),
         keys=changing,
     )
+
+
+def _sysctl_files(desired: Desired, facts: Facts) -> tuple[str, ...]:
+    """What `sysctl -p` is given: nothing, if that would lower a key that has risen above the number in our file."""
+    floors = [(s.key, s.value, facts.key(s.key)) for s in desired.settings if s.floor is not None]
+    if any(
+        got is not None and not at_least(key, value, got) and at_least(key, got, value) for key, value, got in floors
+    ):
+        return ()
+    return tuple(file.path for file in desired.files if "/sysctl.d/" in file.path)
 
 
 def _file(file: RenderedFile, facts: Facts) -> Item:
@@ -113,7 +123,7 @@ def _key(setting: Setting, facts: Facts, modules: Collection[str]) -> Item:
         return Item(Kind.SYSCTL, setting.key, ItemStatus.OK, wanted, got)
     owner = owner_of(setting.key)
     if got is None and not facts.has_key(setting.key):
-        if owner and owner in modules and facts.module(owner) is ModuleState.LOADABLE:
+        if owner and any(same_module(owner, m) for m in modules) and facts.module(owner) is ModuleState.LOADABLE:
             return Item(Kind.SYSCTL, setting.key, ItemStatus.DRIFT, wanted, None, f"comes with {owner}")
         return _missing_key(setting.key, wanted, owner, facts)
     if got is None:

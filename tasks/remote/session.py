@@ -19,6 +19,7 @@ from paramiko.ssh_exception import AuthenticationException, NoValidConnectionsEr
 from tasks.core.errors import NodeError, RemoteError, UnreachableError
 from tasks.core.model import Host, HostKeys
 from tasks.remote.hostkeys import DEFAULT_FILES, KnownHosts, Policy, entry_name
+from tasks.remote.proxy import Proxy, expand
 
 LARGEST_REPLY = 16 * 1024 * 1024  # bytes; a healthy reply has some 5 kB
 CONNECT_SECONDS = 10.0
@@ -56,6 +57,7 @@ class Session:
         self.host, self.deadline = host, deadline
         self._connection = _connection(host, access, deadline)
         self._channel: paramiko.Channel | None = None
+        self._proxy: Proxy | None = None
         self._buffer = b""
 
     @property
@@ -65,15 +67,26 @@ class Session:
 
     def __enter__(self) -> Session:
         try:
+            self._start_proxy()
             self._connection.open()
             transport = self._connection.transport
             transport.set_keepalive(15)
             self._channel = transport.open_session(timeout=self.deadline.remaining())
         except Exception as error:
-            jump = self._failed_jump()
+            jump, proxy = self._failed_jump(), self._proxy.said() if self._proxy else ""
             self.close()
+            if proxy and not isinstance(error, NodeError):
+                raise UnreachableError(f"{self.address}: ProxyCommand: {proxy}", "try the same with ssh -v") from error
             raise _unreachable(jump or self.address, error, f"jump host {jump}: " if jump else "") from error
         return self
+
+    def _start_proxy(self) -> None:
+        """Puts a ProxyCommand before the first hop, if there is one."""
+        first = list(_hops(self._connection))[-1]
+        if isinstance(first.gateway, str):
+            self._proxy = Proxy(expand(first.gateway, first.host, first.port, first.user))
+            first.gateway = None
+            first.connect_kwargs["sock"] = self._proxy.socket
 
     def _failed_jump(self) -> str:
         """The jump host that could not be reached, or an empty text: then it is the node itself."""
@@ -89,6 +102,9 @@ class Session:
         for hop in _hops(self._connection):
             with contextlib.suppress(Exception):
                 hop.client.close()
+        if self._proxy:
+            self._proxy.close()
+            self._proxy = None
 
     def start(self, command: str, data: bytes) -> None:
         """Runs a command with data on its stdin; more may be sent later."""
@@ -235,7 +251,7 @@ class _Transport(paramiko.Transport):
     """
 
     def __init__(self, deadline: Deadline, sock: Any, **options: Any) -> None:
-        if isinstance(sock, socket.socket):
+        if isinstance(sock, socket.socket) and sock.family != socket.AF_UNIX:
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._deadline = deadline
         super().__init__(sock, **options)

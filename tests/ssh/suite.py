@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import subprocess
@@ -20,6 +21,15 @@ SYSCTL = "/etc/sysctl.d/99-zz-nodeprep-kubernetes.conf"
 FIX_SYSCTL = "/etc/sysctl.d/99-zz-nodeprep-zz-fix.conf"
 FIX_MODULES = "/etc/modules-load.d/nodeprep-zz-fix.conf"
 SUDO_LOG = "/var/log/sudo.log"
+
+
+def command_lines() -> str:
+    """The command lines of all processes of this machine, as `ps` would show them to everybody."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        with contextlib.suppress(OSError):
+            found.append(path.read_bytes().decode(errors="replace"))
+    return "\n".join(found)
 
 
 def key_file(key: str) -> str:

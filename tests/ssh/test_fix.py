@@ -113,7 +113,7 @@ def test_what_is_no_key_and_no_module_ends_before_any_connection(suite: Suite, i
 
 def test_a_value_is_never_part_of_a_shell_command(suite: Suite) -> None:
     host = suite.fresh("n")
-    value = "$(touch /tmp/hacked) `touch /tmp/hacked` ; touch /tmp/hacked ' \" \\"
+    value = "$(touch /tmp/hacked) `touch /tmp/hacked`; touch /tmp/hacked ' \" \\"
     suite.json("fix", f"kernel.domainname={value}")
     assert suite.value(host, "kernel.domainname") == value
     assert not suite.fleet.path(host, "/tmp/hacked").exists()

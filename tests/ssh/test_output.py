@@ -18,7 +18,7 @@ ESCAPE = b"\x1b"
 
 @pytest.fixture(scope="module")
 def fleet() -> Iterator[Fleet]:
-    with Fleet(20) as many:
+    with Fleet(30) as many:
         yield many
 
 

@@ -1,0 +1,115 @@
+"""Ctrl-C: no new host starts, those under way end, and what is finished is in the summary."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from lab.fleet import Fleet
+from tests.ssh.suite import SYSCTL, Suite
+
+
+@pytest.fixture(scope="module")
+def fleet() -> Iterator[Fleet]:
+    with Fleet(10) as many:
+        yield many
+
+
+@contextlib.contextmanager
+def running(suite: Suite, *words: str) -> Iterator[subprocess.Popen[bytes]]:
+    """fab in a process group of its own, of which nothing is left in the end."""
+    process = suite.start(suite.command("apply", "--format", "json", *words))
+    try:
+        yield process
+        with pytest.raises(ProcessLookupError):
+            os.killpg(process.pid, 0)
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        process.communicate()
+
+
+def await_result(process: subprocess.Popen[bytes]) -> None:
+    """Until the first host is finished."""
+    assert process.stderr
+    line = process.stderr.readline()
+    assert b"[1/" in line
+
+
+def finish(process: subprocess.Popen[bytes]) -> dict[str, Any]:
+    out, err = process.communicate(timeout=30)
+    assert b"Traceback" not in err, err
+    found: dict[str, Any] = json.loads(out)
+    return found
+
+
+def test_ctrl_c_keeps_what_is_finished_and_starts_nothing_more(suite: Suite) -> None:
+    done_host = suite.fresh("done")
+    suite.add("silent", suite.fleet.silent_address())
+    never = suite.fresh("never")
+    with running(suite, "--forks", "1", "--timeout", "4") as process:
+        await_result(process)
+        os.killpg(process.pid, signal.SIGINT)
+        data = finish(process)
+        assert process.returncode == 130
+    assert (data["interrupted"], data["exit_code"]) == (True, 130)
+    assert [node["status"] for node in data["nodes"]] == ["changed", "unreachable", "skipped"]
+    assert "interrupted" in data["nodes"][2]["problem"]
+    assert suite.fleet.path(done_host, SYSCTL).exists()
+    assert suite.fleet.connections(never) == 0
+
+
+def test_ctrl_c_lets_a_host_under_way_finish(suite: Suite) -> None:
+    suite.fresh("quick")
+    slow = suite.fresh("slow")
+    gate = suite.fleet.path(slow, "/root") / "gate"
+    original = suite.fleet.read(slow, "/usr/sbin/modprobe")
+    wait = 'touch /root/under-way; while [ ! -e /root/gate ]; do sleep 0.05; done'
+    suite.fleet.write(slow, "/usr/sbin/modprobe", original.replace("\n", f"\n{wait}\n", 1))
+    with running(suite, "--timeout", "30") as process:
+        await_result(process)
+        _until(lambda: gate.with_name("under-way").exists())
+        os.killpg(process.pid, signal.SIGINT)
+        gate.touch()
+        data = finish(process)
+        assert process.returncode == 130
+    assert [node["status"] for node in data["nodes"]] == ["changed", "changed"]
+    assert suite.value(slow, "net.ipv4.ip_forward") == "1"
+
+
+def test_a_second_ctrl_c_gives_up_on_hosts_under_way(suite: Suite) -> None:
+    suite.fresh("done")
+    suite.add("silent", suite.fleet.silent_address())
+    with running(suite, "--timeout", "25") as process:
+        await_result(process)
+        start = time.monotonic()
+        os.killpg(process.pid, signal.SIGINT)
+        _until(lambda: not _pending(process.pid, signal.SIGINT))
+        os.killpg(process.pid, signal.SIGINT)
+        data = finish(process)
+        assert process.returncode == 130
+        assert time.monotonic() - start < 5
+    assert [node["status"] for node in data["nodes"]] == ["changed", "skipped"]
+    assert "interrupted" in data["nodes"][1]["problem"]
+
+
+def _until(true: Any, seconds: float = 10) -> None:
+    end = time.monotonic() + seconds
+    while not true():
+        assert time.monotonic() < end
+        time.sleep(0.01)
+
+
+def _pending(pid: int, number: int) -> bool:
+    """Whether a signal waits to be taken by a process."""
+    with open(f"/proc/{pid}/status", encoding="ascii") as file:
+        fields = dict(line.split(":", 1) for line in file)
+    return bool((int(fields["ShdPnd"], 16) | int(fields["SigPnd"], 16)) >> (number - 1) & 1)

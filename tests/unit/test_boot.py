@@ -1,0 +1,230 @@
+"""The next boot as tables: files in, who wins out. That real boots agree is shown in tests/lab."""
+
+from __future__ import annotations
+
+import pytest
+
+from tasks.core.boot import LOADER, SETTER, Boot
+from tasks.core.desired import RenderedFile, resolve
+from tasks.core.facts import Facts, FileFact
+from tasks.core.model import ItemStatus
+from tasks.core.persistence import planned
+from tasks.core.plan import diff
+from tests.unit.build import wishes
+
+UNITS = {f"/usr/lib/systemd/system/{unit}": "[Unit]" for unit in (LOADER, SETTER)}
+
+
+def facts(
+    files: dict[str, str],
+    *,
+    values: dict[str, str] | None = None,
+    masked: str = "",
+    cmdline: str = "",
+    needs: dict[str, frozenset[str]] | None = None,
+    builtin: str = "",
+    loaded: tuple[str, ...] = (),
+    systemd: bool = True,
+) -> Facts:
+    """A systemd node with these configuration files; an empty text is an empty file."""
+    found = {path: _file(path, text) for path, text in files.items()}
+    shown = {f"/proc/sys/{key.replace('.', '/')}": value for key, value in (values or {}).items()}
+    mask = f"/etc/systemd/system/{masked}"
+    return Facts(
+        values={**UNITS, **shown, "/proc/cmdline": cmdline, **({mask: ""} if masked else {})},
+        hidden=frozenset({"/run/systemd/system"} if systemd else ()),
+        loaded=frozenset(loaded),
+        in_sys=frozenset(),
+        tree={builtin: True} if builtin else {},
+        has_tree=True,
+        uid=0,
+        files=found,
+        complaints={},
+        blank=frozenset({mask} if masked else ()),
+        needs=needs or {},
+    )
+
+
+def _file(path: str, text: str) -> FileFact:
+    lines = tuple((n, line) for n, line in enumerate(text.split("\n"), 1) if line.strip() and line[0] not in "#;")
+    return FileFact(path, "-", 0o644, 0, len(text), None, lines)
+
+
+def boot(files: dict[str, str], **more: object) -> Boot:
+    known = facts(files, **more)  # type: ignore[arg-type]
+    return Boot(known, known.files)
+
+
+ETC, LIB, LOCAL, RUN = "/etc/sysctl.d", "/usr/lib/sysctl.d", "/usr/local/lib/sysctl.d", "/run/sysctl.d"
+KEYS: list[tuple[str, dict[str, str], str | None]] = [
+    ("one file", {f"{ETC}/a.conf": "x.y=1"}, f"1 {ETC}/a.conf:1"),
+    ("no file", {}, None),
+    ("a comment is no line", {f"{ETC}/a.conf": "# x.y=1\n;x.y=2"}, None),
+    ("the later name wins", {f"{ETC}/a.conf": "x.y=1", f"{ETC}/b.conf": "x.y=2"}, f"2 {ETC}/b.conf:1"),
+    ("a vendor's later name wins", {f"{ETC}/a.conf": "x.y=1", f"{LIB}/z.conf": "x.y=2"}, f"2 {LIB}/z.conf:1"),
+    ("the folder does not decide", {f"{LIB}/a.conf": "x.y=1", f"{ETC}/b.conf": "x.y=2"}, f"2 {ETC}/b.conf:1"),
+    ("the same name masks", {f"{LIB}/a.conf": "x.y=1", f"{ETC}/a.conf": "x.z=2"}, None),
+    ("an empty file masks", {f"{LIB}/a.conf": "x.y=1", f"{ETC}/a.conf": ""}, None),
+    ("/usr/local/lib masks /usr/lib", {f"{LIB}/a.conf": "x.y=1", f"{LOCAL}/a.conf": "x.y=3"}, f"3 {LOCAL}/a.conf:1"),
+    ("the last line of a file", {f"{ETC}/a.conf": "x.y=1\nx.y=2\n"}, f"2 {ETC}/a.conf:2"),
+    ("slashes are dots", {f"{ETC}/a.conf": "x/y = 4"}, f"4 {ETC}/a.conf:1"),
+    ("a dash forgives errors", {f"{ETC}/a.conf": "-x.y = 4"}, f"4 {ETC}/a.conf:1"),
+    ("only .conf", {f"{ETC}/a.conf.bak": "x.y=1", f"{ETC}/README": "x.y=2"}, None),
+    ("/etc/sysctl.conf alone is not read", {"/etc/sysctl.conf": "x.y=1"}, None),
+    ("Debian's link to it is", {"/etc/sysctl.conf": "x.y=1", f"{ETC}/99-a.conf": "x.y=1"}, f"1 {ETC}/99-a.conf:1"),
+    ("/run is empty at boot", {f"{RUN}/z.conf": "x.y=9", f"{ETC}/a.conf": "x.y=1"}, f"1 {ETC}/a.conf:1"),
+    ("a glob", {f"{ETC}/a.conf": "x.*=5"}, f"5 {ETC}/a.conf:1"),
+    ("a name beats a later glob", {f"{ETC}/a.conf": "x.y=1", f"{ETC}/b.conf": "x.*=5"}, f"1 {ETC}/a.conf:1"),
+    ("the later of two globs", {f"{ETC}/a.conf": "x.*=5", f"{ETC}/b.conf": "*.y=6"}, f"6 {ETC}/b.conf:1"),
+    ("an exclusion from globs", {f"{ETC}/a.conf": "x.*=5\n-x.y"}, None),
+    ("a star stays within its part", {f"{ETC}/a.conf": "*=5"}, None),
+    ("values are folded", {f"{ETC}/a.conf": "x.y =  1\t 2 "}, f"1 2 {ETC}/a.conf:1"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("files", "wins"), [case[1:] for case in KEYS], ids=[case[0] for case in KEYS])
+def test_the_line_that_has_the_last_word_on_a_key(files: dict[str, str], wins: str | None) -> None:
+    found = boot(files).key("x.y")
+    assert (f"{found.value} {found.line}" if found else None) == wins
+
+
+LOADED: dict[str, dict[str, object]] = {
+    "named": {"files": {"/etc/modules-load.d/a.conf": "foo"}},
+    "named with the other dash": {"files": {"/etc/modules-load.d/a.conf": "f-oo"}, "name": "f_oo"},
+    "builtin": {"files": {}, "builtin": "foo"},
+    "on the kernel's command line": {"files": {}, "cmdline": "quiet modules_load=bar,foo"},
+    "what a loaded module needs": {
+        "files": {"/etc/modules-load.d/a.conf": "bar"},
+        "needs": {"bar": frozenset({"foo"})},
+    },
+    "a blacklisted dependency": {
+        "files": {"/etc/modules-load.d/a.conf": "foo\nbar", "/etc/modprobe.d/b.conf": "blacklist foo"},
+        "needs": {"bar": frozenset({"foo"})},
+    },
+    "an install line that does load it": {
+        "files": {
+            "/etc/modules-load.d/a.conf": "foo",
+            "/etc/modprobe.d/b.conf": "install foo /sbin/modprobe --ignore-install foo",
+        }
+    },
+    "a blacklist in a masked file": {
+        "files": {
+            "/etc/modules-load.d/a.conf": "foo",
+            "/etc/modprobe.d/b.conf": "",
+            "/usr/lib/modprobe.d/b.conf": "blacklist foo",
+        }
+    },
+    "a blacklist in /run": {"files": {"/etc/modules-load.d/a.conf": "foo", "/run/modprobe.d/b.conf": "blacklist foo"}},
+}
+
+
+@pytest.mark.parametrize("case", LOADED.values(), ids=LOADED)
+def test_a_module_will_be_there(case: dict[str, object]) -> None:
+    more = dict(case)
+    name = str(more.pop("name", "foo"))
+    assert boot(**more).module_obstacle(name) is None  # type: ignore[arg-type]
+
+
+ABSENT: dict[str, tuple[dict[str, object], str]] = {
+    "nobody names it": ({"files": {}}, "no file of modules-load.d names it"),
+    "its file is masked": (
+        {"files": {"/usr/lib/modules-load.d/a.conf": "foo", "/etc/modules-load.d/a.conf": ""}},
+        "no file of modules-load.d names it",
+    ),
+    "a pasted command": (
+        {"files": {"/etc/modules-load.d/k.conf": "# x\nmodprobe foo"}},
+        "/etc/modules-load.d/k.conf:2: `modprobe foo` is no module name and loads nothing",
+    ),
+    "blacklisted": (
+        {"files": {"/etc/modules-load.d/a.conf": "foo", "/etc/modprobe.d/b.conf": "blacklist foo"}},
+        "/etc/modprobe.d/b.conf:1: foo is blacklisted",
+    ),
+    "installed away": (
+        {"files": {"/etc/modules-load.d/a.conf": "foo", "/etc/modprobe.d/b.conf": "install foo /bin/true"}},
+        "/etc/modprobe.d/b.conf:1: modprobe runs /bin/true instead of loading foo",
+    ),
+    "the kernel refuses it": (
+        {"files": {"/etc/modules-load.d/a.conf": "foo"}, "cmdline": "module_blacklist=foo,bar"},
+        "/proc/cmdline: the kernel refuses foo",
+    ),
+    "the loader is masked": (
+        {"files": {"/etc/modules-load.d/a.conf": "foo"}, "masked": LOADER},
+        f"/etc/systemd/system/{LOADER}: {LOADER} is masked",
+    ),
+}
+
+
+@pytest.mark.parametrize(("case", "why"), ABSENT.values(), ids=ABSENT)
+def test_a_module_will_not_be_there(case: dict[str, object], why: str) -> None:
+    assert str(boot(**case).module_obstacle("foo")) == why  # type: ignore[arg-type]
+
+
+def test_a_masked_setter_sets_nothing() -> None:
+    assert "masked" in str(boot({"/etc/sysctl.d/a.conf": "x.y=1"}, masked=SETTER).setter_obstacle())
+    assert boot({}).setter_obstacle() is None
+
+
+def test_nothing_is_claimed_about_a_node_without_systemd() -> None:
+    wanted = [wishes("net.ipv4.tcp_fin_timeout = 30")]
+    known = facts({}, values={"net.ipv4.tcp_fin_timeout": "30"}, systemd=False)
+    plan = diff(resolve(wanted, known), known, Boot(known, known.files))
+    assert [item.status for item in plan.items] == [ItemStatus.OK, ItemStatus.DRIFT]
+
+
+def applied(*more: tuple[str, str], **how: object) -> tuple[Facts, list[RenderedFile]]:
+    """A node that has the profile `a.b = 1` and the module foo, in files and running, and other files besides."""
+    text, modules = "net.core.somaxconn = 1\n", "foo\n"
+    bare = facts({}, values={"net.core.somaxconn": "1"}, loaded=("foo",))
+    files = list(resolve([wishes(text, modules)], bare).files)
+    ours = {file.path: "\n".join(file.lines) for file in files}
+    known = facts({**ours, **dict(more)}, values={"net.core.somaxconn": "1"}, loaded=("foo",), **how)  # type: ignore[arg-type]
+    return known, files
+
+
+def statuses(known: Facts, *, as_planned: bool = False) -> dict[str, ItemStatus]:
+    wanted = resolve([wishes("net.core.somaxconn = 1\n", "foo\n")], known)
+    files = planned(wanted.files, known) if as_planned else known.files
+    return {item.name: item.status for item in diff(wanted, known, Boot(known, files)).items if item.kind != "file"}
+
+
+def test_an_applied_node_will_be_right_after_the_next_boot() -> None:
+    assert set(statuses(applied()[0]).values()) == {ItemStatus.OK}
+
+
+@pytest.mark.parametrize(
+    ("path", "text", "key", "module"),
+    [
+        ("/etc/sysctl.d/zz.conf", "net.core.somaxconn = 5", ItemStatus.BOOT_DRIFT, ItemStatus.OK),
+        ("/etc/sysctl.d/zz.conf", "net.core.somaxconn = 0x1", ItemStatus.OK, ItemStatus.OK),
+        ("/etc/sysctl.d/10.conf", "net.core.somaxconn = 5", ItemStatus.OK, ItemStatus.OK),
+        ("/etc/modprobe.d/x.conf", "install foo /bin/false", ItemStatus.OK, ItemStatus.BOOT_DRIFT),
+        ("/etc/modules-load.d/x.conf", "modprobe foo", ItemStatus.OK, ItemStatus.OK),
+    ],
+)
+def test_another_file_beside_ours(path: str, text: str, key: ItemStatus, module: ItemStatus) -> None:
+    assert statuses(applied((path, text))[0]) == {"net.core.somaxconn": key, "foo": module}
+
+
+def test_a_masked_loader_takes_the_keys_of_its_modules_along() -> None:
+    text, modules = "net.netfilter.nf_conntrack_max = 1\n", "nf_conntrack\n"
+    bare = facts({}, values={"net.netfilter.nf_conntrack_max": "1"}, loaded=("nf_conntrack",))
+    files = resolve([wishes(text, modules)], bare).files
+    ours = {file.path: "\n".join(file.lines) for file in files}
+    known = facts(ours, values={"net.netfilter.nf_conntrack_max": "1"}, loaded=("nf_conntrack",), masked=LOADER)
+    plan = diff(resolve([wishes(text, modules)], known), known, Boot(known, known.files))
+    assert [item.status for item in plan.items][:2] == [ItemStatus.BOOT_DRIFT] * 2
+    assert all("masked" in item.why and "unmask" in item.next_step for item in plan.items[:2])
+
+
+def test_an_earlier_repair_that_wins_is_taken_back_with_fix() -> None:
+    fix = "/etc/sysctl.d/99-zz-nodeprep-zz-fix.conf"
+    known, _ = applied((fix, "net.core.somaxconn = 7"))
+    wanted = resolve([wishes("net.core.somaxconn = 1\n", "foo\n")], known)
+    item = next(item for item in diff(wanted, known, Boot(known, known.files)).items if item.name.startswith("net."))
+    assert (item.got, item.next_step.startswith("fab -H NODE fix net.core.somaxconn='1'")) == ("7 at boot", True)
+
+
+def test_plan_looks_at_the_boot_after_our_files_are_written() -> None:
+    known = facts({}, values={"net.core.somaxconn": "1"}, loaded=("foo",))
+    assert set(statuses(known).values()) == {ItemStatus.BOOT_DRIFT}
+    assert set(statuses(known, as_planned=True).values()) == {ItemStatus.OK}
