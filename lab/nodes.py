@@ -159,9 +159,13 @@ class Node:
 
     def reset(self) -> float:
         """Throws its disk away and boots it fresh; returns the seconds."""
+        self.discard()
+        return self.start()
+
+    def discard(self) -> None:
+        """Kills it and removes its disk."""
         self.kill()
         (self.folder / qemu.DISK).unlink(missing_ok=True)
-        return self.start()
 
     def _prepare(self, image: Image) -> None:
         self.folder.mkdir(parents=True, exist_ok=True)
@@ -238,6 +242,12 @@ class Lab:
         for node in down:
             node.spawn()
         return together(down, Node.wait_ready)
+
+    def reset(self) -> dict[str, float]:
+        """Throws all disks away and boots all nodes fresh, together; returns the seconds of each."""
+        for node in self.nodes:
+            node.discard()
+        return self.start()
 
     def stop(self) -> None:
         """Kills the nodes and removes their disks, keys and logs. The image cache stays."""

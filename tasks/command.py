@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import logging
+import re
 from collections.abc import Callable
 from dataclasses import dataclass, fields, replace
 from functools import partial, wraps
@@ -14,6 +15,7 @@ import invoke
 
 from tasks import project
 from tasks.console import output
+from tasks.console.debugging import hide_secrets
 from tasks.console.machine import write_json
 from tasks.console.progress import progress
 from tasks.console.summary import show
@@ -28,6 +30,8 @@ from tasks.remote.executor import FleetContext, FleetTask
 from tasks.remote.node import Step, Work
 from tasks.remote.session import Access
 from tasks.remote.sudo import clean
+
+hide_secrets()  # here: fab reads the environment's password after it has imported us
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +61,8 @@ CHOICES = {
     "format": ("text", "json"),
     "host_keys": ("", *(str(mode) for mode in HostKeys)),
 }
+
+NUMBERS = ("forks", "timeout")
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,14 +107,23 @@ def _verb(own_help: dict[str, str], body: Callable[..., None]) -> FleetTask:
     def call(context: Any, *args: Any, **given: Any) -> None:
         shared = {field.name: given.pop(field.name) for field in fields(Options)}
         try:
-            body(load(context, body.__name__, Options(**shared)), *args, **given)
+            body(load(context, body.__name__, _options(shared)), *args, **given)
         except UsageError as error:
             raise invoke.Exit(f"{body.__name__}: {error}", code=EXIT_USAGE) from error
 
     own = inspect.signature(body).parameters.values()
-    flags = [inspect.Parameter(f.name, inspect.Parameter.KEYWORD_ONLY, default=f.default) for f in fields(Options)]
+    # Texts, numbers too: invoke ends with a traceback where a number is none.
+    flags = [inspect.Parameter(f.name, inspect.Parameter.KEYWORD_ONLY, default=str(f.default)) for f in fields(Options)]
     call.__signature__ = inspect.Signature([*own, *flags])  # type: ignore[attr-defined]
     return FleetTask(call, help={**own_help, **HELP}, auto_shortflags=False)
+
+
+def _options(given: dict[str, str]) -> Options:
+    """The flags as they were typed, with numbers as numbers."""
+    for name in NUMBERS:
+        if not re.fullmatch("[1-9][0-9]{0,8}", given[name]):
+            raise UsageError(f"--{name}: expected a whole number above 0, got {given[name]}")
+    return Options(**{**given, **{name: int(given[name]) for name in NUMBERS}})  # type: ignore[arg-type]
 
 
 def load(context: Any, verb: str, options: Options) -> Run:
@@ -137,9 +152,6 @@ def _check(options: Options) -> None:
         if (value := getattr(options, name)) not in allowed:
             expected = ", ".join(filter(None, allowed))
             raise UsageError(f"--{name.replace('_', '-')}: expected one of {expected}, got {value!r}")
-    for name in ("forks", "timeout"):
-        if getattr(options, name) < 1:
-            raise UsageError(f"--{name}: expected a whole number above 0, got {getattr(options, name)}")
 
 
 def _host_keys(options: Options) -> HostKeys | None:

@@ -151,6 +151,7 @@ def profile_names(text: str) -> list[str]:
     """`kubernetes,proxy-ipvs` as names. Raises UsageError on what cannot be a folder's or a file's name."""
     names = [name.strip() for name in text.split(",")]
     for name in names:
-        if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_-]*", name) or name == fix.NAME:
+        # Names from zz on are the repairs': a profile's file that sorts after theirs would undo them at boot.
+        if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_-]*", name) or name.startswith(fix.NAME[:2]):
             raise UsageError(f"{name!r} is no profile's name: expected the name of a folder in templates/")
     return list(dict.fromkeys(names))

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
-from collections.abc import Callable, Iterable, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from collections import deque
+from collections.abc import Callable, Sequence
 from dataclasses import replace
+from threading import Event, Lock, Thread
 from typing import Protocol
 
 from tasks.core.model import Host, NodeResult, RunSummary, Status
@@ -49,47 +51,76 @@ def run(
     """
     start = time.monotonic()
     twins = same_node(hosts)
-    done = {name: _skipped(name, f"the same node as {other}") for name, other in twins.items()}
-    interrupted = False
-    pool = ThreadPoolExecutor(max_workers=max(1, forks), thread_name_prefix="node")
-    pending = {pool.submit(_watched, task, host, progress): host for host in hosts if host.name not in done}
-    while pending:
+    crew = _Crew(task, progress, [host for host in hosts if host.name not in twins])
+    interrupted = crew.work(forks)
+    found = {name: _skipped(name, f"the same node as {other}") for name, other in twins.items()} | crew.results()
+    return RunSummary(verb, tuple(found[host.name] for host in hosts), time.monotonic() - start, interrupted)
+
+
+class _Crew:
+    """Threads that take host after host. Only they keep the books, so a Ctrl-C, which the main thread gets, loses none.
+
+    They are daemons: those that are given up do not hold back the end of the process.
+    """
+
+    def __init__(self, task: Callable[[Host], NodeResult], progress: Progress, hosts: Sequence[Host]) -> None:
+        self._task, self._progress, self._hosts = task, progress, hosts
+        self._waiting = deque(hosts)
+        self._started: set[str] = set()
+        self._done: dict[str, NodeResult] = {}
+        self._members = 0
+        self._lock, self._over = Lock(), Event()
+
+    def work(self, forks: int) -> bool:
+        """Until all is done or given up; whether it was interrupted."""
+        self._members = min(max(1, forks), len(self._hosts))
+        for _ in range(self._members):
+            Thread(target=self._member, daemon=True).start()
+        interrupts = 0
+        while self._members and interrupts < 2:
+            try:
+                # Not Thread.join: after a Ctrl-C, Python 3.11 takes the thread for ended. And not without a limit:
+                # a signal that comes just before the wait for a lock does not end that wait.
+                self._over.wait(0.5)
+            except KeyboardInterrupt:
+                interrupts += 1
+                self._waiting.clear()
+        return interrupts > 0
+
+    def _member(self) -> None:
         try:
-            finished, _ = wait(pending, return_when=FIRST_COMPLETED)
-            _collect(finished, pending, done, progress)
-        except KeyboardInterrupt:
-            if interrupted:
-                break
-            interrupted = True
-            _cancel(pending, done)
-    done |= {host.name: _skipped(host.name, "interrupted before it finished") for host in pending.values()}
-    pool.shutdown(wait=not pending, cancel_futures=True)
-    return RunSummary(verb, tuple(done[host.name] for host in hosts), time.monotonic() - start, interrupted)
+            while True:
+                host = self._waiting.popleft()
+                self._started.add(host.name)
+                self._finish(self._outcome(host))
+        except IndexError:  # nothing waits any more
+            with self._lock:
+                self._members -= 1
+                if not self._members:
+                    self._over.set()
 
+    def _outcome(self, host: Host) -> NodeResult:
+        try:
+            self._progress.started(host.name)
+            return self._task(host)
+        except Exception as error:
+            return failure(host, error)
 
-def _watched(task: Callable[[Host], NodeResult], host: Host, progress: Progress) -> NodeResult:
-    progress.started(host.name)
-    return task(host)
+    def _finish(self, result: NodeResult) -> None:
+        with (
+            self._lock,
+            contextlib.suppress(Exception),
+        ):  # nobody watches any more: a closed stderr is no reason to stop
+            self._done[result.host] = result
+            self._progress.finished(result)
 
+    def results(self) -> dict[str, NodeResult]:
+        """Each host's result by its name, so far."""
+        with self._lock:
+            return {host.name: self._done.get(host.name) or self._given_up(host.name) for host in self._hosts}
 
-def _collect(
-    finished: Iterable[Future[NodeResult]],
-    pending: dict[Future[NodeResult], Host],
-    done: dict[str, NodeResult],
-    progress: Progress,
-) -> None:
-    for future in finished:
-        result = future.result()
-        done[result.host] = result
-        del pending[future]
-        progress.finished(result)
-
-
-def _cancel(pending: dict[Future[NodeResult], Host], done: dict[str, NodeResult]) -> None:
-    """Takes back what has not started yet."""
-    for future in [future for future in pending if future.cancel()]:
-        host = pending.pop(future)
-        done[host.name] = _skipped(host.name, "interrupted before it started")
+    def _given_up(self, name: str) -> NodeResult:
+        return _skipped(name, f"interrupted before it {'finished' if name in self._started else 'started'}")
 
 
 def _skipped(name: str, why: str) -> NodeResult:

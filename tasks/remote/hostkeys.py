@@ -106,7 +106,8 @@ def _entry(line: str) -> Entry | None:
     # Certificate authorities are not honoured: paramiko does not check host certificates.
     if len(words) < 3 or words[0].startswith("#") or marker not in ("", "@revoked"):
         return None
-    return Entry(words[0], words[1], words[2], marker == "@revoked")
+    names = words[0] if words[0].startswith("|") else words[0].lower()  # OpenSSH compares names without case
+    return Entry(names, words[1], words[2], marker == "@revoked")
 
 
 def entry_name(host: str, port: int) -> str:

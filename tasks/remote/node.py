@@ -18,11 +18,11 @@ from tasks.core.inventory import template_variables
 from tasks.core.model import Host, Item, NodeResult, Secret, Status
 from tasks.core.persistence import planned
 from tasks.core.plan import Plan, diff, settled, status_of
-from tasks.core.profile import Profile, Wishes, compatible, render, text
+from tasks.core.profile import Profile, Wishes, check_together, compatible, render, text
 from tasks.remote import script
 from tasks.remote.sudo import PasswordGate, PasswordGates, passwordless
 
-PASSES = 2  # a key that a module brings may want the file rendered once more
+PASSES = 2  # a key that a module brings may want to be set, and the file rendered once more
 
 
 class Channel(Protocol):
@@ -154,6 +154,7 @@ def look(talk: Conversation, host: Host, work: Work) -> tuple[list[Wishes], Fact
     wishes = work.wishes(host, facts.for_templates())
     if set(asked(wishes)) - set(asked(sample)):  # a template whose facts change which names it holds
         facts = talk.ask(asked(wishes))
+    check_together(wishes)
     return wishes, facts
 
 
@@ -228,12 +229,12 @@ def converge(
 ) -> NodeResult:
     """Changes what differs, looks again, and reports what the second look shows."""
     looks, complaints = [first], dict(first.facts.complaints)
-    while not (seen := looks[-1]).plan.is_empty and len(looks) <= PASSES:
-        facts = talk.change([*instructions.apply(seen.plan), *probe], host, seen.facts, work)
+    tried: set[str] = set()  # only what was not asked for before is worth another pass
+    while len(looks) <= PASSES and set(orders := instructions.apply(looks[-1].plan)) - tried:
+        facts = talk.change([*orders, *probe], host, looks[-1].facts, work)
+        tried |= set(orders)
         complaints |= facts.complaints
         looks.append(decide(facts))
-        if not looks[-1].plan.files:  # only a file that has to be rendered again is worth another pass
-            break
     return result(host, settled([look.plan for look in looks], complaints), Status.FAILED)
 
 

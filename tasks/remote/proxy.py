@@ -17,15 +17,17 @@ class Proxy:
         self.socket, theirs = socket.socketpair()
         with theirs:
             self._process = subprocess.Popen(
-                ["/bin/sh", "-c", f"exec {command}"],  # noqa: S604 # the admin's own words, as OpenSSH takes them
-                stdin=theirs,
-                stdout=theirs,
+                ["/bin/sh", "-c", f"exec {command}"],  # the admin's own words, as OpenSSH takes them
+                stdin=theirs.fileno(),
+                stdout=theirs.fileno(),
                 stderr=self._errors,
                 start_new_session=True,  # Ctrl-C is for us: hosts under way finish
             )
 
     def said(self) -> str:
-        """The end of what it said on stderr."""
+        """The end of what it said on stderr; a moment is left to it, for its stdin may have ended just now."""
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self._process.wait(0.2)
         self._errors.seek(0)
         lines = self._errors.read().decode("utf-8", "replace").split("\n")
         return "; ".join(line.strip() for line in lines if line.strip())[-300:]

@@ -146,12 +146,14 @@ class Session:
         channel = self._open
         channel.settimeout(1.0)
         with contextlib.suppress(Exception):
-            while more := channel.recv_stderr(65536):
+            while more := channel.recv(65536) or channel.recv_stderr(65536):
                 self._buffer += more
-        status = channel.recv_exit_status() if channel.exit_status_ready() else "unknown"
+        # the end of the output comes before the exit status
+        status = channel.recv_exit_status() if channel.status_event.wait(1.0) else "unknown"
         lines = self._buffer.decode("utf-8", "replace").split("\n")
         said = "; ".join(line.strip() for line in lines if line.strip())[-300:]
-        return RemoteError(f"the node's shell ended with status {status}: {said or 'it said nothing'}")
+        problem = f"the node's shell ended with status {status}: {said or 'it said nothing'}"
+        return RemoteError(problem, "log in with ssh, and see whether that user gets a shell")
 
     @property
     def _open(self) -> paramiko.Channel:
@@ -167,6 +169,8 @@ class Session:
             problem = f"no answer within {self.deadline.seconds:g} s"
             raise RemoteError(problem, "look at the node's load, or give it more time: --timeout") from error
         except (OSError, SSHException, EOFError) as error:
+            if self._open.closed and self._connection.transport.is_active():
+                raise self._ended() from error  # only the command is gone, perhaps while we were still sending
             raise UnreachableError(f"the connection was lost: {error}", "run the same command again") from error
 
 
@@ -304,7 +308,8 @@ def _unreachable(address: str, error: Exception, whose: str) -> NodeError:
         return _refused(address, error)
     if isinstance(error, OSError):
         return _no_way(address, error)
-    return UnreachableError(f"{address}: {error}", "try the same with ssh -v")
+    reason = str(error) or type(error).__name__  # an EOFError has no words
+    return UnreachableError(f"{address}: {reason}", "try the same with ssh -v")
 
 
 def _refused(address: str, error: AuthenticationException) -> UnreachableError:

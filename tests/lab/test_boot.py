@@ -12,7 +12,7 @@ from tests.lab.suite import LabSuite, loaded, value
 pytestmark = pytest.mark.lab
 
 RECIPE = "for m in ip_vs overlay br_netfilter; do modprobe $m; echo modprobe $m; done > /etc/modules-load.d/k8s.conf"
-# What is done to each applied node; the items that verify must call boot-drift, each with where and what the boot gives.
+# What is done to each applied node; what verify must call boot-drift: item -> (where, what the boot gives).
 CASES: dict[str, tuple[str, dict[str, tuple[str, str]]]] = {
     "lab-1": (
         "echo net.ipv4.ip_forward=0 >> /etc/sysctl.conf;"  # read early on Debian 12, ours wins
@@ -32,7 +32,7 @@ CASES: dict[str, tuple[str, dict[str, tuple[str, str]]]] = {
         {
             name: ("/etc/systemd/system/systemd-modules-load.service", "absent")
             for name in (
-                *"overlay br_netfilter nf_conntrack ip_vs ip_vs_rr ip_vs_wrr ip_vs_wlc ip_vs_sh".split(),
+                *["overlay", "br_netfilter", "nf_conntrack", "ip_vs", "ip_vs_rr", "ip_vs_wrr", "ip_vs_wlc", "ip_vs_sh"],
                 *(f"net.bridge.bridge-nf-call-{table}" for table in ("iptables", "ip6tables")),
                 "net.netfilter.nf_conntrack_max",
                 "net.netfilter.nf_conntrack_buckets",
@@ -58,7 +58,7 @@ def after_boot(node: Node, name: str) -> str:
 def test_what_verify_predicts_is_what_the_reboot_brings(suite: LabSuite) -> None:
     """exit 3 before the reboot, file and line named; after it each of them is so, and nothing else is wrong."""
     nodes = {node.name: node for node in suite.lab.nodes}
-    together(suite.lab.nodes, Node.reset)
+    suite.lab.reset()
     assert suite.fab("apply").code == 0
     for name, (damage, _) in CASES.items():
         assert nodes[name].run(damage).returncode == 0

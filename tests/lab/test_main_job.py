@@ -6,12 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from lab.nodes import Lab, Node, together
+from lab.nodes import Lab, Node
 from tasks.core.keys import at_least
 from tests.lab.suite import MODULES, SYSCTL, LabSuite, assigned, loaded, state, value
 
 pytestmark = pytest.mark.lab
-RECIPE_MODULES = "overlay br_netfilter nf_conntrack ip_vs ip_vs_rr ip_vs_wrr ip_vs_wlc ip_vs_sh".split()
+RECIPE_MODULES = ["overlay", "br_netfilter", "nf_conntrack", "ip_vs", "ip_vs_rr", "ip_vs_wrr", "ip_vs_wlc", "ip_vs_sh"]
 FLOORS = {
     "kernel.shmmax": "68719476736",
     "kernel.shmall": "4294967296",
@@ -46,11 +46,11 @@ def as_it_should_be(node: Node) -> None:
 def test_the_main_job(suite: LabSuite) -> None:
     """From fresh disks to nodes that are right after a reboot, and a second apply that has nothing to do."""
     nodes = suite.lab.nodes
-    together(nodes, Node.reset)
+    suite.lab.reset()
     before = {node.name: state(node) for node in nodes}
 
     plan = suite.fab("plan")
-    assert (plan.code, set(plan.statuses.values())) == (0, {"drift"})
+    assert (plan.code, set(plan.statuses.values())) == (0, {"drift"}), plan.text
     assert {node.name: state(node) for node in nodes} == before
 
     first = suite.fab("apply")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import pty
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping, Sequence
@@ -81,6 +82,13 @@ class Said:
         """What a node's failure and its next step say."""
         node = self.node(name)
         return f"{node['problem']} → {node['next_step']}"
+
+
+def _read(terminal: int) -> bytes:
+    try:
+        return os.read(terminal, 65536)
+    except OSError:  # what Linux says when the other side is closed
+        return b""
 
 
 @dataclass
@@ -160,6 +168,26 @@ class Suite:
             process.kill()
             process.communicate()
         return Said(process.returncode, out, err)
+
+    def on_terminal(self, command: Sequence[str], *answers: str, **env: str) -> tuple[int, bytes]:
+        """Runs a command on a terminal of its own; each answer is typed after a colon at a line's end."""
+        master, slave = pty.openpty()
+        more = self.environment({"TERM": "xterm-256color", **env})
+        process = subprocess.Popen(
+            command, cwd=ROOT, env=more, stdin=slave, stdout=slave, stderr=slave, start_new_session=True
+        )
+        os.close(slave)
+        seen, waiting = b"", list(answers)
+        try:
+            while data := _read(master):
+                seen += data
+                if waiting and seen.rstrip(b" ").endswith(b":"):
+                    os.write(master, f"{waiting.pop(0)}\n".encode())
+            return process.wait(10), seen
+        finally:
+            os.close(master)
+            process.kill()
+            process.wait()
 
     def json(self, verb: str, *words: str, **more: Any) -> Said:
         """The same with --format json; the document has to be there."""

@@ -271,7 +271,8 @@ def test_a_proxy_command_leads_to_the_node_and_its_key_is_checked(suite: Suite) 
 
 def test_a_proxy_command_that_fails_says_why_in_time_and_is_not_left_behind(suite: Suite) -> None:
     marked = f"sleep 30.{suite.fleet.port}"
-    suite.add("ends", next(suite.unused), args='-o ProxyCommand="sh -c \\"echo no way >&2; exit 1\\""')
+    (suite.folder / "ends.sh").write_text("echo no way >&2\nexit 1\n")
+    suite.add("ends", next(suite.unused), args=f'-o ProxyCommand="sh {suite.folder}/ends.sh"')
     suite.add("hangs", next(suite.unused), args=f'-o ProxyCommand="{marked}"')
     done = suite.json("plan", "--timeout", "3")
     assert set(done.statuses.values()) == {"unreachable"}

@@ -6,14 +6,16 @@ import contextlib
 import json
 import os
 import signal
+import socket
 import subprocess
 import time
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from lab.fleet import Fleet
+from lab.fleet import Address, Fleet
 from tests.ssh.suite import SYSCTL, Suite
 
 
@@ -44,6 +46,14 @@ def await_result(process: subprocess.Popen[bytes]) -> None:
     assert b"[1/" in line
 
 
+@pytest.fixture
+def silent() -> Iterator[socket.socket]:
+    """A host that accepts and never speaks; accept() tells when it is under way."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        listener.settimeout(10)
+        yield listener
+
+
 def finish(process: subprocess.Popen[bytes]) -> dict[str, Any]:
     out, err = process.communicate(timeout=30)
     assert b"Traceback" not in err, err
@@ -51,12 +61,13 @@ def finish(process: subprocess.Popen[bytes]) -> dict[str, Any]:
     return found
 
 
-def test_ctrl_c_keeps_what_is_finished_and_starts_nothing_more(suite: Suite) -> None:
+def test_ctrl_c_keeps_what_is_finished_and_starts_nothing_more(suite: Suite, silent: socket.socket) -> None:
     done_host = suite.fresh("done")
-    suite.add("silent", suite.fleet.silent_address())
+    suite.add("silent", Address(*silent.getsockname()))
     never = suite.fresh("never")
     with running(suite, "--forks", "1", "--timeout", "4") as process:
         await_result(process)
+        under_way, _ = silent.accept()
         os.killpg(process.pid, signal.SIGINT)
         data = finish(process)
         assert process.returncode == 130
@@ -65,6 +76,7 @@ def test_ctrl_c_keeps_what_is_finished_and_starts_nothing_more(suite: Suite) -> 
     assert "interrupted" in data["nodes"][2]["problem"]
     assert suite.fleet.path(done_host, SYSCTL).exists()
     assert suite.fleet.connections(never) == 0
+    under_way.close()
 
 
 def test_ctrl_c_lets_a_host_under_way_finish(suite: Suite) -> None:
@@ -72,7 +84,7 @@ def test_ctrl_c_lets_a_host_under_way_finish(suite: Suite) -> None:
     slow = suite.fresh("slow")
     gate = suite.fleet.path(slow, "/root") / "gate"
     original = suite.fleet.read(slow, "/usr/sbin/modprobe")
-    wait = 'touch /root/under-way; while [ ! -e /root/gate ]; do sleep 0.05; done'
+    wait = "touch /root/under-way; while [ ! -e /root/gate ]; do sleep 0.05; done"
     suite.fleet.write(slow, "/usr/sbin/modprobe", original.replace("\n", f"\n{wait}\n", 1))
     with running(suite, "--timeout", "30") as process:
         await_result(process)
@@ -85,11 +97,12 @@ def test_ctrl_c_lets_a_host_under_way_finish(suite: Suite) -> None:
     assert suite.value(slow, "net.ipv4.ip_forward") == "1"
 
 
-def test_a_second_ctrl_c_gives_up_on_hosts_under_way(suite: Suite) -> None:
+def test_a_second_ctrl_c_gives_up_on_hosts_under_way(suite: Suite, silent: socket.socket) -> None:
     suite.fresh("done")
-    suite.add("silent", suite.fleet.silent_address())
+    suite.add("silent", Address(*silent.getsockname()))
     with running(suite, "--timeout", "25") as process:
         await_result(process)
+        under_way, _ = silent.accept()
         start = time.monotonic()
         os.killpg(process.pid, signal.SIGINT)
         _until(lambda: not _pending(process.pid, signal.SIGINT))
@@ -98,7 +111,8 @@ def test_a_second_ctrl_c_gives_up_on_hosts_under_way(suite: Suite) -> None:
         assert process.returncode == 130
         assert time.monotonic() - start < 5
     assert [node["status"] for node in data["nodes"]] == ["changed", "skipped"]
-    assert "interrupted" in data["nodes"][1]["problem"]
+    assert "before it finished" in data["nodes"][1]["problem"]
+    under_way.close()
 
 
 def _until(true: Any, seconds: float = 10) -> None:
@@ -110,6 +124,6 @@ def _until(true: Any, seconds: float = 10) -> None:
 
 def _pending(pid: int, number: int) -> bool:
     """Whether a signal waits to be taken by a process."""
-    with open(f"/proc/{pid}/status", encoding="ascii") as file:
-        fields = dict(line.split(":", 1) for line in file)
+    lines = Path(f"/proc/{pid}/status").read_text(encoding="ascii").splitlines()
+    fields = dict(line.split(":", 1) for line in lines)
     return bool((int(fields["ShdPnd"], 16) | int(fields["SigPnd"], 16)) >> (number - 1) & 1)

@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import json
-import os
-import pty
-import subprocess
 from collections.abc import Iterator
 
 import pytest
 
 from lab.fleet import Fleet
-from tests.ssh.suite import MODULES, ROOT, SYSCTL, Suite
+from tests.ssh.suite import MODULES, SYSCTL, Suite
 
 ESCAPE = b"\x1b"
 
@@ -86,35 +83,11 @@ def test_pipes_get_no_escape_codes_and_progress_goes_to_stderr(suite: Suite) -> 
     assert "fail" not in done.stderr
 
 
-def on_terminal(suite: Suite, command: list[str], **env: str) -> bytes:
-    """Everything that a command writes to a terminal."""
-    master, slave = pty.openpty()
-    environment = suite.environment({"TERM": "xterm-256color", **env})
-    process = subprocess.Popen(command, cwd=ROOT, env=environment, stdin=slave, stdout=slave, stderr=slave)
-    os.close(slave)
-    seen = b""
-    try:
-        while data := _read(master):
-            seen += data
-    finally:
-        os.close(master)
-        process.kill()
-        process.wait()
-    return seen
-
-
-def _read(master: int) -> bytes:
-    try:
-        return os.read(master, 65536)
-    except OSError:  # what Linux says when the other side is closed
-        return b""
-
-
 def test_a_terminal_gets_colour_unless_no_color_is_set(suite: Suite) -> None:
     suite.fresh("n")
-    assert b"\x1b[35m" in on_terminal(suite, suite.command("plan"))
+    assert b"\x1b[35m" in suite.on_terminal(suite.command("plan"))[1]
     # NO_COLOR is about colour: the bar may still move the cursor
-    plain = on_terminal(suite, suite.command("plan"), NO_COLOR="1")
+    plain = suite.on_terminal(suite.command("plan"), NO_COLOR="1")[1]
     assert b"\x1b[35m" not in plain
     assert b"\x1b[3" not in plain.replace(b"\x1b[3m", b"")
 

@@ -9,7 +9,7 @@ from threading import Event, Thread
 import pytest
 
 from lab.fleet import Fleet
-from tests.ssh.suite import Said, Suite, command_lines
+from tests.ssh.suite import SYSCTL, Said, Suite, command_lines
 
 SECRET = "Correct-Horse!42 'x\" $HOME"
 ENV = {"FABRIC_SUDO_PASSWORD": SECRET}
@@ -24,7 +24,8 @@ def fleet() -> Iterator[Fleet]:
 def operator(suite: Suite, name: str, **variables: object) -> str:
     """A node whose operator has a password that is found nowhere else."""
     host = suite.fresh(name, user="operator", **variables)
-    hashed = subprocess.run(["openssl", "passwd", "-6", "-stdin"], input=SECRET, capture_output=True, text=True)
+    hash_it = ["openssl", "passwd", "-6", "-stdin"]
+    hashed = subprocess.run(hash_it, input=SECRET, capture_output=True, text=True, check=True)
     lines = suite.fleet.read(host, "/etc/shadow").splitlines(keepends=True)
     mine = f"operator:{hashed.stdout.strip()}:19000:0:99999:7:::\n"
     text = "".join(mine if line.startswith("operator:") else line for line in lines)
@@ -78,8 +79,18 @@ def test_the_password_is_in_no_output_even_when_fab_tells_all(suite: Suite, wher
     env = ENV if where == "environment" else {}
     variables = {} if env else {"become_password": "Correct-Horse!42"}
     suite.fresh("n", user="operator", **variables)
-    assert_secret(suite.fab(verb, core=["-d"], env={**env, "INVOKE_DEBUG": "1"}))
+    told = suite.fab(verb, core=["-d"], env={**env, "INVOKE_DEBUG": "1"})
+    assert "invoke" in told.stderr
+    assert_secret(told)
     assert_secret(suite.fab(verb, "--format", "json", env=env))
+
+
+def test_a_password_that_is_typed_is_used_and_not_echoed(suite: Suite) -> None:
+    host = operator(suite, "n")
+    code, seen = suite.on_terminal(suite.command("apply", core=["--prompt-for-sudo-password"]), SECRET)
+    assert code == 0, seen
+    assert b"Horse" not in seen
+    assert suite.fleet.path(host, SYSCTL).exists()
 
 
 def test_a_wrong_password_is_not_repeated_in_the_message(suite: Suite) -> None:

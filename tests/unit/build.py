@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 from tasks.core.desired import assignments
 from tasks.core.facts import SYSCTL_ROOT, Facts, parse
@@ -17,7 +18,9 @@ MODULES = "/etc/modules-load.d/nodeprep-{}.conf"
 SYSCTL = "/etc/sysctl.d/99-zz-nodeprep-{}.conf"
 
 
-def profile(sysctl: str | None = None, modules: str | None = None, *, name: str = "p", template: bool = True) -> Profile:
+def profile(
+    sysctl: str | None = None, modules: str | None = None, *, name: str = "p", template: bool = True
+) -> Profile:
     """A profile from the texts of its files."""
     ending = ".j2" if template else ""
     return Profile(
@@ -27,7 +30,7 @@ def profile(sysctl: str | None = None, modules: str | None = None, *, name: str 
     )
 
 
-def wishes(sysctl: str | None = None, modules: str | None = None, *, name: str = "p", **variables: object) -> Wishes:
+def wishes(sysctl: str | None = None, modules: str | None = None, *, name: str = "p", **variables: Any) -> Wishes:
     """A rendered profile from the texts of its files."""
     return render(profile(sysctl, modules, name=name), variables)
 
@@ -101,9 +104,9 @@ def reply(
     )
 
 
-def facts(values: Mapping[str, str] | None = None, **more: object) -> Facts:
+def facts(values: Mapping[str, str] | None = None, **more: Any) -> Facts:
     """Facts from the same words as reply()."""
-    return parse(reply(values, **more))  # type: ignore[arg-type]
+    return parse(reply(values, **more))
 
 
 def as_row(item: Item) -> tuple[str, str, str, str | None]:
@@ -148,11 +151,11 @@ class Node:
                 case "file":
                     text = []
                 case "keep":
-                    self._keep(rest, text)
+                    quiet = quiet if self._keep(rest, text) else "no"
                 case "load":
                     self._load(rest)
-                case "sysctl":
-                    quiet = "yes" if self._sysctl(rest) and quiet != "no" else "no"
+                case "sysctl" if quiet != "no":
+                    quiet = "yes" if self._sysctl(rest) else "no"
                 case "set" if quiet != "yes":
                     path, _, value = rest.partition(" ")
                     self._set(path, value)
@@ -175,11 +178,12 @@ class Node:
         """What a probe of it says."""
         return parse(self.shown())
 
-    def _keep(self, path: str, text: list[str]) -> None:
+    def _keep(self, path: str, text: list[str]) -> bool:
         if self.read_only:
             self._complaints.append(f"keep {path} 1 mkdir: Read-only file system")
-        else:
-            self.files[path] = "".join(f"{line}\n" for line in text)
+            return False
+        self.files[path] = "".join(f"{line}\n" for line in text)
+        return True
 
     def _load(self, name: str) -> None:
         if name not in self.loadable:
@@ -206,7 +210,8 @@ class Node:
     def _write(self, key: str, value: str) -> bool:
         if key not in self.keys:
             return False
-        taken = self.turned.get(key, lambda text: text)(value)
+        turn = self.turned.get(key)
+        taken = turn(value) if turn else value
         if taken is not None:
             self.keys[key] = taken
         return taken is not None

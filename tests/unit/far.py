@@ -11,6 +11,7 @@ import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -29,7 +30,9 @@ def needs(program: str) -> pytest.MarkDecorator:
 
 def run(argv: Sequence[str], data: bytes) -> subprocess.CompletedProcess[bytes]:
     """A command with bytes on its stdin, to its end."""
-    return subprocess.run(argv, input=data, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=SECONDS, check=False)
+    return subprocess.run(
+        argv, input=data, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=SECONDS, check=False
+    )
 
 
 class Process:
@@ -131,18 +134,29 @@ class Shell:
 
     @classmethod
     def named(cls, name: str, folder: Path, login: tuple[str, ...] = ("sh", "-c")) -> Shell:
-        """One of SHELLS, as the only `sh` of a PATH; busybox with all its other programs too."""
+        """One of SHELLS, as the only `sh` of a PATH; busybox with all its other programs too.
+
+        A copy: nothing that a test writes here can reach the machine's own program through a link.
+        """
         programs = folder / "bin"
         programs.mkdir(exist_ok=True)
+        shutil.copy(SHELLS[name], programs / name)
         names = ["sh"]
         if name == "busybox":
             names += subprocess.run([SHELLS[name], "--list"], capture_output=True, text=True, check=True).stdout.split()
-        for program in dict.fromkeys(names):
-            (programs / program).symlink_to(SHELLS[name])
+        for program in set(names) - {name}:
+            (programs / program).symlink_to(name)
         return cls(programs, login)
 
+    def stub(self, program: str, text: str) -> None:
+        """Puts a script of ours in the place of a program, as a file of its own and never through a link."""
+        path = self.folder / program
+        path.unlink(missing_ok=True)
+        path.write_text(f"#!/bin/sh\n{text}\n")
+        path.chmod(0o755)
+
     @contextlib.contextmanager
-    def open(self, *, umask: int = 0o022, directory: Path | None = None, **environment: str) -> Iterator[Process]:
+    def open(self, *, umask: int = 0o022, directory: Path | None = None, **environment: Any) -> Iterator[Process]:
         """A channel to it."""
         path = f"{self.folder}:{os.environ.get('PATH', '/usr/bin:/bin')}"
         variables = {"HOME": str(self.folder), "PATH": path, **environment}
@@ -160,10 +174,116 @@ class Shell:
         changes: bool = True,
         umask: int = 0o022,
         directory: Path | None = None,
-        **environment: str,
+        **environment: Any,
     ) -> Facts:
         """One request to a channel of its own; it has to end well."""
         with self.open(umask=umask, directory=directory, **environment) as far:
             found = far.begin(lines, changes=changes)
             assert far.finish() == (0, b"")
         return found
+
+
+SUDO = """
+case $1 in
+  -n) ask= ;;
+  *) ask=1 prompt=$3; shift 2 ;;
+esac
+while [ "$1" != -- ]; do shift; done
+shift
+become() { printf 'Uid:\\t0\\t0\\n' >/proc/self/status; exec "$@"; }
+[ -e /allowed ] || { echo "admin is not in the sudoers file." >&2; exit 1; }
+[ -e /password ] || become "$@"
+[ "$ask" ] || { echo "sudo: a password is required" >&2; exit 1; }
+tries=0
+while [ $tries -lt "$(cat /tries)" ]; do
+  tries=$((tries + 1))
+  printf %s "$prompt" >&2
+  read -r said || break
+  echo tried >>/attempts
+  [ "$said" != "$(cat /password)" ] || become "$@"
+  [ $tries = "$(cat /tries)" ] || echo "Sorry, try again." >&2
+done
+echo "sudo: $tries incorrect password attempts" >&2
+exit 1
+"""
+MODPROBE = """
+[ -e "/brings/$1" ] || { echo "modprobe: FATAL: Module $1 not found in directory /lib/modules/x" >&2; exit 1; }
+echo "$1 16384 0 - Live 0x0" >>/proc/modules
+. "/brings/$1"
+"""
+BELOW = """
+for folder in usr dev; do mount --rbind "/$folder" "$1/$folder" || exit 99; done
+exec chroot "$1" /usr/bin/sh -c "$0"
+"""
+
+
+class Machine:
+    """A whole small node in a folder: real sh, grep, ls and sysctl below a chroot; its /proc is plain files."""
+
+    def __init__(self, folder: Path, *, uid: int = 0, keys: dict[str, str] | None = None) -> None:
+        self.root = folder
+        for name in ("usr", "dev", "etc/sysctl.d", "run/systemd/system", "sys/module", "stub", "brings"):
+            (folder / name).mkdir(parents=True)
+        for name in ("bin", "sbin", "lib64"):
+            if Path("/", name).exists():
+                (folder / name).symlink_to(f"usr/{name}")
+        (folder / "lib").mkdir()
+        for path in Path("/usr/lib").glob("*-linux-*"):  # where the dynamic loader is looked for
+            (folder / "lib" / path.name).symlink_to(f"../usr/lib/{path.name}")
+        self.write("proc/self/status", f"Name:\tsh\nUid:\t{uid}\t{uid}\n")
+        self.write("proc/modules", "")
+        self.write("lib/modules/6.1.0/modules.builtin", "")
+        self.write("lib/modules/6.1.0/modules.dep", "")
+        self.write("etc/os-release", "ID=debian\n")
+        for unit in ("systemd-modules-load", "systemd-sysctl"):
+            self.write(f"lib/systemd/system/{unit}.service", "[Unit]\n")
+        for key, value in {"kernel.osrelease": "6.1.0", **(keys or {})}.items():
+            self.write(f"proc/sys/{key.replace('.', '/')}", f"{value}\n")
+        self.write("tries", "3\n")
+        self.write("allowed", "")
+        self._program("sudo", SUDO)
+        self._program("modprobe", MODPROBE)
+
+    def write(self, path: str, text: str) -> None:
+        """Makes a file of the node."""
+        (self.root / path).parent.mkdir(parents=True, exist_ok=True)
+        (self.root / path).write_text(text)
+
+    def read(self, path: str) -> str:
+        """A file of the node; empty where there is none."""
+        file = self.root / path
+        return file.read_text() if file.exists() else ""
+
+    def key(self, key: str) -> str:
+        """A key's value."""
+        return self.read(f"proc/sys/{key.replace('.', '/')}").strip()
+
+    def module(self, name: str, brings: dict[str, str] | None = None) -> None:
+        """Gives its kernel a module that can be loaded, with the keys that it brings."""
+        with (self.root / "lib/modules/6.1.0/modules.dep").open("a") as file:
+            file.write(f"kernel/x/{name}.ko:\n")
+        paths = {f"/proc/sys/{key.replace('.', '/')}": value for key, value in (brings or {}).items()}
+        self.write(
+            f"brings/{name}",
+            "".join(f'mkdir -p "{Path(path).parent}"; echo "{value}" >"{path}"\n' for path, value in paths.items()),
+        )
+
+    def _program(self, name: str, text: str) -> None:
+        self.write(f"stub/{name}", f"#!/bin/sh\n{text}")
+        (self.root / "stub" / name).chmod(0o755)
+
+    @contextlib.contextmanager
+    def open(self) -> Iterator[Process]:
+        """A channel to it."""
+        variables = {"HOME": "/", "PATH": "/stub:/usr/sbin:/usr/bin"}
+        login = ("/usr/bin/unshare", "-rm", "sh", "-c", f'set -- "{self.root}"\n{BELOW}')
+        process = Process(login, variables, 0o022, None)
+        try:
+            yield process
+        finally:
+            process.close()
+
+
+def no_namespaces() -> bool:
+    """Whether a Machine cannot run here."""
+    return shutil.which("unshare") is None or bool(run(["unshare", "-rm", "true"], b"").returncode)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -67,7 +68,7 @@ def test_a_hidden_key_is_there_and_a_floor_over_it_is_the_floor() -> None:
         ("-extra", {}, f"# extra: not in this node's kernel {facts().kernel}"),
     ],
 )
-def test_a_module_is_the_first_that_this_kernel_has(line: str, node: dict[str, list[str]], rendered: str) -> None:
+def test_a_module_is_the_first_that_this_kernel_has(line: str, node: dict[str, Any], rendered: str) -> None:
     assert body(resolve([wishes(modules=line)], facts(**node)).files[0]) == [rendered]
 
 
@@ -135,7 +136,9 @@ def test_each_part_of_each_profile_has_its_own_file() -> None:
         (["vm.x = 5", "vm.x = 0x5"], "5", None),
     ],
 )
-def test_of_two_profiles_the_stronger_wish_stands_in_both_files(texts: list[str], value: str, floor: str | None) -> None:
+def test_of_two_profiles_the_stronger_wish_stands_in_both_files(
+    texts: list[str], value: str, floor: str | None
+) -> None:
     both = [wishes(sysctl=text, name=name) for text, name in zip(texts, "ab", strict=True)]
     state = resolve(both, facts({"vm.x": "0"}))
     assert state.settings == (Setting("vm.x", value, floor),)

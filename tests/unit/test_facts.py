@@ -198,7 +198,9 @@ def test_a_value_with_colons_and_a_key_with_colons_are_told_apart() -> None:
 
 
 def test_only_the_first_line_of_a_key_is_its_value() -> None:
-    node = parse("u0\nr/proc/sys/a/b\nr/proc/sys/a/c\n== files\n/proc/sys/a/b:1:x\n/proc/sys/a/b:2:y\n/proc/sys/a/c:2:z")
+    node = parse(
+        "u0\nr/proc/sys/a/b\nr/proc/sys/a/c\n== files\n/proc/sys/a/b:1:x\n/proc/sys/a/b:2:y\n/proc/sys/a/c:2:z"
+    )
     assert (node.key("a.b"), node.key("a.c")) == ("x", "")
 
 

@@ -143,9 +143,7 @@ TEXT = "\n".join(FILE.lines) + "\n"
     ],
 )
 def test_a_file_is_right_only_if_it_is_the_rendered_one(file: OnNode | None, got: str) -> None:
-    found = plan(
-        "\n".join(LINES), None, values={"vm.x": "1"}, files={FILE.path: file} if file is not None else {}
-    )
+    found = plan("\n".join(LINES), None, values={"vm.x": "1"}, files={FILE.path: file} if file is not None else {})
     (item,) = (item for item in found.items if item.kind is Kind.FILE)
     assert item.got == got
     assert (item.status is ItemStatus.OK) is (got == "as rendered")

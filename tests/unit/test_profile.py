@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -11,19 +12,29 @@ from hypothesis import strategies as st
 
 from tasks.core.errors import ProfileError
 from tasks.core.facts import SAMPLE
-from tasks.core.profile import KeyWish, ModuleWish, Source, Wishes, check_names, check_together, compatible, render, text
+from tasks.core.profile import (
+    KeyWish,
+    ModuleWish,
+    Source,
+    Wishes,
+    check_names,
+    check_together,
+    compatible,
+    render,
+    text,
+)
 from tests.unit.build import profile, wishes
 
 SHIPPED = Path(__file__).resolve().parents[2] / "templates" / "kubernetes"
 
 
-def sysctl_error(template: str, **variables: object) -> ProfileError:
+def sysctl_error(template: str, **variables: Any) -> ProfileError:
     with pytest.raises(ProfileError) as caught:
         wishes(sysctl=template, **variables)
     return caught.value
 
 
-def modules_error(template: str, **variables: object) -> ProfileError:
+def modules_error(template: str, **variables: Any) -> ProfileError:
     with pytest.raises(ProfileError) as caught:
         wishes(modules=template, **variables)
     return caught.value
@@ -368,7 +379,9 @@ def test_a_wish_is_shown_as_it_is_written() -> None:
 
 # The profile that is shipped
 
-RECIPE_MODULES = "ip_vs ip_vs_rr ip_vs_wrr ip_vs_wlc ip_vs_sh overlay br_netfilter nf_conntrack_ipv4".split()
+RECIPE_MODULES = {"overlay", "br_netfilter", "nf_conntrack_ipv4"} | {
+    f"ip_vs{scheduler}" for scheduler in ("", "_rr", "_wrr", "_wlc", "_sh")
+}
 RECIPE = {
     "kernel.sysrq": "0",
     "kernel.core_uses_pid": "1",
@@ -418,7 +431,7 @@ ONLY_EVER_RAISED = {
 }
 
 
-def shipped(**variables: object) -> Wishes:
+def shipped(**variables: Any) -> Wishes:
     texts = [(SHIPPED / f"{part}.conf.j2").read_text(encoding="utf-8") for part in ("sysctl", "modules-load")]
     return wishes(*texts, name="kubernetes", **{"facts": dict(SAMPLE), **variables})
 
@@ -452,7 +465,8 @@ def test_the_reserved_ports_follow_the_inventorys_node_ports(variable: str) -> N
 @pytest.mark.parametrize("variables", [{}, {"kube_proxy_mode": "ipvs"}], ids=["by default", "in ipvs mode"])
 def test_the_shipped_profile_has_the_recipes_8_modules(variables: Mapping[str, object]) -> None:
     found = shipped(**variables).module_wishes()
-    assert {wish.candidates[-1] for wish in found} == set(RECIPE_MODULES)
+    assert len(RECIPE_MODULES) == len(found) == 8
+    assert {wish.candidates[-1] for wish in found} == RECIPE_MODULES
     assert [wish.candidates for wish in found if len(wish.candidates) > 1] == [("nf_conntrack", "nf_conntrack_ipv4")]
     assert not any(wish.optional for wish in found)
 

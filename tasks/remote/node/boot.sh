@@ -1,3 +1,4 @@
+# shellcheck shell=sh
 # Receives one request of $1 bytes on stdin and runs its script. $2 is the mark that ends the script and the data after
 # it; a request cut short by a lost connection has no second mark and is not run. $3, if given, is said first.
 # stderr joins stdout, so that sudo's words come in order; a reply is printed with stderr closed.

@@ -10,7 +10,7 @@ IFS='
 set -f
 trap '' HUP PIPE
 
-quiet=
+quiet= # 1 when sysctl -p has set all keys without a word; no when they are to be set one by one
 text=
 # shellcheck disable=SC2086 # split into lines, which is what IFS and set -f above are for
 for instruction in $data; do
@@ -23,9 +23,9 @@ for instruction in $data; do
     'want '*) want "${argument%% *}" "${argument#* }" ;;
     scan) scan 2>/dev/null ;;
     'file '*) text= ;;
-    'keep '*) try keep "$argument" keep "$argument" ;;
+    'keep '*) try keep "$argument" keep "$argument" || quiet=no ;;
     'load '*) try load "$argument" modprobe "$argument" ;;
-    'sysctl '*) try sysctl "$argument" sysctl -p "$argument" && quiet=${quiet:-1} || quiet=no ;;
+    'sysctl '*) [ "$quiet" = no ] || { try sysctl "$argument" sysctl -p "$argument" && quiet=1; } || quiet=no ;;
     'set '*) [ "$quiet" = 1 ] || try set "${argument%% *}" set_key "${argument%% *}" "${argument#* }" ;;
   esac
 done

@@ -34,6 +34,7 @@ want() {
 modules() {
   loaded=' '
   if [ -r /proc/modules ]; then
+    # shellcheck disable=SC2034 # size and count stand before users
     while IFS=' ' read -r name size count users rest; do
       case $wanted in *" $name "*) say "l$name $users"; loaded="$loaded$name " ;; esac
     done </proc/modules
@@ -56,6 +57,7 @@ user() {
 # Every file that modprobe, systemd-modules-load and sysctl read at boot: listed, with its lines and their numbers.
 # Comments stay behind (they are two thirds of the bytes on Debian), but for the one that tells our files' hash.
 configuration() {
+  unset TIME_STYLE QUOTING_STYLE BLOCK_SIZE LS_BLOCK_SIZE GREP_OPTIONS # a node's environment may change ls and grep
   set +f
   set --
   for place in /etc /run /usr/local/lib /usr/lib /lib; do
@@ -70,7 +72,7 @@ configuration() {
   ls -ldn "$@" 2>/dev/null
   echo "$mark files"
   # shellcheck disable=SC2086 # a path a line
-  grep -asHn -e '^[[:space:]]*[^#;[:space:]]' -e '^# sha256 ' "$@" $looked
+  grep -asHn -e '^[[:space:]]*[^#;[:space:]]' -e '^# sha256 of the lines below: ' "$@" $looked
 }
 
 # The reply to everything that was looked up and wanted.

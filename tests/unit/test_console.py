@@ -1,0 +1,218 @@
+"""What a person or a machine reads: every problem with its next step, nothing secret, nothing interpreted."""
+
+from __future__ import annotations
+
+import io
+import json
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+
+import pytest
+from rich.console import Console
+
+from tasks.console import files, hosts, machine, output, summary
+from tasks.console.progress import STYLES, LiveProgress, PlainProgress, progress
+from tasks.core.model import Become, Host, Item, ItemStatus, Kind, NodeResult, RunSummary, Secret, SshOptions, Status
+
+OK = Item(Kind.SYSCTL, "vm.x", ItemStatus.OK, "1", "1")
+DRIFT = replace(OK, status=ItemStatus.DRIFT, got="0")
+MISSING = Item(Kind.MODULE, "ip_vs", ItemStatus.MISSING, "loaded", None, "kernel 6 does not have it", "install it")
+
+
+def plain() -> tuple[Console, io.StringIO]:
+    """The console of a pipe."""
+    stream = io.StringIO()
+    return output.console(stream), stream
+
+
+class Terminal(io.StringIO):
+    """A stream that says it is a terminal."""
+
+    def isatty(self) -> bool:
+        """So it says."""
+        return True
+
+
+def shown(*results: NodeResult, verb: str = "verify", interrupted: bool = False) -> str:
+    console, stream = plain()
+    summary.show(RunSummary(verb, results, 2.1, interrupted), console)
+    return stream.getvalue()
+
+
+def test_equal_nodes_are_one_row_and_the_worst_come_first() -> None:
+    text = shown(
+        NodeResult("n1", Status.OK, (OK,), seconds=1),
+        NodeResult("n2", Status.OK, (OK,), seconds=2),
+        NodeResult("n9", Status.UNREACHABLE, problem="no route", next_step="look at the cable"),
+    )
+    rows = [re.split(r"\s{2,}", line.strip()) for line in text.splitlines()]
+    assert rows[0] == ["NODES", "STATUS", "MODULES", "KEYS", "FILES", "TIME"]
+    assert rows[1][:2] == ["n9", "unreachable"]
+    assert rows[2] == ["n[1-2]", "ok", "1 ok", "2.0 s"]
+    assert "  no route\n    → look at the cable\n" in text
+    assert text.endswith("verify: 3 nodes in 2.1 s: 1 unreachable, 2 ok\n")
+
+
+def test_a_problem_says_what_was_expected_what_was_got_and_what_to_do() -> None:
+    text = shown(NodeResult("n1", Status.DRIFT, (OK, DRIFT, MISSING)))
+    assert re.search(r"sysctl +vm\.x +expected 1, got 0\n", text)
+    assert re.search(r"module +ip_vs +missing: expected loaded, got absent \(kernel 6 does not have it\)\n", text)
+    assert "    → install it\n" in text
+    assert "    → fab -H n1 apply\n" in text
+
+
+def test_an_empty_value_is_called_empty() -> None:
+    assert "expected 1, got empty" in shown(NodeResult("n1", Status.DRIFT, (replace(DRIFT, got=""),)))
+
+
+MANY = tuple(replace(DRIFT, name=f"vm.x{number}") for number in range(40))
+
+
+@pytest.mark.parametrize(("verb", "lines", "rest"), [("plan", 40, False), ("verify", 12, True), ("apply", 12, True)])
+def test_only_plan_shows_all_of_many_problems(verb: str, lines: int, rest: bool) -> None:
+    text = shown(NodeResult("n1", Status.DRIFT, MANY), verb=verb)
+    assert text.count("expected 1, got 0") == lines
+    assert ("… and 28 more" in text) is rest
+
+
+def test_plan_says_that_nothing_was_written_and_an_interruption_says_so() -> None:
+    assert "1 to change (nothing was written)" in shown(NodeResult("n1", Status.DRIFT, (DRIFT,)), verb="plan")
+    assert shown(NodeResult("n1", Status.OK), interrupted=True).endswith("1 node in 2.1 s: 1 ok — interrupted\n")
+
+
+def test_notes_are_told_once_with_the_nodes_they_are_about() -> None:
+    text = shown(*(NodeResult(f"n{number}", Status.OK, notes=("x is y",)) for number in (1, 2, 3)))
+    assert text.count("note: n[1-3]: x is y") == 1
+
+
+def test_a_run_of_nothing_can_be_shown() -> None:
+    assert "0 nodes" in shown()
+
+
+@pytest.mark.parametrize("text", ["[bold]x[/bold]", ":smile:", "[/]", "https://x", "{x}"])
+def test_what_nodes_say_is_never_taken_for_markup(text: str) -> None:
+    item = replace(DRIFT, name=text, got=text, why=text, expected=text)
+    said = shown(NodeResult(text, Status.FAILED, (item,), problem=text, next_step=text, notes=(text,)))
+    assert said.count(text) >= 7
+    console, stream = plain()
+    with progress(console, "apply", 1) as watching:
+        watching.finished(NodeResult(text, Status.FAILED, problem=text))
+    assert text in stream.getvalue()
+
+
+def test_long_lines_are_not_broken_where_nobodys_terminal_limits_them() -> None:
+    said = "x" * 500
+    assert said in shown(NodeResult("n1", Status.FAILED, problem=said))
+
+
+def test_every_status_has_a_style() -> None:
+    assert set(STYLES) == set(Status)
+
+
+# Progress
+
+
+def test_progress_without_a_terminal_is_one_line_for_each_finished_node() -> None:
+    console, stream = plain()
+    with progress(console, "verify", 3) as watching:
+        assert isinstance(watching, PlainProgress)
+        watching.started("n1")
+        watching.finished(NodeResult("n1", Status.OK, seconds=1.24))
+        watching.finished(NodeResult("n2", Status.DRIFT, seconds=0))
+    assert stream.getvalue() == "verify [1/3] n1: ok (1.2 s)\nverify [2/3] n2: drift (0.0 s)\n"
+
+
+def test_progress_on_a_terminal_is_gone_in_the_end_but_for_the_trouble() -> None:
+    stream = Terminal()
+    with progress(Console(file=stream, force_terminal=True, width=100, highlight=False), "apply", 5) as watching:
+        assert isinstance(watching, LiveProgress)
+        for number in range(5):
+            watching.started(f"n{number}")
+        watching.finished(NodeResult("n0", Status.UNREACHABLE, problem="no [bold]route"))
+        watching.finished(NodeResult("n1", Status.OK))
+    assert "n0: unreachable: no [bold]route" in stream.getvalue()
+    assert "n1: ok" not in stream.getvalue()
+
+
+@contextmanager
+def environment(monkeypatch: pytest.MonkeyPatch, **variables: str) -> Iterator[None]:
+    for name in ("NO_COLOR", "FORCE_COLOR", "CLICOLOR_FORCE", "TTY_COMPATIBLE"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in {"TERM": "xterm-256color", **variables}.items():
+        monkeypatch.setenv(name, value)
+    yield
+
+
+@pytest.mark.parametrize(("variables", "coloured"), [({}, True), ({"NO_COLOR": "1"}, False), ({"TERM": "dumb"}, False)])
+def test_a_terminal_is_coloured_unless_it_is_not_to_be(
+    variables: dict[str, str], coloured: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stream = Terminal()
+    with environment(monkeypatch, **variables):
+        summary.show(RunSummary("verify", (NodeResult("n1", Status.FAILED),), 1.0), output.console(stream))
+    assert bool(re.search(r"\x1b\[[0-9;]*3[0-9]", stream.getvalue())) is coloured
+
+
+def test_a_pipe_gets_no_escapes() -> None:
+    assert "\x1b" not in shown(NodeResult("n1", Status.FAILED, problem="x"))
+
+
+# Hosts and files
+
+HOST = Host(
+    "n1",
+    "192.0.2.1",
+    port=2222,
+    user="admin",
+    groups=("nodes", "rack"),
+    variables={"ansible_become_password": "hunter2", "ansible_password": "hunter3", "kube_proxy_mode": "ipvs"},
+    ssh=SshOptions(password=Secret("hunter3")),
+    become=Become(password=Secret("hunter2")),
+)
+
+
+@pytest.mark.parametrize("as_json", [True, False])
+def test_hosts_are_shown_without_their_secrets(as_json: bool) -> None:
+    console, stream = plain()
+    hosts.show([HOST], console, as_json=as_json)
+    text = stream.getvalue()
+    assert "hunter" not in text
+    assert "hunter" not in repr(HOST.ssh) + repr(HOST.become)
+    for word in ("n1", "192.0.2.1", "2222", "admin", "nodes", "rack", "ipvs", "[secret]"):
+        assert word in text
+
+
+def test_hosts_are_json_too() -> None:
+    console, stream = plain()
+    hosts.show([HOST, Host("n2", "n2")], console, as_json=True)
+    first, second = json.loads(stream.getvalue())["hosts"]
+    assert (first["port"], first["groups"], second["port"], second["variables"]) == (2222, ["nodes", "rack"], None, {})
+
+
+FOUND = {
+    "n1": {"/etc/a.conf": "# [x]\nvm.x = 1\n"},
+    "n2": {"/etc/a.conf": "# [x]\nvm.x = 1\n"},
+    "n3": {"/etc/a.conf": "b\n"},
+}
+
+
+def test_equal_files_are_shown_once_and_to_the_letter() -> None:
+    console, stream = plain()
+    files.show(FOUND, console, as_json=False)
+    assert "==> /etc/a.conf on n[1-2] <==\n# [x]\nvm.x = 1\n" in stream.getvalue()
+    assert "==> /etc/a.conf on n3 <==\nb\n" in stream.getvalue()
+
+
+def test_files_are_json_too() -> None:
+    console, stream = plain()
+    files.show(FOUND, console, as_json=True)
+    assert json.loads(stream.getvalue()) == {"files": FOUND}
+
+
+def test_a_run_is_one_json_document_however_wide_it_is() -> None:
+    console, stream = plain()
+    machine.write_json(RunSummary("plan", (NodeResult("n1", Status.OK, problem="ü" * 500),), 1.0), console)
+    assert json.loads(stream.getvalue())["nodes"][0]["problem"] == "ü" * 500
+    assert "ü" in stream.getvalue()

@@ -1,0 +1,194 @@
+"""What lies on the admin's disk: profiles, inventory, and clear words about what is wrong with them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tasks.core.errors import InventoryError, ProfileError, UsageError
+from tasks.core.inventory import parse
+from tasks.core.model import Host, SshOptions
+from tasks.core.profile import render
+from tasks.project import load_inventory, load_profile, load_profiles, profile_names, select, shown
+
+
+def folder(root: Path, **files: str | bytes) -> Path:
+    """A profile: file names with _ for a dot and a dash."""
+    made = root / "templates" / "mine"
+    made.mkdir(parents=True)
+    for name, content in files.items():
+        real = {"modules": "modules-load.conf", "sysctl": "sysctl.conf"}[name.split("_")[0]]
+        path = made / (f"{real}.j2" if name.endswith("_j2") else real)
+        path.write_bytes(content if isinstance(content, bytes) else content.encode())
+    return made
+
+
+def test_either_file_of_a_profile_may_be_missing_and_the_ending_says_if_it_is_a_template(tmp_path: Path) -> None:
+    found = load_profile(folder(tmp_path, sysctl="vm.x = {{ 1 }}", modules_j2="{{ 'a' }}"))
+    assert found.name == "mine"
+    assert found.sysctl is not None
+    assert found.modules is not None
+    assert (found.sysctl.template, found.modules.template) == (False, True)
+    assert (found.sysctl.text, found.modules.text) == ("vm.x = {{ 1 }}", "{{ 'a' }}")
+
+
+def test_a_profile_of_one_file_has_no_other(tmp_path: Path) -> None:
+    found = load_profile(folder(tmp_path, sysctl_j2="vm.x = 1"))
+    assert found.modules is None
+    assert render(found, {}).modules is None
+
+
+@pytest.mark.parametrize("name", ["sysctl", "modules"])
+def test_a_part_that_is_there_twice_is_refused(name: str, tmp_path: Path) -> None:
+    made = folder(tmp_path, **{name: "", f"{name}_j2": ""})
+    with pytest.raises(ProfileError, match=r"both .*\.conf and .*\.conf\.j2 are there: keep one"):
+        load_profile(made)
+
+
+@pytest.mark.parametrize("made", [True, False], ids=["an empty folder", "no folder"])
+def test_a_profile_that_is_none_names_those_that_are(made: bool, tmp_path: Path) -> None:
+    folder(tmp_path, sysctl="")
+    other = tmp_path / "templates" / "other"
+    if made:
+        other.mkdir()
+    with pytest.raises(ProfileError, match=r"no profile: expected modules-load.conf or sysctl.conf\(.j2\).*mine"):
+        load_profile(other)
+
+
+def test_a_byte_order_mark_is_taken_off(tmp_path: Path) -> None:
+    found = load_profile(folder(tmp_path, sysctl=b"\xef\xbb\xbfvm.x = 1\r\n"))
+    assert [wish.key for wish in render(found, {}).key_wishes()] == ["vm.x"]
+
+
+def test_a_file_that_is_no_text_is_told_by_name(tmp_path: Path) -> None:
+    with pytest.raises(ProfileError, match=r"sysctl.conf: expected UTF-8 text"):
+        load_profile(folder(tmp_path, sysctl=b"vm.x = \xff"))
+
+
+def test_a_file_that_cannot_be_read_is_told_by_name(tmp_path: Path) -> None:
+    with pytest.raises(InventoryError, match=r"none.ini: cannot be read: No such file"):
+        load_inventory(tmp_path / "none.ini")
+    with pytest.raises(InventoryError, match=r"cannot be read: Is a directory"):
+        load_inventory(tmp_path)
+
+
+def test_a_path_is_shown_as_the_admin_would_name_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert shown(tmp_path / "templates" / "a") == "templates/a"
+    assert shown(Path("/etc/x")) == "/etc/x"
+    assert shown(Path("hosts.ini")) == "hosts.ini"
+
+
+@pytest.mark.parametrize(
+    ("text", "names"),
+    [("kubernetes", ["kubernetes"]), ("a, b", ["a", "b"]), ("a,b,a", ["a", "b"]), ("proxy-ipvs_2", ["proxy-ipvs_2"])],
+)
+def test_profiles_are_named_with_commas(text: str, names: list[str]) -> None:
+    assert profile_names(text) == names
+
+
+@pytest.mark.parametrize(
+    "text", ["", "a,", "../x", "/etc", "a b", "-a", ".hidden", "a.conf", "ä", "zz-fix", "zz", "zzz"]
+)
+def test_what_could_not_be_a_folder_or_would_beat_the_repairs_is_no_profile(text: str) -> None:
+    with pytest.raises(UsageError, match="is no profile's name"):
+        profile_names(text)
+
+
+@pytest.mark.parametrize(
+    ("flag", "variables", "names"),
+    [
+        ("", {}, ["kubernetes"]),
+        ("", {"profiles": "mine"}, ["mine"]),
+        ("", {"profiles": "kubernetes,mine"}, ["kubernetes", "mine"]),
+        ("mine", {"profiles": "kubernetes"}, ["mine"]),
+    ],
+)
+def test_the_flag_beats_the_inventory_and_the_inventory_the_default(
+    flag: str, variables: dict[str, object], names: list[str], tmp_path: Path
+) -> None:
+    for name in ("kubernetes", "mine"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "sysctl.conf").write_text("")
+    whom = Host("n1", "192.0.2.1", variables=variables)
+    found = load_profiles(flag, [whom], "kubernetes", tmp_path)
+    assert [profile.name for profile in found["n1"]] == names
+
+
+def test_hosts_may_have_different_profiles_and_share_what_they_share(tmp_path: Path) -> None:
+    for name in ("a", "b"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "sysctl.conf").write_text("")
+    both = [Host("n1", "x", variables={"profiles": "a"}), Host("n2", "y", variables={"profiles": "a,b"})]
+    found = load_profiles("", both, "kubernetes", tmp_path)
+    assert found["n1"][0] is found["n2"][0]
+
+
+def test_variable_files_beside_the_inventory_count(tmp_path: Path) -> None:
+    (tmp_path / "hosts.ini").write_text("[nodes]\nn1\n")
+    (tmp_path / "group_vars").mkdir()
+    (tmp_path / "group_vars" / "nodes.yml").write_text("profiles: mine\nsecret: !vault |\n  abc\n")
+    (tmp_path / "group_vars" / "all").mkdir()
+    (tmp_path / "group_vars" / "all" / "vault.yml").write_text("$ANSIBLE_VAULT;1.1\n00\n")
+    (tmp_path / "group_vars" / ".swp").write_text("[")
+    (tmp_path / "host_vars").mkdir()
+    (tmp_path / "host_vars" / "n1").write_text("kube_proxy_mode: ipvs\n")
+    (found,) = select(load_inventory(tmp_path / "hosts.ini"), "n1", Config(), tmp_path)
+    assert found.variables["profiles"] == "mine"
+    assert found.variables["kube_proxy_mode"] == "ipvs"
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [("a: [", ":1: not YAML"), ("# c\n- a\n", "expected `name: value` lines, got a list"), ("x\n", "got a str")],
+)
+def test_a_variable_file_that_is_none_is_told_by_name(text: str, words: str, tmp_path: Path) -> None:
+    (tmp_path / "hosts.ini").write_text("n1\n")
+    (tmp_path / "host_vars").mkdir()
+    (tmp_path / "host_vars" / "n1.yml").write_text(text)
+    with pytest.raises(InventoryError, match=r"n1\.yml") as caught:
+        load_inventory(tmp_path / "hosts.ini")
+    assert words in str(caught.value)
+
+
+class Config:
+    """As much of fabric's configuration as finding a host needs: an ssh_config with one alias."""
+
+    class base_ssh_config:  # noqa: N801
+        """As fabric names it."""
+
+        @staticmethod
+        def get_hostnames() -> set[str]:
+            """The aliases."""
+            return {"*", "alias"}
+
+
+FLEET = "n1 ansible_ssh_private_key_file=keys/id ansible_ssh_common_args='-o UserKnownHostsFile=known'\n"
+
+
+def test_paths_of_the_inventory_are_beside_it(tmp_path: Path) -> None:
+    (found,) = select(parse(FLEET, "hosts.ini"), "n1", Config(), tmp_path)
+    assert found.ssh.key_files == (str(tmp_path / "keys/id"),)
+    assert found.ssh.known_hosts == (str(tmp_path / "known"),)
+
+
+def test_absolute_paths_and_homes_stay_what_they_are(tmp_path: Path) -> None:
+    text = FLEET.replace("keys/id", "~/.ssh/id").replace("=known", "=/etc/known")
+    (found,) = select(parse(text, "hosts.ini"), "n1", Config(), tmp_path)
+    assert found.ssh.key_files == (str(Path.home() / ".ssh/id"),)
+    assert found.ssh.known_hosts == ("/etc/known",)
+
+
+@pytest.mark.parametrize("name", ["alias", "localhost", "127.0.0.1"])
+def test_a_name_that_no_inventory_knows_is_found_where_ssh_would_find_it(name: str, tmp_path: Path) -> None:
+    (found,) = select(parse("", "hosts.ini"), name, Config(), tmp_path)
+    assert (found.name, found.ssh) == (name, SshOptions())
+
+
+@pytest.mark.parametrize("broken", ["no_such_name.invalid", "a..b", "x" * 300])
+def test_a_name_that_cannot_be_found_is_a_usage_error(broken: str, tmp_path: Path) -> None:
+    find: Callable[[], object] = lambda: select(parse("", "hosts.ini"), broken, Config(), tmp_path)  # noqa: E731
+    with pytest.raises(UsageError):
+        find()

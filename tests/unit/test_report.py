@@ -1,0 +1,200 @@
+"""A run's results: folded, counted, sorted, and what the exit code says."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tasks.core.model import Item, ItemStatus, Kind, NodeResult, RunSummary, Status
+from tasks.core.report import WORST_FIRST, as_data, exit_code, fold, status_counts, table, tally, wrong
+
+OK = Item(Kind.SYSCTL, "vm.x", ItemStatus.OK, "1", "1")
+DRIFT = replace(OK, status=ItemStatus.DRIFT, got="0")
+CHANGED = replace(OK, status=ItemStatus.CHANGED, why="was 0")
+
+
+def result(host: str, status: Status = Status.OK, *items: Item, seconds: float = 1.0) -> NodeResult:
+    return NodeResult(host, status, items, seconds=seconds)
+
+
+def summary(*results: NodeResult, verb: str = "verify", interrupted: bool = False) -> RunSummary:
+    return RunSummary(verb, results, 2.0, interrupted)
+
+
+@pytest.mark.parametrize(
+    ("statuses", "verb", "code"),
+    [
+        ([], "verify", 0),
+        ([Status.OK, Status.CHANGED], "apply", 0),
+        ([Status.OK, Status.SKIPPED], "apply", 0),
+        ([Status.OK, Status.DRIFT], "verify", 3),
+        ([Status.OK, Status.DRIFT], "plan", 0),
+        ([Status.DRIFT, Status.FAILED], "verify", 4),
+        ([Status.DRIFT, Status.UNREACHABLE], "plan", 4),
+        ([Status.FAILED], "apply", 4),
+    ],
+)
+def test_the_exit_code_says_the_worst(statuses: list[Status], verb: str, code: int) -> None:
+    run = summary(*(result(f"n{number}", status) for number, status in enumerate(statuses)), verb=verb)
+    assert exit_code(run) == code
+    assert exit_code(replace(run, interrupted=True)) == 130
+
+
+def test_equal_results_are_folded_and_the_worst_come_first() -> None:
+    groups = fold(
+        [
+            result("n1", Status.OK, OK),
+            result("n2", Status.DRIFT, DRIFT),
+            result("n3", Status.OK, replace(OK, got="0x1"), seconds=7.0),
+            result("n4", Status.UNREACHABLE),
+            result("n5", Status.DRIFT, DRIFT),
+            result("n6", Status.DRIFT, replace(DRIFT, got="2")),
+        ],
+        changes=False,
+    )
+    assert [(group.hosts, str(group.result.status), group.seconds) for group in groups] == [
+        (("n4",), "unreachable", 1.0),
+        (("n2", "n5"), "drift", 1.0),
+        (("n6",), "drift", 1.0),
+        (("n1", "n3"), "ok", 7.0),
+    ]
+
+
+@pytest.mark.parametrize(("changes", "groups"), [(True, 2), (False, 1)])
+def test_what_changed_has_to_be_equal_only_where_it_is_shown(changes: bool, groups: int) -> None:
+    both = [result("n1", Status.CHANGED, CHANGED), result("n2", Status.CHANGED, replace(CHANGED, why="was 7"))]
+    assert len(fold(both, changes=changes)) == groups
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        replace(result("n2"), status=Status.CHANGED),
+        replace(result("n2"), problem="x"),
+        replace(result("n2"), next_step="x"),
+        replace(result("n2"), items=(OK,)),
+        replace(result("n2"), items=(DRIFT,)),
+    ],
+)
+def test_results_that_differ_are_not_folded(other: NodeResult) -> None:
+    assert len(fold([result("n1"), other], changes=False)) == 2
+
+
+RESULTS = st.lists(
+    st.builds(
+        NodeResult,
+        st.uuids().map(str),
+        st.sampled_from(Status),
+        st.lists(st.sampled_from([OK, DRIFT, CHANGED]), max_size=3).map(tuple),
+        seconds=st.floats(0, 9),
+    ),
+    max_size=12,
+)
+
+
+@given(RESULTS, st.booleans())
+def test_folding_loses_no_host_and_keeps_the_worst_first(results: list[NodeResult], changes: bool) -> None:
+    groups = fold(results, changes=changes)
+    assert sorted(host for group in groups for host in group.hosts) == sorted(found.host for found in results)
+    order = [WORST_FIRST.index(group.result.status) for group in groups]
+    assert order == sorted(order)
+
+
+@given(RESULTS)
+def test_counts_add_up_and_the_data_is_json(results: list[NodeResult]) -> None:
+    run = summary(*results)
+    assert sum(status_counts(results).values()) == len(results)
+    data = json.loads(json.dumps(as_data(run)))
+    assert [node["host"] for node in data["nodes"]] == [found.host for found in results]
+    assert sum(data["counts"].values()) == len(results)
+
+
+def test_every_status_has_its_place() -> None:
+    assert set(WORST_FIRST) == set(Status)
+
+
+def test_the_data_holds_every_item_and_the_verdict() -> None:
+    data = as_data(summary(result("n1", Status.DRIFT, OK, DRIFT), result("n2")))
+    assert data == {
+        "verb": "verify",
+        "exit_code": 3,
+        "interrupted": False,
+        "seconds": 2.0,
+        "counts": {"drift": 1, "ok": 1},
+        "nodes": [
+            {
+                "host": "n1",
+                "status": "drift",
+                "items": (
+                    {
+                        "kind": "sysctl",
+                        "name": "vm.x",
+                        "status": "ok",
+                        "expected": "1",
+                        "got": "1",
+                        "why": "",
+                        "next_step": "",
+                    },
+                    {
+                        "kind": "sysctl",
+                        "name": "vm.x",
+                        "status": "drift",
+                        "expected": "1",
+                        "got": "0",
+                        "why": "",
+                        "next_step": "",
+                    },
+                ),
+                "problem": "",
+                "next_step": "",
+                "notes": (),
+                "seconds": 1.0,
+            },
+            {
+                "host": "n2",
+                "status": "ok",
+                "items": (),
+                "problem": "",
+                "next_step": "",
+                "notes": (),
+                "seconds": 1.0,
+            },
+        ],
+    }
+
+
+def test_items_are_counted_by_kind_and_status() -> None:
+    module = replace(DRIFT, kind=Kind.MODULE)
+    assert tally([OK, OK, DRIFT, module]) == {
+        (Kind.SYSCTL, ItemStatus.OK): 2,
+        (Kind.SYSCTL, ItemStatus.DRIFT): 1,
+        (Kind.MODULE, ItemStatus.DRIFT): 1,
+    }
+
+
+def test_wrong_is_what_is_neither_right_nor_changed_nor_skipped() -> None:
+    items = [replace(OK, status=status) for status in ItemStatus]
+    assert [item.status for item in wrong(result("n1", Status.OK, *items))] == [
+        ItemStatus.DRIFT,
+        ItemStatus.BOOT_DRIFT,
+        ItemStatus.MISSING,
+        ItemStatus.KEPT_BY_KERNEL,
+        ItemStatus.HOST_MANAGED,
+    ]
+
+
+@pytest.mark.parametrize(
+    ("verb", "cells"),
+    [
+        ("plan", ("n1+n2", "drift", "1 to load", "2 to set, 1 ok", "", "3.2 s")),
+        ("verify", ("n1+n2", "drift", "1 differ", "2 differ, 1 ok", "", "3.2 s")),
+    ],
+)
+def test_a_row_of_the_table_counts_each_kind_worst_first(verb: str, cells: tuple[str, ...]) -> None:
+    items = (OK, DRIFT, DRIFT, replace(DRIFT, kind=Kind.MODULE), replace(OK, status=ItemStatus.SKIPPED))
+    both = [result(name, Status.DRIFT, *items, seconds=3.21) for name in ("n1", "n2")]
+    assert table(fold(both, changes=False), "+".join, verb) == [cells]
