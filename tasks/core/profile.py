@@ -91,30 +91,21 @@ class _LineMarks(Extension):
     """Puts a mark with its number before each line of a template, so that what was rendered still knows its line."""
 
     def filter_stream(self, stream: TokenStream) -> Iterator[Token]:
-        """The tokens with marks in their text; where no line begins, as after an inline block, there is none."""
-        before = 0
+        """The tokens, with a mark after each line break of the template's text."""
         for token in stream:
-            starts_line = token.lineno > before
-            if token.type == "data":
-                yield Token(token.lineno, "data", _marked(token.value, token.lineno, starts_line))
-            else:
-                if starts_line and token.type == "variable_begin":
-                    yield Token(token.lineno, "data", f"\0{token.lineno}\0")
-                yield token
-            before = token.lineno + (token.value.count("\n") if token.type == "data" else 0)
+            text = _marked(token.value, token.lineno) if token.type == "data" else token.value
+            yield Token(token.lineno, token.type, text)
 
 
-def _marked(text: str, first: int, starts_line: bool) -> str:
+def _marked(text: str, first: int) -> str:
     lines = text.split("\n")
-    marked = [f"\0{number}\0{line}" for number, line in enumerate(lines[1:], first + 1)]
-    return "\n".join([f"\0{first}\0{lines[0]}" if starts_line else lines[0], *marked])
+    return "\n".join([lines[0], *(f"\0{number}\0{line}" for number, line in enumerate(lines[1:], first + 1))])
 
 
+# Not trim_blocks: it would join `a = {% if x %}1{% endif %}` with the line after it.
 _JINJA = ImmutableSandboxedEnvironment(
     undefined=jinja2.StrictUndefined,
     keep_trailing_newline=True,
-    trim_blocks=True,
-    lstrip_blocks=True,
     extensions=[_LineMarks],
 )
 
@@ -132,7 +123,7 @@ def _parsed(source: Source | None, variables: Mapping[str, object], parse: LineP
     if source is None:
         return None
     lines: list[Line] = []
-    for number, text in _numbered(_rendered(source, variables)):
+    for number, text in _numbered(_rendered(source, variables), source.text):
         if len(text.encode(errors="replace")) > LONGEST_LINE:
             raise ProfileError(source.path, number, f"a line may have {LONGEST_LINE} bytes, this has more")
         stripped = text.strip()
@@ -143,16 +134,21 @@ def _parsed(source: Source | None, variables: Mapping[str, object], parse: LineP
     return tuple(lines)
 
 
-def _numbered(rendered: str) -> Iterator[tuple[int, str]]:
-    """The lines of a rendered text with their numbers in the template, as _LineMarks left them in it."""
-    number = 0
+def _numbered(rendered: str, source: str) -> Iterator[tuple[int, str]]:
+    """The lines of a rendered text with their numbers in the template, as _LineMarks left them in it.
+
+    A line that is blank only because it held nothing but a `{% … %}` is none.
+    """
+    number, written = 0, ["", *source.split("\n"), ""]
     lines = rendered.split("\n")
     if not re.sub(_MARK, "", lines[-1]):  # what follows the last newline is no line
         lines.pop()
     for line in lines:
         marks = re.findall(_MARK, line)
         number = int(marks[-1]) if marks else number + 1
-        yield number, re.sub(_MARK, "", line)
+        text = re.sub(_MARK, "", line)
+        if text.strip() or not written[min(number, len(written) - 1)].strip():
+            yield number, text
 
 
 def _rendered(source: Source, variables: Mapping[str, object]) -> str:

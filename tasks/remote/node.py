@@ -29,8 +29,8 @@ class Channel(Protocol):
     """What a conversation needs of a session."""
 
     @property
-    def address(self) -> str:
-        """Who is logged in where."""
+    def user(self) -> str:
+        """Who is logged in."""
 
     def start(self, command: str, data: bytes) -> None:
         """Runs a command with the beginning of its stdin."""
@@ -94,7 +94,7 @@ class Conversation:
             self.channel.send(f"again {len(data)}\n".encode() + data)
         elif host.become.wanted is False:
             raise RemoteError(
-                f"{self.channel.address} is not root, and ansible_become is false", "allow sudo, or log in as root"
+                f"{self.channel.user} is not root, and ansible_become is false", "allow sudo, or log in as root"
             )
         elif password is None:
             self.channel.send(f"sudo {len(data)}\n".encode() + data)
@@ -114,11 +114,11 @@ class Conversation:
                 accepted = self.channel.receive(prompt, ready)[1] == ready
         except RemoteError as error:
             accepted = False if _INCORRECT.search(error.problem) else None  # passwd_tries=1: it does not ask again
-            raise RemoteError(f"sudo refused {self.channel.address}: {error.problem}", _SUDOERS) from error
+            raise RemoteError(f"sudo refused {self.channel.user}: {error.problem}", _SUDOERS) from error
         finally:
             gate.leave(host.name, accepted)
         if accepted is False:
-            raise RemoteError(f"wrong sudo password for {self.channel.address}", "nothing was changed there")
+            raise RemoteError(f"wrong sudo password for {self.channel.user}", "nothing was changed there")
         self.channel.send(data)
 
     def _reply(self, *, sudo: bool = False) -> Facts:
@@ -128,9 +128,9 @@ class Conversation:
             body = self.channel.receive(end)[0]
         except RemoteError as error:
             if sudo and "password" in error.problem:
-                raise passwordless(self.channel.address) from error
+                raise passwordless(self.channel.user) from error
             if sudo:
-                raise RemoteError(f"sudo refused {self.channel.address}: {error.problem}", _SUDOERS) from error
+                raise RemoteError(f"sudo refused {self.channel.user}: {error.problem}", _SUDOERS) from error
             raise
         return facts_of.parse(body.decode("utf-8", "replace").replace(self.mark, "=="))
 

@@ -61,9 +61,9 @@ class Session:
         self._buffer = b""
 
     @property
-    def address(self) -> str:
-        """Who is logged in where, as `user@host:port`."""
-        return _address(self._connection)
+    def user(self) -> str:
+        """Who is logged in."""
+        return str(self._connection.user)
 
     def __enter__(self) -> Session:
         try:
@@ -73,11 +73,12 @@ class Session:
             transport.set_keepalive(15)
             self._channel = transport.open_session(timeout=self.deadline.remaining())
         except Exception as error:
-            jump, proxy = self._failed_jump(), self._proxy.said() if self._proxy else ""
+            failed, proxy = self._failed_hop(), self._proxy.said() if self._proxy else ""
             self.close()
             if proxy and not isinstance(error, NodeError):
-                raise UnreachableError(f"{self.address}: ProxyCommand: {proxy}", "try the same with ssh -v") from error
-            raise _unreachable(jump or self.address, error, f"jump host {jump}: " if jump else "") from error
+                raise UnreachableError(f"ProxyCommand: {proxy}", "try the same with ssh -v") from error
+            whose = "" if failed is self._connection else f"jump host {_address(failed)}: "
+            raise _unreachable(failed, error, whose) from error
         return self
 
     def _start_proxy(self) -> None:
@@ -88,11 +89,10 @@ class Session:
             first.gateway = None
             first.connect_kwargs["sock"] = self._proxy.socket
 
-    def _failed_jump(self) -> str:
-        """The jump host that could not be reached, or an empty text: then it is the node itself."""
+    def _failed_hop(self) -> Connection:
+        """The first hop that could not be reached: a jump host, or the node itself."""
         hops = list(_hops(self._connection))
-        failed = next((hop for hop in reversed(hops) if not hop.is_connected), hops[0])
-        return "" if failed is hops[0] else _address(failed)
+        return next((hop for hop in reversed(hops) if not hop.is_connected), hops[0])
 
     def __exit__(self, *_: object) -> None:
         self.close()
@@ -298,34 +298,36 @@ _READING = Lock()  # a cache alone may compute twice, and then one would not kno
 _known_hosts = cache(KnownHosts)
 
 
-def _unreachable(address: str, error: Exception, whose: str) -> NodeError:
-    """A transport's exception as one sentence and a next step. whose: put before what is said of an unnamed host."""
+def _unreachable(connection: Connection, error: Exception, whose: str) -> NodeError:
+    """A transport's exception as one sentence and a next step; the same trouble of two nodes gives the same words.
+
+    whose: put before what is said of a host in between.
+    """
     if isinstance(error, NodeError):
-        return type(error)(f"{whose}{error.problem}", error.next_step)
+        problem, step = error.problem, error.next_step
+        return type(error)(f"{whose}{problem}", step)
     if isinstance(error, NoValidConnectionsError):
         error = next(iter(error.errors.values()), error)
     if isinstance(error, AuthenticationException):
-        return _refused(address, error)
-    if isinstance(error, OSError):
-        return _no_way(address, error)
-    reason = str(error) or type(error).__name__  # an EOFError has no words
-    return UnreachableError(f"{address}: {reason}", "try the same with ssh -v")
+        problem, step = _refused(connection.user, error)
+    elif isinstance(error, OSError):
+        problem, step = _no_way(connection.port, error)
+    else:  # an EOFError has no words
+        problem, step = str(error) or type(error).__name__, "try the same with ssh -v"
+    return UnreachableError(f"{whose}{problem}", step)
 
 
-def _refused(address: str, error: AuthenticationException) -> UnreachableError:
+def _refused(user: str, error: AuthenticationException) -> tuple[str, str]:
     if "timeout" in str(error):
-        step = "look at the node's load, and where its users come from"
-        return UnreachableError(f"{address}: no answer to the login", step)
-    step = "check user and key (-i), or the node's authorized_keys"
-    return UnreachableError(f"{address} refused the login: {error}", step)
+        return "no answer to the login", "look at the node's load, and where its users come from"
+    return f"the login as {user} failed: {error}", "check user and key (-i), or the node's authorized_keys"
 
 
-def _no_way(address: str, error: OSError) -> UnreachableError:
+def _no_way(port: int, error: OSError) -> tuple[str, str]:
     if isinstance(error, TimeoutError):
-        return UnreachableError(f"{address}: no answer", "is it up, and is a firewall in between?")
+        return f"no answer on port {port}", "is it up, and is a firewall in between?"
     if isinstance(error, socket.gaierror):
-        return UnreachableError(f"{address}: the name cannot be resolved", "correct ansible_host in the inventory")
+        return "its name cannot be resolved", "correct ansible_host in the inventory"
     if error.filename:
-        return UnreachableError(f"{error.filename}: {error.strerror}", "correct the path of the key: inventory, or -i")
-    reason = error.strerror or str(error)
-    return UnreachableError(f"{address}: {reason}", "is it up, and does sshd listen on that port?")
+        return f"{error.filename}: {error.strerror}", "correct the path of the key: inventory, or -i"
+    return f"{error.strerror or error} on port {port}", "is it up, and does sshd listen there?"

@@ -38,7 +38,7 @@ def run(argv: Sequence[str], data: bytes) -> subprocess.CompletedProcess[bytes]:
 class Process:
     """A Channel whose far end is a process: login shell and all."""
 
-    address = "admin@192.0.2.1:22"
+    user = "admin"
 
     def __init__(self, login: Sequence[str], environment: dict[str, str], umask: int, directory: Path | None) -> None:
         self._login, self._environment, self._umask, self._directory = login, environment, umask, directory

@@ -213,7 +213,7 @@ TEMPLATE_MISTAKES: Mapping[str, tuple[str, int, str]] = {
     "an undefined variable": ("# c\n\nvm.x = {{ nope }}\n", 3, "undefined: 'nope'"),
     "an undefined attribute": ("# c\nvm.x = {{ facts.nope }}\n", 2, "undefined: "),
     "an undefined variable after a block": ("{% if true %}\n# c\n{% endif %}\nvm.x = {{ nope }}\n", 4, "'nope'"),
-    "a block never ended": ("# c\n{% if true %}\nvm.x = 1\n", 3, "template syntax"),
+    "a block never ended": ("# c\n{% if true %}\nvm.x = 1\n", 2, "template syntax"),
     "an end without a block": ("vm.x = 1\n{% endif %}\n", 2, "template syntax"),
     "a broken expression": ("# c\nvm.x = {{ 1 + }}\n", 2, "template syntax"),
     "an unknown filter": ("# c\nvm.x = {{ 1 | nope }}\n", 2, "template syntax"),
@@ -489,3 +489,14 @@ def test_each_line_of_the_shipped_profile_stands_under_a_comment_that_explains_i
 @pytest.mark.parametrize("part", ["sysctl.conf.j2", "modules-load.conf.j2"])
 def test_the_shipped_templates_use_only_names_that_are_known(part: str) -> None:
     check_names(Source(part, (SHIPPED / part).read_text(encoding="utf-8")), {"facts"})
+
+
+def test_a_block_at_the_end_of_a_line_does_not_join_it_with_the_next() -> None:
+    """jinja2's trim_blocks would: `vm.x = 1vm.y = 2`."""
+    found = wishes("vm.x = {% if true %}1{% endif %}\nvm.y = 2\n{% for n in [1, 2] %}\nvm.z{{ n }} = 3\n{% endfor %}\n")
+    assert [(wish.key, wish.value, wish.line) for wish in found.key_wishes()] == [
+        ("vm.x", "1", 1),
+        ("vm.y", "2", 2),
+        ("vm.z1", "3", 4),
+        ("vm.z2", "3", 4),
+    ]
