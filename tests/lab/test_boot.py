@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
 
 from lab.nodes import Lab, Node, together
-from tests.lab.suite import LabSuite, loaded, value
+from tests.lab.suite import LabSuite, loaded, values
 
 pytestmark = pytest.mark.lab
 
@@ -48,11 +49,12 @@ def suite(lab: Lab, tmp_path: Path) -> LabSuite:
     return LabSuite(lab, tmp_path)
 
 
-def after_boot(node: Node, name: str) -> str:
-    """A key's value or a module's presence."""
-    if "." in name:
-        return value(node, name) or "absent"
-    return "loaded" if name in loaded(node) else "absent"
+def after_boot(node: Node, names: Iterable[str]) -> dict[str, str]:
+    """Each key's value, each module's presence."""
+    keys = values(node, [name for name in names if "." in name])
+    modules = loaded(node)
+    now = {name: "loaded" if name in modules else "absent" for name in names if "." not in name}
+    return now | {key: value or "absent" for key, value in keys.items()}
 
 
 def test_what_verify_predicts_is_what_the_reboot_brings(suite: LabSuite) -> None:
@@ -76,9 +78,7 @@ def test_what_verify_predicts_is_what_the_reboot_brings(suite: LabSuite) -> None
 
     together(suite.lab.nodes, Node.reboot)
     for name, (_, expected) in CASES.items():
-        assert {item: after_boot(nodes[name], item) for item in expected} == {
-            item: after for item, (_, after) in expected.items()
-        }
+        assert after_boot(nodes[name], expected) == {item: after for item, (_, after) in expected.items()}
     now = suite.fab("verify")
     for name in nodes:  # what came true, and not one item more
         assert set(now.items(name, wrong=True)) <= set(predicted[name])

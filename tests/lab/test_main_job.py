@@ -8,7 +8,7 @@ import pytest
 
 from lab.nodes import Lab, Node
 from tasks.core.keys import at_least
-from tests.lab.suite import MODULES, SYSCTL, LabSuite, assigned, loaded, state, value
+from tests.lab.suite import MODULES, SYSCTL, LabSuite, assigned, loaded, state, value, values
 
 pytestmark = pytest.mark.lab
 RECIPE_MODULES = ["overlay", "br_netfilter", "nf_conntrack", "ip_vs", "ip_vs_rr", "ip_vs_wrr", "ip_vs_wlc", "ip_vs_sh"]
@@ -34,10 +34,10 @@ def as_it_should_be(node: Node) -> None:
     assert set(RECIPE_MODULES) <= loaded(node)
     keys = assigned(node, SYSCTL)
     assert len(keys) == 33
-    for key, wanted in keys.items():
-        got = value(node, key)
-        assert got == wanted or (key in FLOORS and at_least(key, got, wanted)), key
-    assert all(at_least(key, value(node, key), floor) for key, floor in FLOORS.items())
+    got = values(node, keys)
+    floors = {key: got[key] for key in FLOORS}
+    assert got | floors == keys | floors
+    assert all(at_least(key, got[key], floor) and at_least(key, got[key], keys[key]) for key, floor in FLOORS.items())
     names = node.run(f"grep -v '^#' {MODULES} | grep .").stdout.split()
     assert names == RECIPE_MODULES
     assert node.run(f"stat -c '%a %U %G %F' {MODULES} {SYSCTL}").stdout == "644 root root regular file\n" * 2
