@@ -16,7 +16,7 @@ import invoke
 from tasks import project
 from tasks.console import output
 from tasks.console.debugging import hide_secrets
-from tasks.console.machine import write_json
+from tasks.console.machine import write_json, write_junit
 from tasks.console.progress import progress
 from tasks.console.summary import show
 from tasks.core.errors import UsageError
@@ -52,13 +52,13 @@ HELP = {
     "forks": "How many nodes at a time.",
     "timeout": "Seconds that one node may take in all.",
     "only": "modules or sysctl: leave the other half alone.",
-    "format": "text or json (on stdout; progress goes to stderr).",
+    "format": "text, json or junit (on stdout; progress goes to stderr).",
     "inventory": "Another inventory than hosts.ini.",
     "host-keys": "strict (default), accept-new, or off. Also read from the inventory and ssh_config.",
 }
 CHOICES = {
     "only": ("", "modules", "sysctl"),
-    "format": ("text", "json"),
+    "format": ("text", "json", "junit"),
     "host_keys": ("", *(str(mode) for mode in HostKeys)),
 }
 
@@ -83,12 +83,17 @@ class Run:
         with progress(output.progress(), self.verb, len(self.hosts)) as watching:
             return fleet.run(self.verb, self.hosts, task, self.options.forks, watching)
 
+    @property
+    def as_json(self) -> bool:
+        """For verbs that print no run but something else, as text or JSON. Raises UsageError for JUnit."""
+        if self.options.format == "junit":
+            raise UsageError("--format junit is for plan, apply, verify and fix")
+        return self.options.format == "json"
+
     def finish(self, summary: RunSummary) -> None:
         """Prints the summary and ends the command with its exit code."""
-        if self.options.format == "json":
-            write_json(summary, output.results())
-        else:
-            show(summary, output.results())
+        write = {"text": show, "json": write_json, "junit": write_junit}[self.options.format]
+        write(summary, output.results())
         if code := exit_code(summary):
             raise invoke.Exit(code=code)
 

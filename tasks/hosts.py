@@ -8,4 +8,4 @@ from tasks.console import output
 @fleet_task()
 def hosts(run: Run) -> None:
     """List what -H selects, with address, user, groups and variables. Connects to nothing."""
-    shown.show(run.hosts, output.results(), as_json=run.options.format == "json")
+    shown.show(run.hosts, output.results(), as_json=run.as_json)

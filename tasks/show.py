@@ -11,9 +11,10 @@ from tasks.remote.node import Conversation, Work, rendered
 @fleet_task()
 def show(run: Run) -> None:
     """Print the files as they would be uploaded, resolved for each node. Writes nothing."""
+    as_json = run.as_json
     found: dict[str, dict[str, str]] = {}
     summary = run.on_each(partial(_collect, found))
-    files.show(found, output.results(), as_json=run.options.format == "json")
+    files.show(found, output.results(), as_json=as_json)
     if any(result.status is not Status.OK for result in summary.results):
         run.finish(summary)
 

@@ -1,14 +1,18 @@
-"""Results for machines."""
+"""Results for machines: one JSON document (docs/report.schema.json), or JUnit's XML for CI systems."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from xml.etree import ElementTree
 
 from rich.console import Console
 
-from tasks.core.model import RunSummary
+from tasks.core.model import Item, ItemStatus, NodeResult, RunSummary, Status
+from tasks.core.plan import GOOD
 from tasks.core.report import as_data
+
+FAILED = (Status.FAILED, Status.UNREACHABLE)
 
 
 def write_json(summary: RunSummary, console: Console) -> None:
@@ -19,3 +23,51 @@ def write_json(summary: RunSummary, console: Console) -> None:
 def write_data(data: Mapping[str, object], console: Console) -> None:
     """Plain data as JSON, one document, untouched by the terminal's width."""
     console.file.write(json.dumps(data, indent=2, ensure_ascii=False) + "\n")
+
+
+def write_junit(summary: RunSummary, console: Console) -> None:
+    """The whole run as JUnit XML: one suite a node, one case a check. What is wrong is a failure, what could not be
+    asked an error, what does not apply is skipped."""
+    root = ElementTree.Element("testsuites", name=f"nodeprep {summary.verb}", time=f"{summary.seconds:.3f}")
+    for result in summary.results:
+        root.append(_suite(result, summary.verb))
+    ElementTree.indent(root)
+    console.file.write(f'<?xml version="1.0" encoding="UTF-8"?>\n{ElementTree.tostring(root, encoding="unicode")}\n')
+
+
+def _suite(result: NodeResult, verb: str) -> ElementTree.Element:
+    cases = [_case(result.host, item) for item in result.items]
+    if result.problem:
+        cases.insert(0, _node_case(result, verb))
+    count = {tag: str(sum(case.find(tag) is not None for case in cases)) for tag in ("failure", "error", "skipped")}
+    suite = ElementTree.Element(
+        "testsuite",
+        name=result.host,
+        tests=str(len(cases)),
+        failures=count["failure"],
+        errors=count["error"],
+        skipped=count["skipped"],
+        time=f"{result.seconds:.3f}",
+    )
+    suite.extend(cases)
+    return suite
+
+
+def _node_case(result: NodeResult, verb: str) -> ElementTree.Element:
+    """A node that failed as a whole, or was skipped."""
+    case = ElementTree.Element("testcase", classname=result.host, name=verb)
+    tag = "error" if result.status in FAILED else "skipped"
+    ElementTree.SubElement(case, tag, message=result.problem).text = result.next_step
+    return case
+
+
+def _case(host: str, item: Item) -> ElementTree.Element:
+    case = ElementTree.Element("testcase", classname=f"{host}.{item.kind}", name=item.name)
+    if item.status is ItemStatus.SKIPPED:
+        ElementTree.SubElement(case, "skipped", message=item.why)
+    elif item.status not in GOOD:
+        message = f"{item.status}: expected {item.expected}, got {'absent' if item.got is None else item.got}"
+        ElementTree.SubElement(case, "failure", message=message).text = "\n".join(
+            filter(None, (item.why, item.next_step))
+        )
+    return case

@@ -1,0 +1,73 @@
+"""The outputs for machines, read by real consumers: a schema validator and a JUnit parser."""
+
+from __future__ import annotations
+
+import io
+import json
+from pathlib import Path
+
+import jsonschema
+import pytest
+from junitparser import Error, Failure, JUnitXml, Skipped
+from rich.console import Console
+
+from tasks.console.machine import write_json, write_junit
+from tasks.core.model import Item, ItemStatus, Kind, NodeResult, RunSummary, Status
+
+SCHEMA = json.loads((Path(__file__).parents[2] / "docs/report.schema.json").read_text())
+ITEMS = tuple(
+    Item(
+        Kind.SYSCTL, f"net.x.{status}", status, "1", None if status is ItemStatus.MISSING else "<0> & \"'", "why", "do"
+    )
+    for status in ItemStatus
+)
+RUN = RunSummary(
+    "verify",
+    (
+        NodeResult("n1", Status.DRIFT, ITEMS, notes=("a note",), seconds=1.5),
+        NodeResult("n2", Status.UNREACHABLE, problem="no answer", next_step="look", seconds=10.0),
+        NodeResult("n3", Status.SKIPPED, problem="the same node as n1"),
+        NodeResult("n4", Status.OK, (Item(Kind.MODULE, "overlay", ItemStatus.OK, "loaded", "loaded"),)),
+    ),
+    12.3456,
+)
+
+
+def written(write: object, run: RunSummary = RUN) -> str:
+    stream = io.StringIO()
+    write(run, Console(file=stream))  # type: ignore[operator]
+    return stream.getvalue()
+
+
+def test_the_json_report_is_what_the_schema_says() -> None:
+    jsonschema.Draft202012Validator.check_schema(SCHEMA)
+    jsonschema.validate(json.loads(written(write_json)), SCHEMA)
+
+
+@pytest.mark.parametrize(("field", "value"), [("verb", "destroy"), ("exit_code", 1), ("nodes", None), ("more", 1)])
+def test_the_schema_refuses_another_report(field: str, value: object) -> None:
+    with pytest.raises(jsonschema.ValidationError):
+        jsonschema.validate(json.loads(written(write_json)) | {field: value}, SCHEMA)
+
+
+def test_every_status_has_its_place_in_the_schema() -> None:
+    assert set(SCHEMA["$defs"]["item"]["properties"]["status"]["enum"]) == set(map(str, ItemStatus))
+    assert set(SCHEMA["$defs"]["status"]["enum"]) == set(map(str, Status))
+
+
+def test_a_junit_parser_finds_a_suite_a_node_and_a_case_a_check() -> None:
+    suites = {suite.name: suite for suite in JUnitXml.fromstring(written(write_junit).encode())}
+    assert list(suites) == ["n1", "n2", "n3", "n4"]
+    kinds = {case.name: type(case.result[0]) if case.result else None for case in suites["n1"]}
+    good = {"net.x.ok": None, "net.x.changed": None, "net.x.skipped": Skipped}
+    assert kinds == {item.name: Failure for item in ITEMS} | good
+    assert (suites["n1"].tests, suites["n1"].failures, suites["n1"].skipped) == (8, 5, 1)
+    assert [type(case.result[0]) for case in suites["n2"]] == [Error]
+    assert [type(case.result[0]) for case in suites["n3"]] == [Skipped]
+    assert [case.result for case in suites["n4"]] == [[]]
+
+
+def test_a_failure_says_what_was_expected_what_was_got_and_what_to_do() -> None:
+    suite = next(iter(JUnitXml.fromstring(written(write_junit).encode())))
+    case = next(case for case in suite if case.name == "net.x.drift")
+    assert (case.result[0].message, case.result[0].text) == ("drift: expected 1, got <0> & \"'", "why\ndo")
