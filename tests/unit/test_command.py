@@ -81,7 +81,7 @@ USAGE: dict[str, tuple[tuple[str, ...], Damage, str]] = {
     "an unknown group": (("-H", "noodes", "plan"), lambda _: None, 'no host or group "noodes".*mean "nodes"'),
     "no hosts": (("plan",), lambda _: None, "no hosts were chosen: name them with -H"),
     "a bad --only": ((*PLAN, "--only", "keys"), lambda _: None, "--only: expected one of modules, sysctl, got 'keys'"),
-    "a bad --format": ((*PLAN, "--format", "xml"), lambda _: None, "--format: expected one of text, json, junit, got 'xml'"),
+    "a bad --format": ((*PLAN, "--format", "xml"), lambda _: None, "--format: expected one of text, json, junit"),
     "--forks that are no number": ((*PLAN, "--forks", "many"), lambda _: None, "--forks: expected a whole number"),
     "an undefined variable": (
         PLAN,
