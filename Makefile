@@ -26,7 +26,8 @@ lint: packages-test $(VENV)/.dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	shellcheck tasks/remote/node/*.sh lab/*.sh lab/guest/*.sh lab/fleet/*.sh .ci/run
+	shellcheck -s sh tasks/remote/node/*.sh lab/*.sh lab/guest/*.sh lab/fleet/*.sh
+	shellcheck .ci/run
 
 packages:
 	@sh lab/packages.sh demo
@@ -38,11 +39,11 @@ $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)
 
 $(VENV)/.run: requirements.txt | packages $(BIN)/python
-	$(BIN)/python -m pip install -q --disable-pip-version-check -r requirements.txt
+	$(BIN)/python -m pip install -qq --disable-pip-version-check -r requirements.txt
 	@touch $@
 
 $(VENV)/.dev: requirements-dev.txt requirements.txt | packages-test $(BIN)/python
-	$(BIN)/python -m pip install -q --disable-pip-version-check -r requirements-dev.txt
+	$(BIN)/python -m pip install -qq --disable-pip-version-check -r requirements-dev.txt
 	@touch $@ $(VENV)/.run
 
 clean:
