@@ -6,9 +6,11 @@ modules `a | b` and `-a`. desired.py resolves the marks against a node.
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import jinja2
 from jinja2 import meta, nodes
@@ -122,6 +124,27 @@ def render(profile: Profile, variables: Mapping[str, object]) -> Wishes:
 def _parsed(source: Source | None, variables: Mapping[str, object], parse: LineParser) -> tuple[Line, ...] | None:
     if source is None:
         return None
+    used = _names(source).used if source.template else frozenset()
+    return _lines(source, parse, _Given({name: variables[name] for name in sorted(used) if name in variables}))
+
+
+class _Given:
+    """The variables that one template uses, comparable by what they hold: hosts that share them share the result."""
+
+    def __init__(self, variables: Mapping[str, object]) -> None:
+        self.variables = variables
+        self._key = json.dumps(variables, sort_keys=True, default=repr)
+
+    def __hash__(self) -> int:
+        return hash(self._key)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Given) and other._key == self._key
+
+
+@lru_cache(maxsize=256)
+def _lines(source: Source, parse: LineParser, given: _Given) -> tuple[Line, ...]:
+    variables = given.variables
     lines: list[Line] = []
     for number, text in _numbered(_rendered(source, variables), source.text):
         if len(text.encode(errors="replace")) > LONGEST_LINE:
@@ -157,13 +180,19 @@ def _rendered(source: Source, variables: Mapping[str, object]) -> str:
     if not source.template:
         return source.text.replace("\r\n", "\n")
     try:
-        return _JINJA.from_string(source.text).render(variables)
+        return _compiled(source.text).render(variables)
     except jinja2.TemplateSyntaxError as error:
         raise ProfileError(source.path, error.lineno, f"template syntax: {error.message}") from error
     except jinja2.UndefinedError as error:
         raise ProfileError(source.path, _line_in_template(error), f"undefined: {error.message}") from error
     except Exception as error:  # a filter of the template's may raise anything; it is the template's fault
         raise ProfileError(source.path, _line_in_template(error), f"{type(error).__name__}: {error}") from error
+
+
+@lru_cache(maxsize=64)
+def _compiled(text: str) -> jinja2.Template:
+    """Compiling takes ten times as long as rendering, and a fleet shares its templates."""
+    return _JINJA.from_string(text)
 
 
 def _line_in_template(error: BaseException) -> int:
@@ -183,15 +212,31 @@ def check_names(source: Source, known: Iterable[str]) -> None:
     """
     if not source.template:
         return
+    found = set(known)
+    for line, name in _names(source).required:
+        if name not in found:
+            problem = f"undefined: {name!r} is neither an inventory variable of the host nor a fact"
+            raise ProfileError(source.path, line, problem)
+
+
+@dataclass(frozen=True, slots=True)
+class _Names:
+    """The variables that a template uses; required: (line, name) of those it does not ask `is defined` or `default`."""
+
+    used: frozenset[str]
+    required: tuple[tuple[int, str], ...]
+
+
+@lru_cache(maxsize=64)
+def _names(source: Source) -> _Names:
     try:
         tree = _JINJA.parse(source.text)
     except jinja2.TemplateSyntaxError as error:
         raise ProfileError(source.path, error.lineno, f"template syntax: {error.message}") from error
-    unknown = meta.find_undeclared_variables(tree) - set(known) - set(_JINJA.globals) - _guarded(tree)
-    uses = [name for name in tree.find_all(nodes.Name) if name.name in unknown]
-    for name in sorted(uses, key=lambda use: use.lineno):
-        problem = f"undefined: {name.name!r} is neither an inventory variable of the host nor a fact"
-        raise ProfileError(source.path, name.lineno, problem)
+    used = meta.find_undeclared_variables(tree)
+    required = used - set(_JINJA.globals) - _guarded(tree)
+    uses = [(name.lineno, name.name) for name in tree.find_all(nodes.Name) if name.name in required]
+    return _Names(frozenset(used), tuple(sorted(uses)))
 
 
 def _guarded(tree: nodes.Template) -> set[str]:
