@@ -231,9 +231,9 @@ class _Names:
 def _names(source: Source) -> _Names:
     try:
         tree = _JINJA.parse(source.text)
+        used = meta.find_undeclared_variables(tree)  # also finds filters that do not exist
     except jinja2.TemplateSyntaxError as error:
         raise ProfileError(source.path, error.lineno, f"template syntax: {error.message}") from error
-    used = meta.find_undeclared_variables(tree)
     required = used - set(_JINJA.globals) - _guarded(tree)
     uses = [(name.lineno, name.name) for name in tree.find_all(nodes.Name) if name.name in required]
     return _Names(frozenset(used), tuple(sorted(uses)))
