@@ -146,7 +146,7 @@ def load(context: Any, verb: str, options: Options) -> Run:
     templates = project.ROOT / settings.get("templates", "templates")
     profiles = project.load_profiles(options.profile, hosts, settings.get("profile", "kubernetes"), templates)
     password = context.config.sudo.get("password")
-    work = Work(profiles, options.only, clean(password) if password else None)
+    work = Work(profiles, options.only, password=clean(password) if password else None)
     for host in hosts:
         _check_templates(host, work)
     return Run(verb, options, hosts, work, Access(context.config, _host_keys(options)), context.dry)

@@ -81,6 +81,14 @@ class Boot:
         matching = [found for pattern, found in self._globs.items() if _matches(path, pattern)]
         return matching[-1] if matching else None
 
+    def lines_for(self, key: str) -> list[Assignment]:
+        """Every line that sets a key by its name, in the order in which they are read."""
+        return [
+            Assignment(value, line)
+            for path, value, line in self._assignments
+            if value is not None and key_name(path) == key
+        ]
+
     @cached_property
     def _assignments(self) -> list[tuple[str, str | None, Line]]:
         """Every line of every sysctl.d file in order: path or pattern, value (None: an exclusion), place."""

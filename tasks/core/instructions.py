@@ -24,7 +24,8 @@ def apply(plan: Plan) -> list[str]:
     loads = [f"load {name}" for name in plan.modules]
     sysctl = [f"sysctl {path}" for path in plan.sysctl_files]
     keys = [f"set {SYSCTL_ROOT}{key_path(key)} {value}" for key, value in plan.keys]
-    return [*(line for file in plan.files for line in _file(file)), *loads, *sysctl, *keys]
+    lines = [f"disable {line.path} {line.number} {line.text}" for line in plan.take_over]
+    return [*(line for file in plan.files for line in _file(file)), *lines, *loads, *sysctl, *keys]
 
 
 def _file(file: RenderedFile) -> list[str]:

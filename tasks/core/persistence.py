@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Mapping
 from dataclasses import replace
 
-from tasks.core.boot import LOADER, NOWHERE, SETTER, Assignment, Boot, Obstacle
-from tasks.core.desired import SYSCTL_PATH, RenderedFile, Setting
+from tasks.core.boot import LOADER, NOWHERE, SETTER, Assignment, Boot, Line, Obstacle
+from tasks.core.desired import SYSCTL_PATH, Desired, RenderedFile, Setting
 from tasks.core.facts import Facts, FileFact
 from tasks.core.keys import owner_of, satisfied
 from tasks.core.model import Item, ItemStatus
 
 OURS = SYSCTL_PATH.format("")[: -len(".conf")]
+PLAIN = re.compile(r"[A-Za-z0-9_./@:+-]+\Z")  # of a file with another name no line is touched
+REPAIRS = SYSCTL_PATH.format("zz-fix")
+TAKE_OVER = "remove that line, or let apply --take-over comment it out"
 
 
 def planned(files: Collection[RenderedFile], facts: Facts) -> Mapping[str, FileFact]:
@@ -40,11 +44,31 @@ def lasting_key(item: Item, setting: Setting, modules: Collection[str], boot: Bo
     return _overridden(item, setting, found)
 
 
+def rivals(desired: Desired, boot: Boot) -> tuple[Line, ...]:
+    """The lines of other files that keep this node from being right after the next boot, and nothing else.
+
+    Those that set a key to another value after our own line, and those of modprobe.d that hold a module back.
+    """
+    modules = [obstacle.line for name in desired.modules if (obstacle := boot.module_obstacle(name))]
+    held = [line for line in modules if line.number and "/modprobe.d/" in line.path]
+    keys = [line for setting in desired.settings for line in _later_lines(setting, boot)]
+    return tuple(line for line in dict.fromkeys([*held, *keys]) if PLAIN.match(line.path))
+
+
+def _later_lines(setting: Setting, boot: Boot) -> list[Line]:
+    lines = boot.lines_for(setting.key)
+    ours = max((n for n, each in enumerate(lines) if each.line.path.startswith(OURS)), default=-1)
+    later = [each for each in lines[ours + 1 :] if not satisfied(setting.key, each.value, setting.value, setting.floor)]
+    return [each.line for each in later]
+
+
 def _overridden(item: Item, setting: Setting, found: Assignment) -> Item:
     """Another line has the last word: someone else's, or that of an earlier repair."""
-    step = "remove that line"
-    if found.line.path.startswith(OURS):
+    step = TAKE_OVER
+    if found.line.path == REPAIRS:
         step = f"fab -H NODE fix {setting.key}='{setting.value}' takes that line back"
+    elif found.line.path.startswith(OURS):
+        step = ""  # the file as a whole is not as rendered, and says so itself
     obstacle = Obstacle("this line has the last word", found.line)
     return _fading(item, f"{found.value} at boot", obstacle, step)
 
@@ -61,4 +85,6 @@ def _step(obstacle: Obstacle) -> str:
     unit = next((unit for unit in (LOADER, SETTER) if unit in obstacle.why), "")
     if unit:
         return f"systemctl unmask {unit}" if "masked" in obstacle.why else f"install {unit}"
+    if "/modprobe.d/" in obstacle.line.path:
+        return TAKE_OVER
     return "remove that line" if obstacle.line.number else ""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from tasks.core.boot import Boot
+from tasks.core.boot import Boot, Line
 from tasks.core.desired import Desired, RenderedFile, Setting
 from tasks.core.facts import SYSCTL_ROOT, Facts, ModuleState
 from tasks.core.keys import at_least, key_path, owner_of, same_module, satisfied
@@ -20,7 +20,7 @@ class Plan:
     """What apply would do on one node, in order, and every item with its status now.
 
     files: to be written; modules: to be loaded; sysctl_files: to be given to `sysctl -p`; keys: (key, value) pairs
-    that have to change, set one by one where there is no sysctl file.
+    that have to change, set one by one where there is no sysctl file; take_over: other files' lines to comment out.
     """
 
     items: tuple[Item, ...]
@@ -28,11 +28,12 @@ class Plan:
     modules: tuple[str, ...] = ()
     sysctl_files: tuple[str, ...] = ()
     keys: tuple[tuple[str, str], ...] = ()
+    take_over: tuple[Line, ...] = ()
 
     @property
     def is_empty(self) -> bool:
         """Whether there is nothing that apply could do. Things that are missing may still be wrong."""
-        return not (self.files or self.modules or self.keys)
+        return not (self.files or self.modules or self.keys or self.take_over)
 
 
 def diff(desired: Desired, facts: Facts, boot: Boot | None = None) -> Plan:
@@ -155,8 +156,7 @@ def settled(plans: Sequence[Plan], complaints: Mapping[tuple[str, str], str]) ->
 
 def _settled(was: Item, now: Item, complaints: Mapping[tuple[str, str], str]) -> Item:
     if now.status is ItemStatus.OK and was.status not in GOOD:
-        lasts = was.status is ItemStatus.BOOT_DRIFT  # only the file was written; its own item says so
-        return now if lasts else replace(now, status=ItemStatus.CHANGED, why=_from(was))
+        return replace(now, status=ItemStatus.CHANGED, why=_from(was))
     if now.status is not ItemStatus.DRIFT:
         return now
     said = _complaint(now, complaints)

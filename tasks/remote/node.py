@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Protocol
 
 from tasks.core import facts as facts_of
@@ -16,7 +17,7 @@ from tasks.core.errors import NodeError, ProfileError, RemoteError, UnreachableE
 from tasks.core.facts import SAMPLE, Facts
 from tasks.core.inventory import template_variables
 from tasks.core.model import Host, Item, NodeResult, Secret, Status
-from tasks.core.persistence import planned
+from tasks.core.persistence import planned, rivals
 from tasks.core.plan import Plan, diff, settled, status_of
 from tasks.core.profile import Profile, Wishes, check_together, compatible, render, text
 from tasks.remote import script
@@ -48,6 +49,7 @@ class Work:
 
     profiles: Mapping[str, tuple[Profile, ...]]
     only: str = ""
+    take_over: bool = False
     password: Secret | None = None
     gates: PasswordGates = field(default_factory=PasswordGates)
 
@@ -163,10 +165,12 @@ def rendered(talk: Conversation, host: Host, work: Work) -> tuple[RenderedFile, 
     return resolve(*look(talk, host, work)).files
 
 
-def compare(wishes: Sequence[Wishes], facts: Facts) -> Seen:
+def compare(wishes: Sequence[Wishes], facts: Facts, *, take_over: bool = False) -> Seen:
     """Facts against rendered profiles, and the next boot once the rendered files are there."""
     desired = resolve(wishes, facts)
-    return Seen(facts, diff(desired, facts, Boot(facts, planned(desired.files, facts))))
+    boot = Boot(facts, planned(desired.files, facts))
+    plan = diff(desired, facts, boot)
+    return Seen(facts, replace(plan, take_over=rivals(desired, boot)) if take_over and boot.simulated else plan)
 
 
 def asked(wishes: Sequence[Wishes]) -> list[str]:
@@ -190,7 +194,8 @@ def verify(talk: Conversation, host: Host, work: Work) -> NodeResult:
 def apply(talk: Conversation, host: Host, work: Work) -> NodeResult:
     """Makes the node right, and says so only after a second look."""
     wishes, facts = look(talk, host, work)
-    return converge(talk, host, work, compare(wishes, facts), asked(wishes), lambda facts: compare(wishes, facts))
+    decide = partial(compare, wishes, take_over=work.take_over)
+    return converge(talk, host, work, decide(facts), asked(wishes), decide)
 
 
 def fix(wishes: Wishes, persist: bool, talk: Conversation, host: Host, work: Work) -> NodeResult:
@@ -205,7 +210,7 @@ def fix(wishes: Wishes, persist: bool, talk: Conversation, host: Host, work: Wor
 
     lines = asked([wishes])
     done = converge(talk, host, work, repair(talk.ask(lines)), lines, repair)
-    return replace(done, notes=tuple(_contradictions(wishes, host, work)))
+    return replace(done, notes=(*done.notes, *_contradictions(wishes, host, work)))
 
 
 def _contradictions(wishes: Wishes, host: Host, work: Work) -> list[str]:
@@ -235,7 +240,17 @@ def converge(
         tried |= set(orders)
         complaints |= facts.complaints
         looks.append(decide(facts))
-    return result(host, settled([look.plan for look in looks], complaints), Status.FAILED)
+    done = result(host, settled([look.plan for look in looks], complaints), Status.FAILED)
+    return replace(done, notes=tuple(_taken_over([look.plan for look in looks], complaints)))
+
+
+def _taken_over(plans: Sequence[Plan], complaints: Mapping[tuple[str, str], str]) -> Iterator[str]:
+    """What was done to other people's files, line by line; or why not."""
+    left = set(plans[-1].take_over)
+    for line in dict.fromkeys(line for plan in plans for line in plan.take_over):
+        said = complaints.get(("disable", str(line)), "")
+        what = f"{line} could not be taken over: {said}" if line in left else f"took over {line}: {line.text.strip()}"
+        yield printable(what)
 
 
 def result(host: Host, items: Sequence[Item], bad: Status) -> NodeResult:

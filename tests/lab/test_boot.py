@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from lab.nodes import Lab, Node, together
-from tests.lab.suite import LabSuite, loaded, values
+from tests.lab.suite import LabSuite, loaded, value, values
 
 pytestmark = pytest.mark.lab
 
@@ -96,3 +96,27 @@ def test_the_pasted_recipe_is_caught_before_the_reboot(suite: LabSuite) -> None:
     assert items["overlay"]["status"] == "boot-drift"
     node.reboot()
     assert not {"ip_vs", "overlay", "br_netfilter"} & loaded(node)
+
+
+def test_take_over_comments_out_what_would_win_and_the_reboot_agrees(suite: LabSuite) -> None:
+    """Without the flag apply says what stays wrong and exits 4; with it exactly those lines go."""
+    node = suite.lab.nodes[1]
+    node.reset()
+    node.run("printf '# mine\\nnet.core.somaxconn = 77\\nvm.swappiness = 10\\n' > /etc/sysctl.d/zz-late.conf")
+    node.run("echo blacklist br_netfilter > /etc/modprobe.d/x.conf")
+
+    left = suite.fab("apply", on="lab-2")
+    assert (left.code, left.statuses) == (4, {"lab-2": "failed"})
+    assert {item["status"] for item in left.items("lab-2", wrong=True).values()} == {"boot-drift"}
+    assert "/etc/sysctl.d/zz-late.conf:2" in left.items("lab-2")["net.core.somaxconn"]["why"]
+
+    taken = suite.fab("apply", "--take-over", on="lab-2")
+    assert (taken.code, taken.statuses) == (0, {"lab-2": "changed"}), taken.text
+    assert node.run("cat /etc/sysctl.d/zz-late.conf /etc/modprobe.d/x.conf").stdout == (
+        "# mine\n# taken over by nodeprep: net.core.somaxconn = 77\nvm.swappiness = 10\n"
+        "# taken over by nodeprep: blacklist br_netfilter\n"
+    )
+    node.reboot()
+    assert suite.fab("verify", on="lab-2").code == 0
+    assert value(node, "net.core.somaxconn") == "32768"
+    assert "br_netfilter" in loaded(node)

@@ -26,11 +26,6 @@ from tests.unit.far import SHELLS, Shell, needs, run
 MARK = "0123456789abcdef0123456789abcdef"
 
 
-@pytest.fixture(params=sorted(SHELLS))
-def shell(request: pytest.FixtureRequest, tmp_path: Path) -> Shell:
-    return Shell.named(str(request.param), tmp_path)
-
-
 @pytest.fixture
 def dash(tmp_path: Path) -> Shell:
     return Shell.named("dash", tmp_path)

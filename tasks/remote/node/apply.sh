@@ -30,6 +30,22 @@ keep() {
   fi
 }
 
+# disable PATH NUMBER TEXT: comments out a line of someone else's file, if it is still that line. The mark in front of it
+# tells what happened, and is all that has to be removed to put it back.
+disable() {
+  file=$(readlink -f "$1") || return 1
+  [ "$(sed -n "$2p" "$file")" = "$3" ] || { echo "line $2 has changed meanwhile" >&2; return 1; }
+  temporary=${file%.conf}.$mark
+  if cp -p "$file" "$temporary" && sed "$2s/^/# taken over by nodeprep: /" "$file" >"$temporary" && flush "$temporary" &&
+    mv -f "$temporary" "$file"; then
+    flush "${file%/*}"
+    ! command -v restorecon >/dev/null || restorecon -F "$file"
+  else
+    rm -f "$temporary"
+    return 1
+  fi
+}
+
 # coreutils before 8.24 and busybox take no file: then everything is flushed.
 flush() { sync "$1" 2>/dev/null || sync; }
 

@@ -24,6 +24,10 @@ for instruction in $data; do
     scan) scan 2>/dev/null ;;
     'file '*) text= ;;
     'keep '*) try keep "$argument" keep "$argument" || quiet=no ;;
+    'disable '*)
+      path=${argument%% *} rest=${argument#* }
+      try disable "$path:${rest%% *}" disable "$path" "${rest%% *}" "${rest#* }"
+      ;;
     'load '*) try load "$argument" modprobe "$argument" ;;
     'sysctl '*) [ "$quiet" = no ] || { try sysctl "$argument" sysctl -p "$argument" && quiet=1; } || quiet=no ;;
     'set '*) [ "$quiet" = 1 ] || try set "${argument%% *}" set_key "${argument%% *}" "${argument#* }" ;;

@@ -1,0 +1,70 @@
+"""Other files' lines that would win at the next boot: which they are, and how they are commented out."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tasks.core import instructions
+from tasks.core.boot import Boot, Line
+from tasks.core.desired import resolve
+from tasks.core.persistence import planned, rivals
+from tasks.core.plan import Plan
+from tests.unit.build import wishes
+from tests.unit.far import Shell
+from tests.unit.test_boot import facts
+
+WANTED = [wishes("net.core.somaxconn = 1\nfs.file-max >= 100\n", "foo\n")]
+CASES = {
+    "a later file": ({"/etc/sysctl.d/zz.conf": "# c\nnet.core.somaxconn = 5"}, ["/etc/sysctl.d/zz.conf:2"]),
+    "each of several": (
+        {"/etc/sysctl.d/zz.conf": "net.core.somaxconn = 5\nnet/core/somaxconn = 6"},
+        ["/etc/sysctl.d/zz.conf:1", "/etc/sysctl.d/zz.conf:2"],
+    ),
+    "an earlier file": ({"/etc/sysctl.d/10.conf": "net.core.somaxconn = 5"}, []),
+    "the same value": ({"/etc/sysctl.d/zz.conf": "net.core.somaxconn = 0x1"}, []),
+    "more than enough": ({"/etc/sysctl.d/zz.conf": "fs.file-max = 200"}, []),
+    "less than enough": ({"/etc/sysctl.d/zz.conf": "fs.file-max = 50"}, ["/etc/sysctl.d/zz.conf:1"]),
+    "another key": ({"/etc/sysctl.d/zz.conf": "net.core.rmem_max = 5"}, []),
+    "a glob, which a name beats": ({"/etc/sysctl.d/zz.conf": "net.core.* = 5"}, []),
+    "a blacklist": ({"/etc/modprobe.d/x.conf": "blacklist foo"}, ["/etc/modprobe.d/x.conf:1"]),
+    "an install line": ({"/etc/modprobe.d/x.conf": "\ninstall foo /bin/true"}, ["/etc/modprobe.d/x.conf:2"]),
+    "a blacklist of another module": ({"/etc/modprobe.d/x.conf": "blacklist bar"}, []),
+    "a name with a blank is left alone": ({"/etc/sysctl.d/zz z.conf": "net.core.somaxconn = 5"}, []),
+}
+
+
+@pytest.mark.parametrize(("files", "lines"), CASES.values(), ids=CASES)
+def test_the_lines_to_take_over(files: dict[str, str], lines: list[str]) -> None:
+    """As if our own files were there: only what still wins over them, or holds a module back."""
+    known = facts(files, values={"net.core.somaxconn": "1", "fs.file-max": "100"}, loaded=("foo",))
+    wanted = resolve(WANTED, known)
+    assert [str(line) for line in rivals(wanted, Boot(known, planned(wanted.files, known)))] == lines
+
+
+def test_lines_are_taken_over_before_anything_is_loaded_or_set() -> None:
+    plan = Plan((), modules=("foo",), take_over=(Line("/etc/modprobe.d/x.conf", 3, "blacklist foo"),))
+    assert instructions.apply(plan) == ["disable /etc/modprobe.d/x.conf 3 blacklist foo", "load foo"]
+
+
+def test_a_line_is_commented_out_and_nothing_else(tmp_path: Path, shell: Shell) -> None:
+    """Also through a link, as Debian's 99-sysctl.conf is one; mode and other lines stay."""
+    folder = tmp_path / "etc"
+    folder.mkdir()
+    file, link = folder / "sysctl.conf", folder / "99-sysctl.conf"
+    file.write_text("# one\na.b = 1\n  c.d = $(id) \\ '2'\nlast")
+    file.chmod(0o640)
+    link.symlink_to("sysctl.conf")
+    shell.first([f"disable {link} 3   c.d = $(id) \\ '2'", "scan"])
+    assert file.read_text() == "# one\na.b = 1\n# taken over by nodeprep:   c.d = $(id) \\ '2'\nlast"
+    assert file.stat().st_mode & 0o777 == 0o640
+    assert sorted(path.name for path in folder.iterdir()) == ["99-sysctl.conf", "sysctl.conf"]
+
+
+def test_a_line_that_has_changed_meanwhile_is_left_alone(tmp_path: Path, shell: Shell) -> None:
+    file = tmp_path / "x.conf"
+    file.write_text("new\nold\n")
+    found = shell.first([f"disable {file} 1 old", "scan"])
+    assert file.read_text() == "new\nold\n"
+    assert found.complaints["disable", f"{file}:1"] == "line 1 has changed meanwhile"
