@@ -16,6 +16,7 @@ from tasks.core.inventory import Inventory
 from tasks.core.model import Host
 from tasks.core.profile import Profile, Source
 
+VAULTED = object()  # stands for an encrypted value, which counts as not given
 ROOT = Path(__file__).resolve().parent.parent
 PARTS = ("modules-load.conf", "sysctl.conf")
 
@@ -73,16 +74,16 @@ def _yaml(path: Path) -> dict[str, object]:
         return {}
     if not isinstance(data, dict):
         raise InventoryError(shown(path), 1, f"expected `name: value` lines, got a {type(data).__name__}")
-    return {str(name): value for name, value in data.items()}
+    return {str(name): value for name, value in data.items() if value is not VAULTED}
 
 
 def _tolerant(yaml: Any) -> Any:
-    """yaml's safe loader, to which Ansible's own tags (!vault, !unsafe) are plain text."""
+    """yaml's safe loader that knows Ansible's own tags: !unsafe is text, !vault a value that we cannot read."""
 
     class Loader(yaml.SafeLoader):  # type: ignore[misc]
         pass
 
-    Loader.add_multi_constructor("!", lambda loader, suffix, node: str(node.value))
+    Loader.add_multi_constructor("!", lambda loader, suffix, node: VAULTED if suffix == "vault" else str(node.value))
     return Loader
 
 

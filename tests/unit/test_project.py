@@ -192,3 +192,13 @@ def test_a_name_that_cannot_be_found_is_a_usage_error(broken: str, tmp_path: Pat
     find: Callable[[], object] = lambda: select(parse("", "hosts.ini"), broken, Config(), tmp_path)  # noqa: E731
     with pytest.raises(UsageError):
         find()
+
+
+def test_a_vaulted_value_counts_as_not_given(tmp_path: Path) -> None:
+    """Its ciphertext must never be tried as a password."""
+    (tmp_path / "hosts.ini").write_text("n1\n")
+    (tmp_path / "group_vars").mkdir()
+    vaulted = "ansible_become_password: !vault |\n  $ANSIBLE_VAULT;1.1\n  6162\nx: 1\n"
+    (tmp_path / "group_vars/all.yml").write_text(vaulted)
+    host = load_inventory(tmp_path / "hosts.ini").host("n1")
+    assert (host.become.password, host.variables) == (None, {"x": 1})
