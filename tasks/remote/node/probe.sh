@@ -1,6 +1,6 @@
 # shellcheck shell=sh
 # shellcheck disable=SC2154 # mark comes from main.sh, which runs last
-# Reading the node: builtins where they will do, three or four processes in all. Writes nothing.
+# Reading the node: builtins where they will do, four processes in all. Writes nothing.
 
 reply=
 say() { reply="$reply$1
@@ -22,29 +22,26 @@ look() {
 
 # want NAME PATTERN: remembers a module to look for; the pattern also matches its name spelled with dashes.
 wanted=' '
+names=
 patterns=
 want() {
   wanted="$wanted$1 "
-  patterns="$patterns$1 $2
+  names="$names$1
 "
+  patterns="$patterns${patterns:+|}$2"
 }
 
-# Which wanted modules are loaded (l, with the modules that use each); of the others which the kernel has built in with parameters (y). Leaves in
-# $absent the patterns of those not loaded.
+# Which wanted modules are loaded (l); of the others, which the kernel has built in with parameters (y).
 modules() {
   loaded=' '
   if [ -r /proc/modules ]; then
-    # shellcheck disable=SC2034 # size and count stand before users
-    while IFS=' ' read -r name size count users rest; do
-      case $wanted in *" $name "*) say "l$name $users"; loaded="$loaded$name " ;; esac
+    while IFS=' ' read -r name rest; do
+      case $wanted in *" $name "*) say "l$name"; loaded="$loaded$name " ;; esac
     done </proc/modules
   fi
-  absent=
-  for pair in $patterns; do
-    name=${pair%% *}
+  for name in $names; do
     case $loaded in *" $name "*) continue ;; esac
     [ ! -d "/sys/module/$name" ] || say "y$name"
-    absent="$absent${absent:+|}${pair#* }"
   done
 }
 
@@ -63,7 +60,7 @@ configuration() {
   for place in /etc /run /usr/local/lib /usr/lib /lib; do
     [ ! -L "$place" ] || continue
     for kind in modules-load.d sysctl.d modprobe.d; do
-      [ ! -d "$place/$kind" ] || set -- "$@" "$place/$kind"/*.conf
+      [ ! -d "$place/$kind" ] || set -- "$@" "$place/$kind" "$place/$kind"/*.conf
     done
   done
   set -- "$@" /etc/sysctl.conf /etc/modules /etc/os-release
@@ -85,9 +82,9 @@ scan() {
   modules
   echo "$mark begin"
   printf %s "$reply"
-  if [ -n "$absent" ]; then
+  if [ -n "$patterns" ]; then # what each of them needs, too
     echo "$mark modules"
-    grep -sHE "^[^:]*/($absent)\.ko" "$tree/modules.builtin" "$tree/modules.dep"
+    grep -sHE "^[^:]*/($patterns)\.ko" "$tree/modules.builtin" "$tree/modules.dep"
   fi
   configuration
   echo "$mark end"
