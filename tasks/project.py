@@ -16,6 +16,7 @@ from tasks.core.inventory import Inventory
 from tasks.core.model import Host
 from tasks.core.profile import Profile, Source
 
+ENDINGS = ("", ".yml", ".yaml", ".json")
 VAULTED = object()  # stands for an encrypted value, which counts as not given
 ROOT = Path(__file__).resolve().parent.parent
 PARTS = ("modules-load.conf", "sysctl.conf")
@@ -27,7 +28,8 @@ def load_inventory(path: Path) -> Inventory:
     folders = [path.parent / name for name in ("group_vars", "host_vars")]
     if not any(folder.is_dir() for folder in folders):
         return inventory
-    return inventory.with_variables(*(_variables(folder) for folder in folders))
+    groups, hosts = _variables(folders[0], inventory.groups), _variables(folders[1], inventory.hosts)
+    return inventory.with_variables(groups, hosts)
 
 
 def _text(path: Path, error: type[InventoryError] | type[ProfileError]) -> str:
@@ -48,15 +50,21 @@ def shown(path: Path) -> str:
         return str(path)
 
 
-def _variables(folder: Path) -> dict[str, dict[str, object]]:
-    """`group_vars/all.yml`, `group_vars/all/*.yml` and files without an ending, by group or host."""
+def _variables(folder: Path, names: Iterable[str]) -> dict[str, dict[str, object]]:
+    """For each name NAME, NAME.yml, NAME.yaml, NAME.json, and what is in a folder NAME, as far as it is there."""
     found: dict[str, dict[str, object]] = {}
-    for path in sorted(folder.iterdir()) if folder.is_dir() else ():
-        files = sorted(path.rglob("*")) if path.is_dir() else [path]
-        for file in files:
-            if file.is_file() and file.suffix in ("", ".yml", ".yaml", ".json") and not file.name.startswith("."):
-                found.setdefault(path.stem if path.is_file() else path.name, {}).update(_yaml(file))
+    for name in names if folder.is_dir() else ():
+        for file in (file for ending in ENDINGS for file in _below(folder / f"{name}{ending}")):
+            found.setdefault(name, {}).update(_yaml(file))
     return found
+
+
+def _below(path: Path) -> list[Path]:
+    """The file itself, or the variable files of a folder; nothing where there is neither."""
+    if not path.is_dir():
+        return [path] if path.is_file() else []
+    files = [file for file in sorted(path.rglob("*")) if file.is_file()]
+    return [file for file in files if file.suffix in ENDINGS and not file.name.startswith(".")]
 
 
 def _yaml(path: Path) -> dict[str, object]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 
 from rich.console import Console
@@ -11,6 +12,8 @@ from rich.text import Text
 from tasks.console.machine import write_data
 from tasks.core.connection import is_secret
 from tasks.core.model import Host
+
+SECRET = re.compile(r"pass(word|phrase|wd)|secret|token|credential", re.IGNORECASE)
 
 
 def show(hosts: Iterable[Host], console: Console, *, as_json: bool) -> None:
@@ -28,7 +31,7 @@ def show(hosts: Iterable[Host], console: Console, *, as_json: bool) -> None:
 
 
 def _row(host: Host) -> dict[str, object]:
-    variables = {name: "[secret]" if is_secret(name) else value for name, value in sorted(host.variables.items())}
+    variables = {name: _masked(name, value) for name, value in sorted(host.variables.items())}
     return {
         "name": host.name,
         "address": host.address,
@@ -37,6 +40,15 @@ def _row(host: Host) -> dict[str, object]:
         "groups": list(host.groups),
         "variables": variables,
     }
+
+
+def _masked(name: str, value: object) -> object:
+    """A variable without what its name, or a name inside it, says is secret."""
+    if is_secret(name) or SECRET.search(name):
+        return "[secret]"
+    if isinstance(value, dict):
+        return {str(key): _masked(str(key), inner) for key, inner in value.items()}
+    return [_masked("", inner) for inner in value] if isinstance(value, list) else value
 
 
 def _cell(value: object) -> str:

@@ -48,10 +48,10 @@ def _problems(group: Group, verb: str, console: Console) -> None:
     shown = alike if verb == "plan" else alike[:SHOWN]
     width = max((len(same[0].name) for same in shown if len(same) == 1), default=0)
     for same in shown:
-        _say(_sentence(same, width), "" if verb == "plan" else _own_step(same[0]), console)
+        _say(_sentence(same, width), _own_step(same[0]), console)
     if len(shown) < len(alike):
-        _say(f"… and {sum(map(len, alike[SHOWN:]))} more", f"fab -H {fold_names(group.hosts)} plan", console)
-    elif items and verb == "verify":
+        _say(f"… and {sum(map(len, alike[SHOWN:]))} more: --format json has them all", "", console)
+    if items and verb == "verify":
         _say("", _remedy(items, group), console)
 
 

@@ -13,14 +13,14 @@ from fnmatch import fnmatchcase
 from functools import cached_property
 
 from tasks.core.facts import Facts, FileFact, ModuleState
-from tasks.core.keys import MODULE, key_name, key_path
+from tasks.core.keys import MODULE, key_path
 
 # A name in an earlier folder masks the later ones. /run comes second in the manual pages, but it is empty at boot.
 FOLDERS = ("/etc", "/usr/local/lib", "/usr/lib", "/lib")
 UNIT_FOLDERS = ("/etc/systemd/system", "/usr/lib/systemd/system", "/lib/systemd/system")
 LOADER, SETTER = "systemd-modules-load.service", "systemd-sysctl.service"
 UNITS = tuple(f"{folder}/{unit}" for unit in (LOADER, SETTER) for folder in UNIT_FOLDERS)
-NOTHING = ("/bin/true", "/bin/false", "/usr/bin/true", "/usr/bin/false")
+NOTHING = ("true", "false", ":")
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,66 +73,50 @@ class Boot:
 
     def key(self, key: str) -> Assignment | None:
         """What the next boot sets a key to; None when no file does. A plain name beats any pattern."""
-        if exact := self._exact.get(key):
-            return exact
         path = key_path(key)
-        if any(_matches(path, pattern) for pattern in self._excluded):
-            return None
-        matching = [found for pattern, found in self._globs.items() if _matches(path, pattern)]
-        return matching[-1] if matching else None
+        if path in self._table:
+            return self._table[path]
+        globs = [found for glob, found in self._table.items() if found and _is_glob(glob) and _matches(path, glob)]
+        return globs[-1] if globs else None
 
     def lines_for(self, key: str) -> list[Assignment]:
         """Every line that sets a key by its name, in the order in which they are read."""
-        return [
-            Assignment(value, line)
-            for path, value, line in self._assignments
-            if value is not None and key_name(path) == key
-        ]
+        return [found for path, found in self._assignments if found and path == key_path(key)]
 
     @cached_property
-    def _assignments(self) -> list[tuple[str, str | None, Line]]:
-        """Every line of every sysctl.d file in order: path or pattern, value (None: an exclusion), place."""
+    def _table(self) -> dict[str, Assignment | None]:
+        """What systemd-sysctl ends up with: by path or pattern, in the order of the last mention; None: left out."""
+        table: dict[str, Assignment | None] = {}
+        for path, found in self._assignments:
+            table.pop(path, None)
+            table[path] = found
+        return table
+
+    @cached_property
+    def _assignments(self) -> list[tuple[str, Assignment | None]]:
+        """Every line of every sysctl.d file in order. `-key` without a value leaves that key out of all patterns."""
         found = []
         for line in self._lines("sysctl.d"):
             name, equals, value = line.text.strip().partition("=")
             name = name.strip()
             if equals or name.startswith("-"):
-                path = key_path(name.removeprefix("-"))
-                found.append((path, " ".join(value.split()) if equals else None, line))
+                assignment = Assignment(" ".join(value.split()), line) if equals else None
+                found.append((key_path(name.removeprefix("-")), assignment))
         return found
-
-    @cached_property
-    def _exact(self) -> dict[str, Assignment]:
-        return {
-            key_name(path): Assignment(value, line)
-            for path, value, line in self._assignments
-            if value is not None and not _is_glob(path)
-        }
-
-    @cached_property
-    def _globs(self) -> dict[str, Assignment]:
-        """Patterns in the order of their last mention."""
-        found: dict[str, Assignment] = {}
-        for path, value, line in self._assignments:
-            if value is not None and _is_glob(path):
-                found.pop(path, None)
-                found[path] = Assignment(value, line)
-        return found
-
-    @cached_property
-    def _excluded(self) -> list[str]:
-        return [path for path, value, _ in self._assignments if value is None]
 
     def setter_obstacle(self) -> Obstacle | None:
         """Why no key at all is set at the next boot, if so."""
         return self._unit_obstacle(SETTER)
 
+    def has_module(self, name: str) -> bool:
+        """Whether this kernel has the module as one that is loaded, not built in."""
+        return self._facts.module(name) in (ModuleState.LOADED, ModuleState.LOADABLE)
+
     def module_obstacle(self, name: str) -> Obstacle | None:
         """Why a module will not be there after the next boot; None if it will."""
         if self._facts.module(name) is ModuleState.BUILTIN:
             return None
-        own = self._forbidden(name)
-        if own or (own := self._unit_obstacle(LOADER)):
+        if own := self._forbidden(name) or self._forbidden_need(name) or self._unit_obstacle(LOADER):
             return own
         listed = [line for line in self._loads if self._brings(line.text.strip(), name)]
         reasons = [self._held_back(line.text.strip()) for line in listed]
@@ -160,38 +144,47 @@ class Boot:
 
     def _held_back(self, name: str) -> Obstacle | None:
         """Why systemd-modules-load will not load a module that it is told to; dependencies escape a blacklist."""
-        blacklisted = self._modprobe("blacklist", name)
-        if blacklisted:
+        if blacklisted := self._modprobe("blacklist", name):
             return Obstacle(f"{name} is blacklisted", blacklisted)
-        return self._forbidden(name)
+        for names in self._arguments("modprobe.blacklist"):
+            if _normal(name) in map(_normal, names.split(",")):
+                return Obstacle(f"{name} is blacklisted", Line("/proc/cmdline", 0, f"modprobe.blacklist={names}"))
+        return self._forbidden(name) or self._forbidden_need(name)
+
+    def _forbidden_need(self, name: str) -> Obstacle | None:
+        needs = sorted(self._facts.needs.get(_normal(name), ()))
+        obstacle = next((found for need in needs if (found := self._forbidden(need))), None)
+        return Obstacle(f"{obstacle.why}, which {name} needs", obstacle.line) if obstacle else None
 
     def _forbidden(self, name: str) -> Obstacle | None:
         """Why a module will not be loaded by anything."""
         install = self._modprobe("install", name)
-        if install and install.text.split()[2:3] and install.text.split()[2] in NOTHING:
-            return Obstacle(f"modprobe runs {install.text.split()[2]} instead of loading {name}", install)
+        command = install.text.split()[2:3] if install else []
+        if install and command and command[0].rsplit("/", 1)[-1] in NOTHING:
+            return Obstacle(f"modprobe runs {command[0]} instead of loading {name}", install)
         for names in self._arguments("module_blacklist"):
             if _normal(name) in map(_normal, names.split(",")):
                 return Obstacle(f"the kernel refuses {name}", Line("/proc/cmdline", 0, f"module_blacklist={names}"))
         return None
 
     def _modprobe(self, verb: str, name: str) -> Line | None:
-        """The last line of modprobe.d that says this of a module."""
-        found = [
-            line
-            for line in self._lines("modprobe.d")
-            if (words := line.text.split())[:1] == [verb] and words[1:2] and _normal(words[1]) == _normal(name)
-        ]
-        return found[-1] if found else None
+        """The first line of modprobe.d that says this of a module, by name or pattern: kmod takes the first."""
+        for line in self._lines("modprobe.d"):
+            words = line.text.split()
+            if words[:1] == [verb] and words[1:2] and fnmatchcase(_normal(name), _normal(words[1])):
+                return line
+        return None
 
     def _arguments(self, name: str) -> Iterator[str]:
         for word in (self._facts.values.get("/proc/cmdline") or "").split():
             key, _, value = word.partition("=")
-            if key.removeprefix("rd.").replace("-", "_") == name:
+            if key.replace("-", "_") == name:
                 yield value
 
     def _unit_obstacle(self, unit: str) -> Obstacle | None:
         """A unit that is a link to /dev/null (or an empty file) in the first folder that has it is masked."""
+        if unit in self._arguments("systemd.mask"):
+            return Obstacle(f"{unit} is masked", Line("/proc/cmdline", 0, f"systemd.mask={unit}"))
         for folder in UNIT_FOLDERS:
             path = f"{folder}/{unit}"
             if self._facts.values.get(path) is not None:

@@ -14,6 +14,7 @@ MODULES_PATH = "/etc/modules-load.d/nodeprep-{}.conf"
 # 99-zz-: Debian's 99-sysctl.conf link sorts after 99-k8s.conf and would win; Cilium's 99-zzz- stays after ours.
 SYSCTL_PATH = "/etc/sysctl.d/99-zz-nodeprep-{}.conf"
 HASH = "# sha256 of the lines below: "  # the probe looks for it
+REPAIRS = "zz-fix"  # sorts after every profile, so that no profile's file undoes a repair at boot
 FIRST = "net.ipv4.ip_forward"  # changing it resets other settings of the network: ip-sysctl.rst
 
 
@@ -171,11 +172,17 @@ def _key_line(line: Line, settings: Mapping[str, Setting]) -> str:
     return f"{line.key} = {setting.value}" if setting else f"# {line.key}: this node's kernel does not have it"
 
 
+def _origin(profile: str) -> str:
+    if profile == REPAIRS:
+        return "fix: repairs that no profile keeps; `fix` again changes them."
+    return f"from its profile {profile}: change the profile and apply it, not this file."
+
+
 def with_header(path: str, profile: str, lines: Sequence[str]) -> RenderedFile:
     """A file with our header over its lines: who owns it, and a hash that covers its comments too."""
     digest = hashlib.sha256("\n".join(lines).encode()).hexdigest()
     header = [
-        f"# Written by nodeprep from its profile {profile}: change the profile and apply it, not this file.",
+        f"# Written by nodeprep {_origin(profile)}",
         f"{HASH}{digest}",
     ]
     return RenderedFile(path, (*header, *lines))

@@ -51,3 +51,7 @@ class UnreachableError(NodeError):
 
 class RemoteError(NodeError):
     """The node was reached, but what it was asked to do failed: no sudo, a reply that makes no sense, a deadline."""
+
+
+class ShellEndedError(RemoteError):
+    """What ran on the node ended before it had replied: sudo refused, or there is no shell to be had."""

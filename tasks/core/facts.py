@@ -11,6 +11,7 @@ from tasks.core.errors import RemoteError
 from tasks.core.keys import key_path
 
 SYSCTL_ROOT = "/proc/sys/"
+CONTAINERS = ("/.dockerenv", "/run/.containerenv")
 # Looked at on every node, besides the keys that are wanted.
 ALWAYS = (
     "/proc/sys/kernel/hostname",
@@ -19,6 +20,7 @@ ALWAYS = (
     "/proc/cmdline",
     "/proc/meminfo",
     "/proc/sys/net/ipv6",
+    *CONTAINERS,
     "/run/systemd/container",
     "/run/systemd/system",
     "/sys/devices/system/cpu/online",
@@ -38,8 +40,8 @@ class ModuleState(StrEnum):
 class FileFact:
     """A file of the node's configuration.
 
-    kind: ls's letter (`-`, `l`, `d`); mode: permission bits; link: a symlink's target. lines: (number, text) of each
-    line that is not blank or a comment, and of the comment with our hash; none where we may not read.
+    kind: ls's letter (`-`, `l`, `d`); mode: permission bits; size: in bytes; link: a symlink's target. lines: (number,
+    text) of each line that is not blank or a comment, and of the comment with our hash; none where we may not read.
     """
 
     path: str
@@ -58,7 +60,7 @@ class Facts:
     values: first line by path; None for an absent one. hidden: paths that exist and cannot be read, folders too.
     blank: files that can be read and hold no line but comments. loaded: as /proc/modules has them; in_sys: seen in
     /sys/module only; tree: the kernel's modules, by normal name, True for built in; has_tree: whether there is a folder
-    of modules for the running kernel at all. needs: by module, what it depends on, as far as anyone asked.
+    of modules for the running kernel at all. needs: by module, what it depends on, directly or not.
     """
 
     values: Mapping[str, str | None]
@@ -97,6 +99,12 @@ class Facts:
         return ModuleState.LOADABLE if name in self.tree else ModuleState.MISSING
 
     @property
+    def unreadable(self) -> tuple[str, ...]:
+        """Files and folders of the configuration that are there and that we, not being root, may not read."""
+        shut = [f for f in self.files.values() if self.uid and f.kind in "-d" and not f.mode & 0o004]
+        return tuple(file.path for file in shut)
+
+    @property
     def kernel(self) -> str:
         """The running kernel's release, such as 6.1.0-13-amd64."""
         return self.values.get("/proc/sys/kernel/osrelease") or "unknown"
@@ -104,7 +112,8 @@ class Facts:
     @property
     def container(self) -> str:
         """The kind of container this node is, or an empty text."""
-        return self.values.get("/run/systemd/container") or ""
+        marks = [path for path in CONTAINERS if self.values.get(path) is not None]
+        return self.values.get("/run/systemd/container") or ("container" if marks else "")
 
     def for_templates(self) -> dict[str, object]:
         """What templates see as `facts`."""
@@ -148,16 +157,15 @@ def parse(reply: str) -> Facts:
     if not _NUMBER.fullmatch(said.get("u", [""])[0]):
         raise RemoteError(f"the node's reply makes no sense: {reply[:200]!r}", "look at what its login shell prints")
     lines = _contents(sections.get("files", []))
-    loaded = [entry.partition(" ") for entry in said.get("l", [])]
     return Facts(
         values={path: _first(lines.get(path)) for path in said.get("r", [])} | dict.fromkeys(said.get("a", [])),
         hidden=frozenset(said.get("x", [])),
         blank=frozenset(path for path in said.get("r", []) if path not in lines),
-        loaded=frozenset(name for name, _, _ in loaded),
+        loaded=frozenset(said.get("l", [])),
         in_sys=frozenset(said.get("y", [])),
         tree=_tree(sections.get("modules", [])),
         has_tree="t" in said,
-        needs=_needs(sections.get("modules", []), {name: users.split(",") for name, _, users in loaded}),
+        needs=_needs(sections.get("modules", [])),
         uid=int(said["u"][0]),
         files=_files(sections.get("list", []), lines),
         complaints=_complaints(said.get("e", [])),
@@ -185,31 +193,12 @@ def _tree(lines: Iterable[str]) -> dict[str, bool]:
     return tree
 
 
-def _needs(dependencies: Iterable[str], users: Mapping[str, Sequence[str]]) -> dict[str, frozenset[str]]:
-    """From modules.dep (of modules not loaded) and the users that /proc/modules names (of those loaded).
-
-    `…/modules.dep:kernel/a/ip_vs_rr.ko: kernel/a/ip_vs.ko` -> {ip_vs_rr: {ip_vs}}
-    """
-    found: dict[str, set[str]] = {}
-    for line in dependencies:
-        _, _, rest = line.partition(":")
-        module, colon, needed = rest.partition(":")
-        if colon:
-            found.setdefault(_module_name(module), set()).update(map(_module_name, needed.split()))
-    for module, using in users.items():
-        for user in using:
-            found.setdefault(user, set()).add(module)
-    return {name: frozenset(_reach(name, found)) for name in found}
-
-
-def _reach(name: str, direct: Mapping[str, set[str]]) -> set[str]:
-    """Everything that a module depends on, directly or not."""
-    reached: set[str] = set()
-    todo = set(direct.get(name, ()))
-    while todo:
-        reached |= todo
-        todo = {deeper for each in todo for deeper in direct.get(each, ())} - reached
-    return reached
+def _needs(lines: Iterable[str]) -> dict[str, frozenset[str]]:
+    """`…/modules.dep:kernel/a/ip_vs_rr.ko: kernel/a/ip_vs.ko` -> {ip_vs_rr: {ip_vs}}; indirect ones are listed too."""
+    parts = [line.partition(":")[2].partition(":") for line in lines]
+    return {
+        _module_name(module): frozenset(map(_module_name, needed.split())) for module, colon, needed in parts if colon
+    }
 
 
 def _module_name(path: str) -> str:

@@ -6,13 +6,23 @@ from collections.abc import Sequence
 from dataclasses import replace
 from fnmatch import fnmatchcase
 
-from tasks.core.desired import MODULES_PATH, SYSCTL_PATH, Desired, RenderedFile, assignments, resolve, with_header
+from tasks.core.boot import in_order
+from tasks.core.desired import (
+    MODULES_PATH,
+    REPAIRS,
+    SYSCTL_PATH,
+    Desired,
+    RenderedFile,
+    assignments,
+    resolve,
+    with_header,
+)
 from tasks.core.errors import ProfileError, UsageError
-from tasks.core.facts import Facts
+from tasks.core.facts import Facts, FileFact
 from tasks.core.keys import same_module, same_value
 from tasks.core.profile import Profile, Source, Wishes, render
 
-NAME = "zz-fix"  # sorts after every profile, so that no profile's file undoes a repair at boot
+NAME = REPAIRS
 MODULES_FILE, SYSCTL_FILE = MODULES_PATH.format(NAME), SYSCTL_PATH.format(NAME)
 
 
@@ -57,13 +67,13 @@ def _assigned_by_profiles(facts: Facts) -> dict[str, str]:
 def _modules_file(state: Desired, facts: Facts) -> tuple[RenderedFile, ...]:
     """The repairs' own file with this module in it, unless any file of modules-load.d has it already."""
     mine = [line for line in facts.lines(MODULES_FILE) if not line.startswith("#")]
-    others = {line for path in facts.files if _loads(path) for line in facts.lines(path)}
+    others = {line for file in in_order(facts.files, "modules-load.d") for line in _others(file)}
     new = [name for name in state.modules if not any(same_module(name, line) for line in [*others, *mine])]
     return _file(MODULES_FILE, [*mine, *new], facts)
 
 
-def _loads(path: str) -> bool:
-    return "/modules-load.d/" in path and path != MODULES_FILE
+def _others(file: FileFact) -> list[str]:
+    return [text.strip() for _, text in file.lines] if file.path != MODULES_FILE else []
 
 
 def _file(path: str, lines: Sequence[str], facts: Facts) -> tuple[RenderedFile, ...]:

@@ -7,14 +7,14 @@ from collections.abc import Collection, Mapping
 from dataclasses import replace
 
 from tasks.core.boot import LOADER, NOWHERE, SETTER, Assignment, Boot, Line, Obstacle
-from tasks.core.desired import SYSCTL_PATH, Desired, RenderedFile, Setting
+from tasks.core.desired import REPAIRS, SYSCTL_PATH, Desired, RenderedFile, Setting
 from tasks.core.facts import Facts, FileFact
 from tasks.core.keys import owner_of, satisfied
 from tasks.core.model import Item, ItemStatus
 
 OURS = SYSCTL_PATH.format("")[: -len(".conf")]
 PLAIN = re.compile(r"[A-Za-z0-9_./@:+-]+\Z")  # of a file with another name no line is touched
-REPAIRS = SYSCTL_PATH.format("zz-fix")
+REPAIRED = SYSCTL_PATH.format(REPAIRS)
 TAKE_OVER = "remove that line, or let apply --take-over comment it out"
 
 
@@ -30,11 +30,9 @@ def lasting_module(item: Item, boot: Boot) -> Item:
     return _fading(item, "not loaded at boot", obstacle) if obstacle else item
 
 
-def lasting_key(item: Item, setting: Setting, modules: Collection[str], boot: Boot) -> Item:
-    """A key's item, seen after the next boot. modules: those that the profiles want, whose keys come with them."""
-    owner = owner_of(item.name)
-    absent = boot.module_obstacle(owner) if owner in modules and owner else None
-    if obstacle := absent or boot.setter_obstacle():
+def lasting_key(item: Item, setting: Setting, boot: Boot) -> Item:
+    """A key's item, seen after the next boot: its module has to be there before the keys are set."""
+    if obstacle := _owner_obstacle(item.name, boot) or boot.setter_obstacle():
         return _fading(item, "not set at boot", obstacle)
     found = boot.key(item.name)
     if found is None:
@@ -42,6 +40,11 @@ def lasting_key(item: Item, setting: Setting, modules: Collection[str], boot: Bo
     if satisfied(setting.key, found.value, setting.value, setting.floor):
         return item
     return _overridden(item, setting, found)
+
+
+def _owner_obstacle(key: str, boot: Boot) -> Obstacle | None:
+    owner = owner_of(key)
+    return boot.module_obstacle(owner) if owner and boot.has_module(owner) else None
 
 
 def rivals(desired: Desired, boot: Boot) -> tuple[Line, ...]:
@@ -65,10 +68,10 @@ def _later_lines(setting: Setting, boot: Boot) -> list[Line]:
 def _overridden(item: Item, setting: Setting, found: Assignment) -> Item:
     """Another line has the last word: someone else's, or that of an earlier repair."""
     step = TAKE_OVER
-    if found.line.path == REPAIRS:
+    if found.line.path == REPAIRED:
         step = f"fab -H NODE fix {setting.key}='{setting.value}' takes that line back"
     elif found.line.path.startswith(OURS):
-        step = ""  # the file as a whole is not as rendered, and says so itself
+        step = "apply that profile again; if it is no longer chosen, remove its files"
     obstacle = Obstacle("this line has the last word", found.line)
     return _fading(item, f"{found.value} at boot", obstacle, step)
 

@@ -53,14 +53,26 @@ def diff(desired: Desired, facts: Facts, boot: Boot | None = None) -> Plan:
     )
     if boot and boot.simulated:
         modules = [lasting_module(item, boot) for item in modules]
-        keys = [lasting_key(x, s, desired.modules, boot) for x, s in zip(keys, desired.settings, strict=True)]
+        keys = [lasting_key(x, s, boot) for x, s in zip(keys, desired.settings, strict=True)]
+    unread = [_unreadable(path, facts) for path in facts.unreadable if not _is_ours(path)] if boot else []
     return Plan(
-        items=(*modules, *lost, *keys, *files, *skipped),
+        items=(*modules, *lost, *keys, *files, *unread, *skipped),
         files=tuple(f for f, item in zip(desired.files, files, strict=True) if item.status is ItemStatus.DRIFT),
         modules=tuple(n for n, item in zip(desired.modules, modules, strict=True) if item.status is ItemStatus.DRIFT),
         sysctl_files=_sysctl_files(desired, facts) if changing else (),
         keys=changing,
     )
+
+
+def _is_ours(path: str) -> bool:
+    return "/nodeprep-" in path or "-nodeprep-" in path
+
+
+def _unreadable(path: str, facts: Facts) -> Item:
+    """What we may not read may undo our work at the next boot."""
+    why = f"its mode is {facts.files[path].mode:04o}: what it does at the next boot is not known"
+    step = f"chmod a+rX {path}, or log in as root: fab -H root@NODE verify"
+    return Item(Kind.FILE, path, ItemStatus.BOOT_DRIFT, "readable", "not readable", why, step)
 
 
 def _sysctl_files(desired: Desired, facts: Facts) -> tuple[str, ...]:
@@ -112,8 +124,10 @@ def _missing_module(name: str, facts: Facts) -> Item:
         why = f"kernel {facts.kernel} does not have it"
         step = "install the distribution's package of extra modules for this kernel, or boot a kernel that has it"
     else:
-        why = f"there is no /lib/modules/{facts.kernel}: the kernel's package was replaced or removed since the boot"
-        step = "reboot into the installed kernel"
+        why = (
+            f"there is no /lib/modules/{facts.kernel}: the kernel's package was replaced since the boot, or a container"
+        )
+        step = "reboot into the installed kernel; in a container, load it on the host"
     return Item(Kind.MODULE, name, ItemStatus.MISSING, "loaded", None, why, step)
 
 
@@ -128,17 +142,19 @@ def _key(setting: Setting, facts: Facts, modules: Collection[str]) -> Item:
             return Item(Kind.SYSCTL, setting.key, ItemStatus.DRIFT, wanted, None, f"comes with {owner}")
         return _missing_key(setting.key, wanted, owner, facts)
     if got is None:
-        why = "only root may read it: it counts as different"
-        return Item(Kind.SYSCTL, setting.key, ItemStatus.DRIFT, wanted, None, why)
+        why, step = "only root may read it, so it counts as different", "verify it as root: fab -H root@NODE verify"
+        return Item(Kind.SYSCTL, setting.key, ItemStatus.DRIFT, wanted, "not readable", why, step)
     return Item(Kind.SYSCTL, setting.key, ItemStatus.DRIFT, wanted, got)
 
 
 def _missing_key(key: str, wanted: str, owner: str | None, facts: Facts) -> Item:
     why = f"kernel {facts.kernel} has no such key"
     step = "drop it from the profile, or mark it `-key = value` (only where the kernel has it)"
-    if owner:
+    if owner and facts.module(owner) is ModuleState.LOADABLE:
+        why = f"the key comes with the module {owner}, which is not loaded"
+        step = f"fab -H NODE fix {owner}; or add it to the profile's modules, and do not leave them out with --only"
+    elif owner:
         why = f"the key comes with the module {owner}, which is {facts.module(owner)}"
-        step = f"add {owner} to the profile's modules"
     return Item(Kind.SYSCTL, key, ItemStatus.MISSING, wanted, None, why, step)
 
 
@@ -161,12 +177,24 @@ def _settled(was: Item, now: Item, complaints: Mapping[tuple[str, str], str]) ->
         return now
     said = _complaint(now, complaints)
     if now.kind is Kind.SYSCTL and now.got is not None:
-        why = f"the kernel said: {said.rpartition(': ')[2]}" if said else "no error was reported, and nothing changed"
+        why = _kernels_reason(was, now, said)
         return replace(now, status=ItemStatus.KEPT_BY_KERNEL, why=why, next_step=_kept_step(now, why))
-    return replace(now, why=said or now.why or "apply did not change it", next_step=now.next_step or _READ_ONLY)
+    return replace(now, why=said or now.why or "apply did not change it", next_step=_LOOK[now.kind])
 
 
-_READ_ONLY = "look at the node: is its file system full, read-only, or the file immutable (lsattr)?"
+_LOOK = {
+    Kind.FILE: "look at the node: is its file system full, read-only, or the file immutable (lsattr)?",
+    Kind.MODULE: "look at the node: dmesg, and sysctl kernel.modules_disabled (1: only a reboot helps)",
+    Kind.SYSCTL: "put its module right first",
+}
+
+
+def _kernels_reason(was: Item, now: Item, said: str) -> str:
+    if said:
+        return f"the kernel said: {said.rpartition(': ')[2]}"
+    if was.got != now.got:
+        return f"was {was.got}, and the kernel made {now.got} of it"
+    return "no error was reported, and nothing changed"
 
 
 def _kept_step(item: Item, why: str) -> str:

@@ -115,6 +115,14 @@ def entry_name(host: str, port: int) -> str:
     return host.lower() if port == 22 else f"[{host.lower()}]:{port}"
 
 
+def names_of(host: str, port: int, alias: str) -> tuple[str, str]:
+    """The name to look a host up by, and the one to fall back on, as OpenSSH does: an alias stands as it is, and a key
+    known without a port is taken for any port."""
+    if alias:
+        return alias.lower(), ""
+    return entry_name(host, port), host.lower() if port != 22 else ""
+
+
 def fingerprint(key: paramiko.PKey) -> str:
     """A key's fingerprint as OpenSSH prints it."""
     digest = base64.b64encode(hashlib.sha256(key.asbytes()).digest()).decode().rstrip("=")
@@ -124,16 +132,26 @@ def fingerprint(key: paramiko.PKey) -> str:
 class Policy(paramiko.MissingHostKeyPolicy):
     """Decides about the key that one host shows, whatever paramiko itself knows: it knows no host, so it asks here."""
 
-    def __init__(self, mode: HostKeys, known: KnownHosts, name: str) -> None:
-        self.mode, self.known, self.name = mode, known, name
-        self.entries = known.lookup(name)
+    def __init__(self, mode: HostKeys, known: KnownHosts, name: str, bare_name: str = "") -> None:
+        """bare_name: where a key counts, too, if nothing is known of the name."""
+        self.mode, self.known, self.name, self.bare_name = mode, known, name, bare_name
+
+    @property
+    def entries(self) -> list[Entry]:
+        """What is known of the name, looked up anew: another connection to a jump host may have added to it."""
+        return self.known.lookup(self.name)
+
+    @property
+    def trusted(self) -> list[Entry]:
+        """What is known of the name, else of the bare name."""
+        return self.entries or (self.known.lookup(self.bare_name) if self.bare_name else [])
 
     def refused_algorithms(self) -> list[str]:
         """Host key algorithms to leave out of the handshake, so that the host shows a key of a type that we know.
 
         Otherwise a host whose known key is RSA would show its Ed25519 key and look changed.
         """
-        kinds = {entry.kind for entry in self.entries if not entry.revoked}
+        kinds = {entry.kind for entry in self.trusted if not entry.revoked}
         if self.mode is HostKeys.OFF or not kinds:
             return []
         wanted = {name for kind in kinds for name in ALGORITHMS.get(kind, (kind,))}
@@ -142,8 +160,7 @@ class Policy(paramiko.MissingHostKeyPolicy):
     def missing_host_key(self, client: paramiko.SSHClient, hostname: str, key: paramiko.PKey) -> None:
         """Returns to accept the key; raises UnreachableError to refuse it."""
         del client, hostname
-        self.entries = self.known.lookup(self.name)  # another connection to a jump host may have added it
-        same = [entry for entry in self.entries if entry.blob == key.get_base64()]
+        same = [entry for entry in self.trusted if entry.blob == key.get_base64()]
         if self.mode is HostKeys.OFF:
             return
         if any(entry.revoked for entry in same):

@@ -13,9 +13,10 @@ from tasks.core import fix as fixes
 from tasks.core import instructions
 from tasks.core.boot import Boot
 from tasks.core.desired import RenderedFile, resolve
-from tasks.core.errors import NodeError, ProfileError, RemoteError, UnreachableError
+from tasks.core.errors import NodeError, ProfileError, RemoteError, ShellEndedError, UnreachableError
 from tasks.core.facts import SAMPLE, Facts
 from tasks.core.inventory import template_variables
+from tasks.core.keys import owner_of
 from tasks.core.model import Host, Item, NodeResult, Secret, Status
 from tasks.core.persistence import planned, rivals
 from tasks.core.plan import Plan, diff, settled, status_of
@@ -114,7 +115,7 @@ class Conversation:
             if self.channel.receive(prompt, ready)[1] == prompt:
                 self.channel.send(f"{password}\n".encode())
                 accepted = self.channel.receive(prompt, ready)[1] == ready
-        except RemoteError as error:
+        except ShellEndedError as error:
             accepted = False if _INCORRECT.search(error.problem) else None  # passwd_tries=1: it does not ask again
             raise RemoteError(f"sudo refused {self.channel.user}: {error.problem}", _SUDOERS) from error
         finally:
@@ -128,7 +129,7 @@ class Conversation:
         try:
             self.channel.receive(begin)
             body = self.channel.receive(end)[0]
-        except RemoteError as error:
+        except ShellEndedError as error:
             if sudo and "password" in error.problem:
                 raise passwordless(self.channel.user) from error
             if sudo:
@@ -177,7 +178,8 @@ def asked(wishes: Sequence[Wishes]) -> list[str]:
     """The probe's instructions for everything that rendered profiles name."""
     keys = [wish.key for each in wishes for wish in each.key_wishes()]
     modules = [name for each in wishes for wish in each.module_wishes() for name in wish.candidates]
-    return instructions.probe(keys, modules)
+    owners = [owner for key in keys if (owner := owner_of(key))]
+    return instructions.probe(keys, [*modules, *owners])
 
 
 def plan(talk: Conversation, host: Host, work: Work) -> NodeResult:
@@ -195,7 +197,15 @@ def apply(talk: Conversation, host: Host, work: Work) -> NodeResult:
     """Makes the node right, and says so only after a second look."""
     wishes, facts = look(talk, host, work)
     decide = partial(compare, wishes, take_over=work.take_over)
+    if hides(decide(facts), facts):
+        facts = talk.change(asked(wishes), host, facts, work)
     return converge(talk, host, work, decide(facts), asked(wishes), decide)
+
+
+def hides(seen: Seen, facts: Facts) -> bool:
+    """Whether only root sees enough of the node to say what has to change, and later what has changed."""
+    hidden = [item for item in seen.plan.items if item.got == "not readable"]
+    return facts.uid != 0 and bool(hidden)
 
 
 def fix(wishes: Wishes, persist: bool, talk: Conversation, host: Host, work: Work) -> NodeResult:

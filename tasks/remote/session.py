@@ -16,9 +16,9 @@ import paramiko
 from fabric import Connection
 from paramiko.ssh_exception import AuthenticationException, NoValidConnectionsError, SSHException
 
-from tasks.core.errors import NodeError, RemoteError, UnreachableError
+from tasks.core.errors import NodeError, RemoteError, ShellEndedError, UnreachableError
 from tasks.core.model import Host, HostKeys
-from tasks.remote.hostkeys import DEFAULT_FILES, KnownHosts, Policy, entry_name
+from tasks.remote.hostkeys import DEFAULT_FILES, KnownHosts, Policy, names_of
 from tasks.remote.proxy import Proxy, expand
 
 LARGEST_REPLY = 16 * 1024 * 1024  # bytes; a healthy reply has some 5 kB
@@ -141,7 +141,7 @@ class Session:
             raise self._ended()
         return data
 
-    def _ended(self) -> RemoteError:
+    def _ended(self) -> ShellEndedError:
         """The command ended before its reply was complete: say what it said last."""
         channel = self._open
         channel.settimeout(1.0)
@@ -153,7 +153,7 @@ class Session:
         lines = self._buffer.decode("utf-8", "replace").split("\n")
         said = "; ".join(line.strip() for line in lines if line.strip())[-300:]
         problem = f"the node's shell ended with status {status}: {said or 'it said nothing'}"
-        return RemoteError(problem, "log in with ssh, and see whether that user gets a shell")
+        return ShellEndedError(problem, "log in with ssh, and see whether that user gets a shell")
 
     @property
     def _open(self) -> paramiko.Channel:
@@ -236,7 +236,7 @@ def _prepare(connection: Connection, host: Host, mode: HostKeys | None, seconds:
         policy = Policy(
             mode or host.ssh.host_keys or _configured_mode(settings),
             known_hosts(host.ssh.known_hosts or _configured_files(settings)),
-            entry_name(settings.get("hostkeyalias", hop.host), int(hop.port)),
+            *names_of(hop.host, int(hop.port), settings.get("hostkeyalias", "")),
         )
         hop.client = paramiko.SSHClient()
         hop.client.set_missing_host_key_policy(policy)

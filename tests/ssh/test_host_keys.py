@@ -170,9 +170,17 @@ def test_a_key_revoked_for_every_host_is_refused_as_new(suite: Suite) -> None:
     assert "@revoked" in problem
 
 
-def test_a_host_is_known_under_its_own_port_only(suite: Suite) -> None:
+def test_a_key_known_without_a_port_is_taken_for_any_port_but_not_one_of_another_port(suite: Suite) -> None:
+    """As ssh does it: it looks again without the port, and takes a match."""
     host = suite.fresh("n")
-    know(suite, f"{host} {suite.fleet.host_key(host)}")
+    key = suite.fleet.host_key(host)
+    know(suite, f"{host} {key}")
+    ssh = ["ssh", "-F", "/dev/null", "-i", str(suite.key), "-p", str(suite.fleet.port), "-o", "BatchMode=yes"]
+    ssh += ["-o", f"UserKnownHostsFile={suite.known_hosts}", "-o", "StrictHostKeyChecking=yes", f"root@{host}", "true"]
+    assert subprocess.run(ssh, check=False, capture_output=True).returncode == 0
+    assert seen(suite)[0] == "drift"
+    know(suite, f"[{host}]:1 {key}")
+    assert subprocess.run(ssh, check=False, capture_output=True).returncode == 255
     assert "unknown" in seen(suite)[1]
 
 

@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from tasks.core.errors import RemoteError
+from tasks.core.errors import RemoteError, ShellEndedError
 from tasks.core.facts import Facts, parse
 from tasks.remote import script
 
@@ -89,7 +89,7 @@ class Process:
         data = os.read(self.process.stdout.fileno(), 65536)
         if not data:
             said = self._buffer.decode("utf-8", "replace").strip()
-            raise RemoteError(f"the node's shell ended with status {self.process.wait()}: {said}")
+            raise ShellEndedError(f"the node's shell ended with status {self.process.wait()}: {said}")
         return data
 
     def begin(self, lines: Sequence[str], *, changes: bool = False) -> Facts:

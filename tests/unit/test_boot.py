@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from tasks.core.boot import LOADER, SETTER, Boot
@@ -77,6 +79,9 @@ KEYS: list[tuple[str, dict[str, str], str | None]] = [
     ("a name beats a later glob", {f"{ETC}/a.conf": "x.y=1", f"{ETC}/b.conf": "x.*=5"}, f"1 {ETC}/a.conf:1"),
     ("the later of two globs", {f"{ETC}/a.conf": "x.*=5", f"{ETC}/b.conf": "*.y=6"}, f"6 {ETC}/b.conf:1"),
     ("an exclusion from globs", {f"{ETC}/a.conf": "x.*=5\n-x.y"}, None),
+    ("an exclusion after a line by name", {f"{ETC}/a.conf": "x.y=1", f"{ETC}/z.conf": "-x.y"}, None),
+    ("an exclusion before a line by name", {f"{ETC}/a.conf": "-x.y", f"{ETC}/z.conf": "x.y=1"}, f"1 {ETC}/z.conf:1"),
+    ("an exclusion with a star excludes nothing", {f"{ETC}/a.conf": "x.y*=5\n-x.*"}, f"5 {ETC}/a.conf:1"),
     ("a star stays within its part", {f"{ETC}/a.conf": "*=5"}, None),
     ("values are folded", {f"{ETC}/a.conf": "x.y =  1\t 2 "}, f"1 2 {ETC}/a.conf:1"),
 ]  # fmt: skip
@@ -125,7 +130,38 @@ def test_a_module_will_be_there(case: dict[str, object]) -> None:
     assert boot(**more).module_obstacle(name) is None  # type: ignore[arg-type]
 
 
+LISTED = {"/etc/modules-load.d/a.conf": "foo"}
 ABSENT: dict[str, tuple[dict[str, object], str]] = {
+    "the first install line counts": (
+        {
+            "files": {
+                **LISTED,
+                "/etc/modprobe.d/a.conf": "install foo /bin/false",
+                "/etc/modprobe.d/z.conf": "install foo /sbin/modprobe --ignore-install foo",
+            }
+        },
+        "/etc/modprobe.d/a.conf:1: modprobe runs /bin/false instead of loading foo",
+    ),
+    "a pattern, and a program without its folder": (
+        {"files": {**LISTED, "/etc/modprobe.d/a.conf": "install f* true"}},
+        "/etc/modprobe.d/a.conf:1: modprobe runs true instead of loading foo",
+    ),
+    "what it needs is installed away": (
+        {
+            "files": {**LISTED, "/etc/modprobe.d/a.conf": "install bar /bin/true"},
+            "needs": {"foo": frozenset({"bar"})},
+        },
+        "/etc/modprobe.d/a.conf:1: modprobe runs /bin/true instead of loading bar, which foo needs",
+    ),
+    "blacklisted on the kernel's command line": (
+        {"files": LISTED, "cmdline": "modprobe.blacklist=bar,foo"},
+        "/proc/cmdline: foo is blacklisted",
+    ),
+    "only in the initrd": ({"files": {}, "cmdline": "rd.modules_load=foo"}, "no file of modules-load.d names it"),
+    "the loader is masked on the kernel's command line": (
+        {"files": LISTED, "cmdline": f"systemd.mask={LOADER}"},
+        f"/proc/cmdline: {LOADER} is masked",
+    ),
     "nobody names it": ({"files": {}}, "no file of modules-load.d names it"),
     "its file is masked": (
         {"files": {"/usr/lib/modules-load.d/a.conf": "foo", "/etc/modules-load.d/a.conf": ""}},
@@ -228,3 +264,23 @@ def test_plan_looks_at_the_boot_after_our_files_are_written() -> None:
     known = facts({}, values={"net.core.somaxconn": "1"}, loaded=("foo",))
     assert set(statuses(known).values()) == {ItemStatus.BOOT_DRIFT}
     assert set(statuses(known, as_planned=True).values()) == {ItemStatus.OK}
+
+
+def test_a_key_whose_module_nobody_loads_at_boot_will_be_lost() -> None:
+    """A profile without modules, on a node where someone loaded br_netfilter by hand."""
+    key = "net.bridge.bridge-nf-call-iptables"
+    wanted = [wishes(f"{key} = 1\n")]
+    bare = facts({}, values={key: "1"}, loaded=("br_netfilter",))
+    (file,) = resolve(wanted, bare).files
+    known = facts({file.path: "\n".join(file.lines)}, values={key: "1"}, loaded=("br_netfilter",))
+    item = diff(resolve(wanted, known), known, Boot(known, known.files)).items[0]
+    assert (item.status, item.why) == (ItemStatus.BOOT_DRIFT, "no file of modules-load.d names it")
+
+
+@pytest.mark.parametrize(("uid", "found"), [(1000, [ItemStatus.BOOT_DRIFT]), (0, [])], ids=["as a user", "as root"])
+def test_a_file_that_we_may_not_read_may_undo_everything_at_boot(uid: int, found: list[ItemStatus]) -> None:
+    known, _ = applied(("/etc/sysctl.d/zz.conf", ""))
+    shut = replace(known.files["/etc/sysctl.d/zz.conf"], mode=0o600)
+    known = replace(known, uid=uid, files={**known.files, shut.path: shut})
+    plan = diff(resolve([], known), known, Boot(known, known.files))
+    assert [item.status for item in plan.items] == found

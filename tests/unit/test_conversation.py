@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tasks.core.errors import NodeError, RemoteError, UnreachableError, UsageError
+from tasks.core.errors import NodeError, RemoteError, ShellEndedError, UnreachableError, UsageError
 from tasks.core.fix import MODULES_FILE, SYSCTL_FILE, wished
 from tasks.core.model import Become, Host, NodeResult, Secret, Status
 from tasks.core.profile import Profile
@@ -437,14 +437,20 @@ ENDED = "the node's shell ended with status 1: "
     ("says", "jobs", "status", "problem"),
     [
         ([RemoteError("no answer within 60 s")], JOBS, Status.FAILED, "no answer within 60 s"),
+        ([*LOOK, RemoteError("no answer within 60 s")], JOBS, Status.FAILED, "no answer within 60 s"),
         ([UnreachableError("the connection was lost: x")], JOBS, Status.UNREACHABLE, "the connection was lost"),
         (["MARK begin\n", "MARK end\n"], JOBS, Status.FAILED, "the node's reply makes no sense"),
         (["MARK begin\n", "hello\x1b\nMARK end\n"], JOBS, Status.FAILED, "makes no sense: 'hello\\x1b\\n'"),
-        ([*LOOK, RemoteError(f"{ENDED}sudo: a password is required")], JOBS, Status.FAILED, "sudo needs a password"),
-        ([*LOOK, RemoteError(f"{ENDED}sudo: not found")], JOBS, Status.FAILED, "sudo refused admin"),
+        (
+            [*LOOK, ShellEndedError(f"{ENDED}sudo: a password is required")],
+            JOBS,
+            Status.FAILED,
+            "sudo needs a password",
+        ),
+        ([*LOOK, ShellEndedError(f"{ENDED}sudo: not found")], JOBS, Status.FAILED, "sudo refused admin"),
         ([*LOOK, UnreachableError("the connection was lost: y")], JOBS, Status.UNREACHABLE, "was lost"),
         ([*LOOK, "MARK password", "MARK password"], with_password(), Status.FAILED, "wrong sudo password for admin"),
-        ([*LOOK, "MARK password", RemoteError(ENDED)], with_password(), Status.FAILED, "sudo refused"),
+        ([*LOOK, "MARK password", ShellEndedError(ENDED)], with_password(), Status.FAILED, "sudo refused"),
         ([*LOOK, RuntimeError("oops")], JOBS, Status.FAILED, "RuntimeError: oops"),
     ],
 )
@@ -463,7 +469,7 @@ def test_what_goes_wrong_on_the_way_becomes_the_hosts_result(
 
 
 def test_the_change_is_not_sent_before_sudo_took_the_password() -> None:
-    channel = Scripted([*LOOK, "MARK password", RemoteError(ENDED)])
+    channel = Scripted([*LOOK, "MARK password", ShellEndedError(ENDED)])
     with pytest.raises(NodeError):
         node.apply(Conversation(channel), host(), with_password())
     assert [bool(re.match(rb"password \d+\n\Z", data)) for data in channel.sent] == [False, True, False]
@@ -474,9 +480,9 @@ def test_the_change_is_not_sent_before_sudo_took_the_password() -> None:
     ("end", "others_try"),
     [
         (["MARK password"], False),
-        ([RemoteError(f"{ENDED}sudo: 1 incorrect password attempt")], False),
-        ([RemoteError(f"{ENDED}sudo: Maximum 1 incorrect authentication attempts reached")], False),
-        ([RemoteError(f"{ENDED}admin is not in the sudoers file.")], True),
+        ([ShellEndedError(f"{ENDED}sudo: 1 incorrect password attempt")], False),
+        ([ShellEndedError(f"{ENDED}sudo: Maximum 1 incorrect authentication attempts reached")], False),
+        ([ShellEndedError(f"{ENDED}admin is not in the sudoers file.")], True),
         ([UnreachableError("the connection was lost")], True),
     ],
     ids=["asked again", "passwd_tries=1", "sudo-rs", "not in sudoers", "connection lost"],

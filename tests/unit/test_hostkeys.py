@@ -15,7 +15,7 @@ import pytest
 
 from tasks.core.errors import UnreachableError
 from tasks.core.model import HostKeys
-from tasks.remote.hostkeys import KnownHosts, Policy, entry_name, fingerprint
+from tasks.remote.hostkeys import KnownHosts, Policy, entry_name, fingerprint, names_of
 
 CLIENT = paramiko.SSHClient()
 ONE, OTHER = paramiko.ECDSAKey.generate(), paramiko.ECDSAKey.generate()
@@ -234,3 +234,16 @@ def test_a_host_is_asked_for_a_key_of_a_type_that_is_known(text: str, kept: set[
 )
 def test_any_key_may_be_shown_where_none_is_known(mode: HostKeys, text: str, tmp_path: Path) -> None:
     assert Policy(mode, known(tmp_path, text), "n1").refused_algorithms() == []
+
+
+@pytest.mark.parametrize(
+    ("host", "port", "alias", "names"),
+    [
+        ("N1", 22, "", ("n1", "")),
+        ("n1", 2222, "", ("[n1]:2222", "n1")),
+        ("n1", 2222, "Alias", ("alias", "")),
+    ],
+)
+def test_the_names_a_key_is_looked_up_by(host: str, port: int, alias: str, names: tuple[str, str]) -> None:
+    """ssh(1): HostKeyAlias stands as it is; without a line for the port, one without a port will do."""
+    assert names_of(host, port, alias) == names

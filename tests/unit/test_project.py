@@ -202,3 +202,13 @@ def test_a_vaulted_value_counts_as_not_given(tmp_path: Path) -> None:
     (tmp_path / "group_vars/all.yml").write_text(vaulted)
     host = load_inventory(tmp_path / "hosts.ini").host("n1")
     assert (host.become.password, host.variables) == (None, {"x": 1})
+
+
+def test_variable_files_of_names_with_dots_are_found(tmp_path: Path) -> None:
+    """host_vars/10.0.0.7 has no ending; what only looks like a name is not read."""
+    (tmp_path / "hosts.ini").write_text("10.0.0.7\nn1.example.com\n")
+    (tmp_path / "host_vars").mkdir()
+    for name, text in {"10.0.0.7": "a: 1", "n1.example.com": "a: 2", "10.0.0.7.bak": "a: [", "x~": "a: ["}.items():
+        (tmp_path / "host_vars" / name).write_text(f"{text}\n")
+    inventory = load_inventory(tmp_path / "hosts.ini")
+    assert [inventory.host(name).variables["a"] for name in inventory.names()] == [1, 2]
