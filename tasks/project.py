@@ -150,10 +150,15 @@ def _paths(files: Iterable[str], base: Path) -> list[str]:
 def load_profiles(flag: str, hosts: Sequence[Host], default: str, templates: Path) -> dict[str, tuple[Profile, ...]]:
     """Each host's profiles by its name: --profile, else its variable `profiles`, else the default; comma separated."""
     loaded: dict[str, Profile] = {}
-    chosen = {host.name: profile_names(flag or str(host.variables.get("profiles", default))) for host in hosts}
+    chosen = {host.name: profile_names(flag or _text_of(host.variables.get("profiles", default))) for host in hosts}
     for name in {name for names in chosen.values() for name in names}:
         loaded[name] = load_profile(templates / name)
     return {host: tuple(loaded[name] for name in names) for host, names in chosen.items()}
+
+
+def _text_of(value: object) -> str:
+    """A variable's names: a text, or YAML's list of them."""
+    return ",".join(map(str, value)) if isinstance(value, list) else str(value)
 
 
 def profile_names(text: str) -> list[str]:

@@ -103,6 +103,7 @@ def test_what_could_not_be_a_folder_or_would_beat_the_repairs_is_no_profile(text
         ("", {}, ["kubernetes"]),
         ("", {"profiles": "mine"}, ["mine"]),
         ("", {"profiles": "kubernetes,mine"}, ["kubernetes", "mine"]),
+        ("", {"profiles": ["kubernetes", "mine"]}, ["kubernetes", "mine"]),
         ("mine", {"profiles": "kubernetes"}, ["mine"]),
     ],
 )
