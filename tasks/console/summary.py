@@ -17,7 +17,7 @@ HEADINGS = ("NODES", "STATUS", "MODULES", "KEYS", "FILES", "TIME")
 
 def show(summary: RunSummary, console: Console) -> None:
     """Prints a whole run."""
-    groups = fold(summary.results, changes=False)
+    groups = fold(summary.results)
     console.print(_table(groups, summary.verb))
     for group in groups:
         _problems(group, summary.verb, console)

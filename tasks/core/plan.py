@@ -113,6 +113,9 @@ def _module(name: str, facts: Facts) -> Item:
     state = facts.module(name)
     if state is not ModuleState.LOADABLE:
         return Item(Kind.MODULE, name, ItemStatus.OK, "loaded", str(state))
+    if facts.key("kernel.modules_disabled") == "1":
+        why, step = "kernel.modules_disabled is 1: nothing more can be loaded until a reboot", "reboot the node"
+        return Item(Kind.MODULE, name, ItemStatus.MISSING, "loaded", "not loaded", why, step)
     return Item(Kind.MODULE, name, ItemStatus.DRIFT, "loaded", "not loaded", "", f"modprobe {name}")
 
 

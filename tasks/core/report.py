@@ -21,18 +21,18 @@ class Group:
     seconds: float
 
 
-def fold(results: Iterable[NodeResult], *, changes: bool) -> list[Group]:
-    """Results folded and sorted worst first. changes: whether items that changed have to be equal in every detail."""
+def fold(results: Iterable[NodeResult]) -> list[Group]:
+    """Results folded and sorted worst first; what is wrong has to be equal in every detail."""
     found: dict[object, list[NodeResult]] = {}
     for result in results:
-        found.setdefault(_likeness(result, changes), []).append(result)
+        found.setdefault(_likeness(result), []).append(result)
     groups = [Group(tuple(r.host for r in same), same[0], max(r.seconds for r in same)) for same in found.values()]
     return sorted(groups, key=lambda group: WORST_FIRST.index(group.result.status))
 
 
-def _likeness(result: NodeResult, changes: bool) -> object:
-    shown = tuple(i for i in result.items if i.status not in GOOD or (changes and i.status is ItemStatus.CHANGED))
-    return result.status, result.problem, result.next_step, shown, tuple(sorted(tally(result.items).items()))
+def _likeness(result: NodeResult) -> object:
+    counts = tuple(sorted(tally(result.items).items()))
+    return result.status, result.problem, result.next_step, tuple(wrong(result)), counts
 
 
 def tally(items: Iterable[Item]) -> Mapping[tuple[Kind, ItemStatus], int]:

@@ -7,7 +7,6 @@ from hypothesis import HealthCheck, settings
 
 from tests.unit.far import SHELLS, Shell
 
-
 # A busy machine is no bug of ours: nothing here is about time.
 settings.register_profile("nodeprep", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("nodeprep")

@@ -58,6 +58,8 @@ def test_a_key_is_what_the_kernel_shows_of_it(
         ("a", {"loadable": ["a"]}, ("a", "drift", "not loaded")),
         ("a-b", {"loaded": ["a_b"]}, ("a-b", "ok", "loaded")),
         ("a", {}, ("a", "missing", None)),
+        ("a", {"loadable": ["a"], "values": {"kernel.modules_disabled": "1"}}, ("a", "missing", "not loaded")),
+        ("a", {"loaded": ["a"], "values": {"kernel.modules_disabled": "1"}}, ("a", "ok", "loaded")),
         ("-a", {}, ("a", "skipped", None)),
         ("-a", {"loadable": ["a"]}, ("a", "drift", "not loaded")),
         ("a | b", {"loadable": ["b"]}, ("b", "drift", "not loaded")),

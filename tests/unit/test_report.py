@@ -53,8 +53,7 @@ def test_equal_results_are_folded_and_the_worst_come_first() -> None:
             result("n4", Status.UNREACHABLE),
             result("n5", Status.DRIFT, DRIFT),
             result("n6", Status.DRIFT, replace(DRIFT, got="2")),
-        ],
-        changes=False,
+        ]
     )
     assert [(group.hosts, str(group.result.status), group.seconds) for group in groups] == [
         (("n4",), "unreachable", 1.0),
@@ -64,10 +63,9 @@ def test_equal_results_are_folded_and_the_worst_come_first() -> None:
     ]
 
 
-@pytest.mark.parametrize(("changes", "groups"), [(True, 2), (False, 1)])
-def test_what_changed_has_to_be_equal_only_where_it_is_shown(changes: bool, groups: int) -> None:
+def test_what_it_was_before_it_changed_does_not_part_nodes() -> None:
     both = [result("n1", Status.CHANGED, CHANGED), result("n2", Status.CHANGED, replace(CHANGED, why="was 7"))]
-    assert len(fold(both, changes=changes)) == groups
+    assert len(fold(both)) == 1
 
 
 @pytest.mark.parametrize(
@@ -81,7 +79,7 @@ def test_what_changed_has_to_be_equal_only_where_it_is_shown(changes: bool, grou
     ],
 )
 def test_results_that_differ_are_not_folded(other: NodeResult) -> None:
-    assert len(fold([result("n1"), other], changes=False)) == 2
+    assert len(fold([result("n1"), other])) == 2
 
 
 RESULTS = st.lists(
@@ -96,9 +94,9 @@ RESULTS = st.lists(
 )
 
 
-@given(RESULTS, st.booleans())
-def test_folding_loses_no_host_and_keeps_the_worst_first(results: list[NodeResult], changes: bool) -> None:
-    groups = fold(results, changes=changes)
+@given(RESULTS)
+def test_folding_loses_no_host_and_keeps_the_worst_first(results: list[NodeResult]) -> None:
+    groups = fold(results)
     assert sorted(host for group in groups for host in group.hosts) == sorted(found.host for found in results)
     order = [WORST_FIRST.index(group.result.status) for group in groups]
     assert order == sorted(order)
@@ -197,4 +195,4 @@ def test_wrong_is_what_is_neither_right_nor_changed_nor_skipped() -> None:
 def test_a_row_of_the_table_counts_each_kind_worst_first(verb: str, cells: tuple[str, ...]) -> None:
     items = (OK, DRIFT, DRIFT, replace(DRIFT, kind=Kind.MODULE), replace(OK, status=ItemStatus.SKIPPED))
     both = [result(name, Status.DRIFT, *items, seconds=3.21) for name in ("n1", "n2")]
-    assert table(fold(both, changes=False), "+".join, verb) == [cells]
+    assert table(fold(both), "+".join, verb) == [cells]
