@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import socket
-import time
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -29,7 +28,6 @@ class Qmp:
         finally:
             os.close(folder)
         self._buffer = b""
-        self._events: list[str] = []
 
     def __enter__(self) -> Self:
         self._line()  # the greeting
@@ -39,26 +37,14 @@ class Qmp:
     def __exit__(self, kind: type[BaseException] | None, value: object, trace: TracebackType | None) -> None:
         self._socket.close()
 
-    def command(self, name: str) -> None:
-        """Runs one command that needs no arguments. Raises LabError if QEMU refuses it."""
-        self._socket.sendall(json.dumps({"execute": name}).encode() + b"\n")
+    def command(self, name: str, **arguments: str) -> None:
+        """Runs one command. Raises LabError if QEMU refuses it."""
+        self._socket.sendall(json.dumps({"execute": name, "arguments": arguments}).encode() + b"\n")
         reply = self._line()
         while "event" in reply:
-            self._events.append(reply["event"])
             reply = self._line()
         if "error" in reply:
             raise LabError(f"QEMU refused {name}: {reply['error']}")
-
-    def saw(self, event: str, deadline: float) -> bool:
-        """Waits for an event such as RESET; False if it did not happen within that many seconds."""
-        end = time.monotonic() + deadline
-        while event not in self._events:
-            self._socket.settimeout(max(end - time.monotonic(), 0.01))
-            try:
-                self._events.append(self._line().get("event", ""))
-            except TimeoutError:
-                return False
-        return True
 
     def _line(self) -> dict[str, Any]:
         while b"\n" not in self._buffer:

@@ -12,7 +12,7 @@ from invoke import Context, Exit, task
 
 from lab.errors import LabError, LabUsageError
 from lab.image import purge_cache
-from lab.nodes import FIRST_PORT, Lab, Node, together
+from lab.nodes import FIRST_PORT, Lab, Node
 from lab.state import state_folder
 
 _Verb = TypeVar("_Verb", bound=Callable[..., None])
@@ -65,7 +65,7 @@ def reboot(c: Context, node: str = "") -> None:
     with _told():
         lab = Lab.existing(state_folder())
         chosen = [lab.node(node)] if node else lab.nodes
-        for name, seconds in together(chosen, Node.reboot).items():
+        for name, seconds in lab.reboot(chosen).items():
             _say(f"{_line(lab.node(name))}  back after {seconds:.0f} s")
 
 
