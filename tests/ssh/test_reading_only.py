@@ -180,3 +180,15 @@ def test_apply_makes_each_damage_good(suite: Suite) -> None:
     path = suite.fleet.root(hosts["link"]) / SYSCTL[1:]
     assert not path.is_symlink()
     assert path.with_name("elsewhere").read_text() == elsewhere
+
+
+def test_what_the_login_user_may_not_read_is_told_and_apply_looks_as_root(suite: Suite) -> None:
+    """A folder shut to others: verify does not say ok, and a second apply does not say changed."""
+    host = suite.fresh("n", user="admin")
+    assert suite.json("apply").statuses == {"n": "changed"}
+    assert suite.json("verify").code == 0
+    suite.fleet.path(host, "/etc/sysctl.d").chmod(0o700)
+    verify = suite.json("verify")
+    assert verify.code == 3
+    assert verify.items("n", wrong=True)["/etc/sysctl.d"]["got"] == "not readable"
+    assert suite.json("apply").statuses == {"n": "ok"}

@@ -216,3 +216,13 @@ def test_a_run_is_one_json_document_however_wide_it_is() -> None:
     machine.write_json(RunSummary("plan", (NodeResult("n1", Status.OK, problem="ü" * 500),), 1.0), console)
     assert json.loads(stream.getvalue())["nodes"][0]["problem"] == "ü" * 500
     assert "ü" in stream.getvalue()
+
+
+def test_a_secret_inside_a_variable_is_not_shown() -> None:
+    """Also where only a name inside it, or a part of its name, says so."""
+    stream = io.StringIO()
+    inside = {"user": "a", "password": "hunter2", "list": [{"api_token": "hunter2"}]}
+    host = Host("n1", "192.0.2.1", variables={"registry": inside, "aws_secret_access_key": "hunter2"})
+    hosts.show([host], Console(file=stream, width=200), as_json=True)
+    assert "hunter2" not in stream.getvalue()
+    assert "[secret]" in stream.getvalue()
