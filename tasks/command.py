@@ -79,7 +79,7 @@ class Run:
     def on_each(self, step: Step) -> RunSummary:
         """Runs a step on every host, with progress on stderr."""
         seconds = float(self.options.timeout)
-        task = partial(_one, step, self.work, self.access, seconds)
+        task = partial(fleet.one, step, work=self.work, access=self.access, seconds=seconds)
         with progress(output.progress(), self.verb, len(self.hosts)) as watching:
             return fleet.run(self.verb, self.hosts, task, self.options.forks, watching)
 
@@ -96,10 +96,6 @@ class Run:
         write(summary, output.results())
         if code := exit_code(summary):
             raise invoke.Exit(code=code)
-
-
-def _one(step: Step, work: Work, access: Access, seconds: float, host: Host) -> Any:
-    return fleet.one(step, host, work, access, seconds)
 
 
 def fleet_task(**own_help: str) -> Callable[[Callable[..., None]], FleetTask]:

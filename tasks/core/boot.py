@@ -17,6 +17,7 @@ from tasks.core.keys import MODULE, key_path
 
 # A name in an earlier folder masks the later ones. /run comes second in the manual pages, but it is empty at boot.
 FOLDERS = ("/etc", "/usr/local/lib", "/usr/lib", "/lib")
+KINDS = ("modules-load.d", "modprobe.d", "sysctl.d")
 UNIT_FOLDERS = ("/etc/systemd/system", "/usr/lib/systemd/system", "/lib/systemd/system")
 LOADER, SETTER = "systemd-modules-load.service", "systemd-sysctl.service"
 UNITS = tuple(f"{folder}/{unit}" for unit in (LOADER, SETTER) for folder in UNIT_FOLDERS)
@@ -96,7 +97,7 @@ class Boot:
     def _assignments(self) -> list[tuple[str, Assignment | None]]:
         """Every line of every sysctl.d file in order. `-key` without a value leaves that key out of all patterns."""
         found = []
-        for line in self._lines("sysctl.d"):
+        for line in self._lines["sysctl.d"]:
             name, equals, value = line.text.strip().partition("=")
             name = name.strip()
             if equals or name.startswith("-"):
@@ -135,7 +136,7 @@ class Boot:
     def _loads(self) -> list[Line]:
         """The lines of modules-load.d, and the kernel command line's modules_load=."""
         given = [name for names in self._arguments("modules_load") for name in names.split(",")]
-        return [*(Line("/proc/cmdline", 0, name) for name in given), *self._lines("modules-load.d")]
+        return [*(Line("/proc/cmdline", 0, name) for name in given), *self._lines["modules-load.d"]]
 
     def _brings(self, loaded: str, name: str) -> bool:
         """Whether loading one module has the other loaded: itself, or as something it depends on."""
@@ -146,9 +147,8 @@ class Boot:
         """Why systemd-modules-load will not load a module that it is told to; dependencies escape a blacklist."""
         if blacklisted := self._modprobe("blacklist", name):
             return Obstacle(f"{name} is blacklisted", blacklisted)
-        for names in self._arguments("modprobe.blacklist"):
-            if _normal(name) in map(_normal, names.split(",")):
-                return Obstacle(f"{name} is blacklisted", Line("/proc/cmdline", 0, f"modprobe.blacklist={names}"))
+        if listed := self._on_command_line("modprobe.blacklist", name):
+            return Obstacle(f"{name} is blacklisted", listed)
         return self._forbidden(name) or self._forbidden_need(name)
 
     def _forbidden_need(self, name: str) -> Obstacle | None:
@@ -162,14 +162,19 @@ class Boot:
         command = install.text.split()[2:3] if install else []
         if install and command and command[0].rsplit("/", 1)[-1] in NOTHING:
             return Obstacle(f"modprobe runs {command[0]} instead of loading {name}", install)
-        for names in self._arguments("module_blacklist"):
-            if _normal(name) in map(_normal, names.split(",")):
-                return Obstacle(f"the kernel refuses {name}", Line("/proc/cmdline", 0, f"module_blacklist={names}"))
+        listed = self._on_command_line("module_blacklist", name)
+        return Obstacle(f"the kernel refuses {name}", listed) if listed else None
+
+    def _on_command_line(self, argument: str, module: str) -> Line | None:
+        """The kernel's argument that has the module in its list."""
+        for names in self._arguments(argument):
+            if _normal(module) in map(_normal, names.split(",")):
+                return Line("/proc/cmdline", 0, f"{argument}={names}")
         return None
 
     def _modprobe(self, verb: str, name: str) -> Line | None:
         """The first line of modprobe.d that says this of a module, by name or pattern: kmod takes the first."""
-        for line in self._lines("modprobe.d"):
+        for line in self._lines["modprobe.d"]:
             words = line.text.split()
             if words[:1] == [verb] and words[1:2] and fnmatchcase(_normal(name), _normal(words[1])):
                 return line
@@ -192,15 +197,19 @@ class Boot:
                 return Obstacle(f"{unit} is masked", Line(path, 0, "")) if masked else None
         return Obstacle(f"{unit} is not installed", Line(unit, 0, ""))
 
-    def _lines(self, kind: str) -> Iterator[Line]:
-        for file in in_order(self._files, kind):
-            for number, text in file.lines:
-                if text.lstrip()[:1] not in ("#", ";", ""):
-                    yield Line(file.path, number, text)
+    @cached_property
+    def _lines(self) -> dict[str, list[Line]]:
+        """The lines that count of each family, in the order they are read."""
+        return {kind: _lines_of(in_order(self._files, kind)) for kind in KINDS}
 
     def pasted(self) -> list[Line]:
         """Lines of modules-load.d that are no module names, such as a pasted `modprobe ip_vs`: they load nothing."""
-        return [line for line in self._lines("modules-load.d") if not MODULE.match(line.text.strip())]
+        return [line for line in self._lines["modules-load.d"] if not MODULE.match(line.text.strip())]
+
+
+def _lines_of(files: Iterable[FileFact]) -> list[Line]:
+    lines = (Line(file.path, number, text) for file in files for number, text in file.lines)
+    return [line for line in lines if line.text.lstrip()[:1] not in ("#", ";", "")]
 
 
 def _matches(path: str, pattern: str) -> bool:

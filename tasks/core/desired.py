@@ -110,11 +110,15 @@ def _strongest(wishes: Iterable[KeyWish]) -> dict[str, KeyWish]:
 
 def _will_exist(key: str, facts: Facts, modules: Collection[str]) -> bool:
     """Whether the kernel has the key now, or will once the module that brings it is loaded."""
+    return facts.has_key(key) or comes_with(key, facts, modules) is not None
+
+
+def comes_with(key: str, facts: Facts, modules: Collection[str]) -> str | None:
+    """The module that is going to be loaded and brings the key; None if none of these does."""
     owner = owner_of(key)
-    return facts.has_key(key) or (
-        owner is not None
-        and any(same_module(owner, name) and facts.module(name) is ModuleState.LOADABLE for name in modules)
-    )
+    if owner is None or facts.module(owner) is not ModuleState.LOADABLE:
+        return None
+    return owner if any(same_module(owner, name) for name in modules) else None
 
 
 def _settings(

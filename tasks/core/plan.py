@@ -6,12 +6,13 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from tasks.core.boot import Boot, Line
-from tasks.core.desired import Desired, RenderedFile, Setting
+from tasks.core.desired import Desired, RenderedFile, Setting, comes_with
 from tasks.core.facts import SYSCTL_ROOT, Facts, ModuleState
-from tasks.core.keys import at_least, key_path, owner_of, same_module, satisfied
+from tasks.core.keys import at_least, key_path, owner_of, satisfied
 from tasks.core.model import Item, ItemStatus, Kind, Status
 from tasks.core.persistence import lasting_key, lasting_module
 
+NOT_READABLE = "not readable"  # what is got where only root may look
 GOOD = {ItemStatus.OK, ItemStatus.CHANGED, ItemStatus.SKIPPED}
 
 
@@ -72,7 +73,7 @@ def _unreadable(path: str, facts: Facts) -> Item:
     """What we may not read may undo our work at the next boot."""
     why = f"its mode is {facts.files[path].mode:04o}: what it does at the next boot is not known"
     step = f"chmod a+rX {path}, or log in as root: fab -H root@NODE verify"
-    return Item(Kind.FILE, path, ItemStatus.BOOT_DRIFT, "readable", "not readable", why, step)
+    return Item(Kind.FILE, path, ItemStatus.BOOT_DRIFT, "readable", NOT_READABLE, why, step)
 
 
 def _sysctl_files(desired: Desired, facts: Facts) -> tuple[str, ...]:
@@ -139,18 +140,18 @@ def _key(setting: Setting, facts: Facts, modules: Collection[str]) -> Item:
     wanted = setting.value if setting.floor is None else f">= {setting.floor}"
     if got is not None and satisfied(setting.key, got, setting.value, setting.floor):
         return Item(Kind.SYSCTL, setting.key, ItemStatus.OK, wanted, got)
-    owner = owner_of(setting.key)
     if got is None and not facts.has_key(setting.key):
-        if owner and any(same_module(owner, m) for m in modules) and facts.module(owner) is ModuleState.LOADABLE:
+        if owner := comes_with(setting.key, facts, modules):
             return Item(Kind.SYSCTL, setting.key, ItemStatus.DRIFT, wanted, None, f"comes with {owner}")
-        return _missing_key(setting.key, wanted, owner, facts)
+        return _missing_key(setting.key, wanted, facts)
     if got is None:
         why, step = "only root may read it, so it counts as different", "verify it as root: fab -H root@NODE verify"
-        return Item(Kind.SYSCTL, setting.key, ItemStatus.DRIFT, wanted, "not readable", why, step)
+        return Item(Kind.SYSCTL, setting.key, ItemStatus.DRIFT, wanted, NOT_READABLE, why, step)
     return Item(Kind.SYSCTL, setting.key, ItemStatus.DRIFT, wanted, got)
 
 
-def _missing_key(key: str, wanted: str, owner: str | None, facts: Facts) -> Item:
+def _missing_key(key: str, wanted: str, facts: Facts) -> Item:
+    owner = owner_of(key)
     why = f"kernel {facts.kernel} has no such key"
     step = "drop it from the profile, or mark it `-key = value` (only where the kernel has it)"
     if owner and facts.module(owner) is ModuleState.LOADABLE:

@@ -19,7 +19,7 @@ from tasks.core.inventory import template_variables
 from tasks.core.keys import owner_of
 from tasks.core.model import Host, Item, NodeResult, Secret, Status
 from tasks.core.persistence import planned, rivals
-from tasks.core.plan import Plan, diff, settled, status_of
+from tasks.core.plan import NOT_READABLE, Plan, diff, settled, status_of
 from tasks.core.profile import Profile, Wishes, check_together, compatible, render, text
 from tasks.remote import script
 from tasks.remote.sudo import PasswordGate, PasswordGates, passwordless
@@ -153,10 +153,12 @@ class Seen:
 def look(talk: Conversation, host: Host, work: Work) -> tuple[list[Wishes], Facts]:
     """Probes a node: what is wanted of it, rendered with its own facts, and the facts."""
     sample = work.wishes(host, dict(SAMPLE))
-    facts = talk.ask(asked(sample))
+    first = asked(sample)
+    facts = talk.ask(first)
     wishes = work.wishes(host, facts.for_templates())
-    if set(asked(wishes)) - set(asked(sample)):  # a template whose facts change which names it holds
-        facts = talk.ask(asked(wishes))
+    second = asked(wishes)
+    if set(second) - set(first):  # a template whose facts change which names it holds
+        facts = talk.ask(second)
     check_together(wishes)
     return wishes, facts
 
@@ -199,15 +201,15 @@ def apply(talk: Conversation, host: Host, work: Work) -> NodeResult:
     """Makes the node right, and says so only after a second look."""
     wishes, facts = look(talk, host, work)
     decide = partial(compare, wishes, take_over=work.take_over)
-    if hides(decide(facts), facts):
-        facts = talk.change(asked(wishes), host, facts, work)
-    return converge(talk, host, work, decide(facts), asked(wishes), decide)
+    probe, seen = asked(wishes), decide(facts)
+    if hides(seen):
+        seen = decide(talk.change(probe, host, facts, work))
+    return converge(talk, host, work, seen, probe, decide)
 
 
-def hides(seen: Seen, facts: Facts) -> bool:
+def hides(seen: Seen) -> bool:
     """Whether only root sees enough of the node to say what has to change, and later what has changed."""
-    hidden = [item for item in seen.plan.items if item.got == "not readable"]
-    return facts.uid != 0 and bool(hidden)
+    return seen.facts.uid != 0 and any(item.got == NOT_READABLE for item in seen.plan.items)
 
 
 def fix(wishes: Wishes, persist: bool, talk: Conversation, host: Host, work: Work) -> NodeResult:
