@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -10,7 +11,8 @@ import pytest
 from lab import programs
 from lab.nodes import Lab
 
-PORT_BASE = 2301
+# Below the ports that the kernel hands out, and not those of another run of these tests.
+PORT_BASE = 20000 + os.getpid() % 480 * 25
 
 
 @pytest.fixture(scope="session")
