@@ -25,6 +25,7 @@ from tasks.core.inventory import template_variables
 from tasks.core.model import Host, HostKeys, RunSummary
 from tasks.core.profile import Profile, Source, check_names, check_together
 from tasks.core.report import EXIT_USAGE, exit_code
+from tasks.core.text import printable_lines
 from tasks.remote import fleet, node
 from tasks.remote.executor import FleetContext, FleetTask
 from tasks.remote.node import Step, Work
@@ -110,7 +111,7 @@ def _verb(own_help: dict[str, str], body: Callable[..., None]) -> FleetTask:
         try:
             body(load(context, body.__name__, _options(shared)), *args, **given)
         except UsageError as error:
-            raise invoke.Exit(f"{body.__name__}: {error}", code=EXIT_USAGE) from error
+            raise invoke.Exit(printable_lines(f"{body.__name__}: {error}"), code=EXIT_USAGE) from error
 
     own = inspect.signature(body).parameters.values()
     # Texts, numbers too: invoke ends with a traceback where a number is none.

@@ -12,6 +12,7 @@ from rich.text import Text
 from tasks.console.machine import write_data
 from tasks.core.connection import is_secret
 from tasks.core.model import Host
+from tasks.core.text import printable
 
 SECRET = re.compile(r"pass(word|phrase|wd)|secret|token|credential", re.IGNORECASE)
 
@@ -26,7 +27,7 @@ def show(hosts: Iterable[Host], console: Console, *, as_json: bool) -> None:
     for heading in ("NAME", "ADDRESS", "PORT", "USER", "GROUPS", "VARIABLES"):
         grid.add_column(heading, overflow="fold")
     for row in rows:
-        grid.add_row(*(Text(_cell(value)) for value in row.values()))
+        grid.add_row(*(Text(printable(_cell(value))) for value in row.values()))
     console.print(grid)
 
 

@@ -11,6 +11,7 @@ from rich.console import Console
 from tasks.core.model import Item, ItemStatus, NodeResult, RunSummary, Status
 from tasks.core.plan import GOOD
 from tasks.core.report import as_data
+from tasks.core.text import UNSAFE
 
 FAILED = (Status.FAILED, Status.UNREACHABLE)
 
@@ -21,8 +22,9 @@ def write_json(summary: RunSummary, console: Console) -> None:
 
 
 def write_data(data: Mapping[str, object], console: Console) -> None:
-    """Plain data as JSON, one document, untouched by the terminal's width."""
-    console.file.write(json.dumps(data, indent=2, ensure_ascii=False) + "\n")
+    """Plain data as JSON, one document, untouched by the terminal's width. What a terminal acts on is escaped."""
+    lines = json.dumps(data, indent=2, ensure_ascii=False).split("\n")
+    console.file.write("".join(f"{UNSAFE.sub(lambda bad: json.dumps(bad[0])[1:-1], line)}\n" for line in lines))
 
 
 def write_junit(summary: RunSummary, console: Console) -> None:

@@ -150,7 +150,7 @@ _NUMBER = re.compile("[0-9]{1,18}")
 
 def parse(reply: str) -> Facts:
     """The text between the reply's marks, sections parted by lines of `== name`. Raises RemoteError on nonsense."""
-    sections = _sections(reply)
+    sections = _sections(reply.replace("\0", "\ufffd"))  # no line of a request to come may hold a NUL
     said: dict[str, list[str]] = {}
     for line in sections.get("", []):
         said.setdefault(line[:1], []).append(line[1:])

@@ -6,7 +6,7 @@ import re
 
 KEY = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_./:@-]*\Z")
 MODULE = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_-]*\Z")
-INTEGER = re.compile(r"-?(0[xX][0-9a-fA-F]+|0[0-7]*|[1-9][0-9]*)\Z")
+INTEGER = re.compile(r"(?=.{1,20}\Z)-?(0[xX][0-9a-fA-F]+|0[0-7]*|[1-9][0-9]*)\Z")
 PORTS = re.compile(r"([0-9]{1,5})(?:-([0-9]{1,5}))?\Z")
 
 # Which module brings a key that is absent without it (systemd's sysctl.d(5) has the bridge keys as its example).
@@ -60,7 +60,8 @@ def is_port_list(key: str) -> bool:
 def integer(text: str) -> int | None:
     """A value as the kernel reads it (decimal, 0x hexadecimal, 0 octal), or None when it is no integer.
 
-    Stricter than int(): the kernel takes neither `+1` nor `1_000`, `0b1` or `08`.
+    Stricter than int(): the kernel takes neither `+1` nor `1_000`, `0b1` or `08`, nor more than 20 characters
+    (proc_get_long in kernel/sysctl.c).
     """
     if not INTEGER.match(text):
         return None

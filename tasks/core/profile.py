@@ -20,6 +20,7 @@ from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from tasks.core.errors import ProfileError
 from tasks.core.keys import MODULE, at_least, integer, is_key, is_port_list, key_name, key_path, ports, same_value
+from tasks.core.text import UNSAFE
 
 # Written here they would lock the node, break routing, or act instead of being a setting (features of the kernel's
 # own: modules_disabled can only be undone by a reboot, the other two are write-only triggers).
@@ -150,7 +151,7 @@ def _lines(source: Source, parse: LineParser, given: _Given) -> tuple[Line, ...]
         if len(text.encode(errors="replace")) > LONGEST_LINE:
             raise ProfileError(source.path, number, f"a line may have {LONGEST_LINE} bytes, this has more")
         stripped = text.strip()
-        if bad := re.search(r"[^\t -~\xa0-\U0010ffff]", stripped):
+        if bad := UNSAFE.search(stripped):
             raise ProfileError(source.path, number, f"unexpected control character {bad.group()!r}")
         lines.append(stripped if not stripped or stripped[0] in "#;" else parse(source.path, number, stripped))
     _no_contradiction(source.path, lines)

@@ -265,9 +265,9 @@ def _span_items(span: str, term: str) -> list[str]:
 
 
 def _natural(name: str) -> list[tuple[int, int, str]]:
-    """Sorts n2 before n10: texts and numbers in turn."""
-    parts = re.findall(r"[0-9]+|[^0-9]+", name)
-    return [(0, int(part), part) if _DIGITS.fullmatch(part) else (1, 0, part) for part in parts]
+    """Sorts n2 before n10: texts and numbers in turn. A number may be longer than int() takes."""
+    parts = [(part, part.lstrip("0")) for part in re.findall(r"[0-9]+|[^0-9]+", name)]
+    return [(0, len(bare), f"{bare} {part}") if _DIGITS.fullmatch(part) else (1, 0, part) for part, bare in parts]
 
 
 def _candidates(name: str) -> Iterator[tuple[str, str, str]]:

@@ -12,6 +12,7 @@ from typing import Protocol
 
 from tasks.core.model import Host, NodeResult, RunSummary, Status
 from tasks.core.selection import same_node
+from tasks.core.text import printable
 from tasks.remote.node import Conversation, Step, Work, failure
 from tasks.remote.session import Access, Deadline, Session
 
@@ -36,7 +37,7 @@ def one(step: Step, host: Host, work: Work, access: Access, seconds: float) -> N
         result = failure(host, error)
     return replace(
         result,
-        notes=(*result.notes, *(f"not honoured: {what}" for what in host.ssh.not_honoured)),
+        notes=(*result.notes, *(printable(f"not honoured: {what}") for what in host.ssh.not_honoured)),
         seconds=time.monotonic() - start,
     )
 

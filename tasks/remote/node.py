@@ -21,6 +21,7 @@ from tasks.core.model import Host, Item, NodeResult, Secret, Status
 from tasks.core.persistence import planned, rivals
 from tasks.core.plan import NOT_READABLE, Plan, diff, settled, status_of
 from tasks.core.profile import Profile, Wishes, check_together, compatible, render, text
+from tasks.core.text import printable
 from tasks.remote import script
 from tasks.remote.sudo import PasswordGate, PasswordGates, passwordless
 
@@ -272,17 +273,16 @@ def result(host: Host, items: Sequence[Item], bad: Status) -> NodeResult:
     return NodeResult(host.name, status_of(items, bad), tuple(map(_printable_item, items)))
 
 
-_CONTROL = re.compile(r"[^\t -~\xa0-\U0010ffff]")
-
-
-def printable(text: str) -> str:
-    """A node's text without control characters: terminal escapes of a node never reach the screen."""
-    return _CONTROL.sub("?", text)
-
-
 def _printable_item(item: Item) -> Item:
-    got = None if item.got is None else printable(item.got)
-    return Item(item.kind, item.name, item.status, item.expected, got, printable(item.why), printable(item.next_step))
+    """An item whose texts, a node's among them, are harmless: terminal escapes of a node never reach the screen."""
+    return replace(
+        item,
+        name=printable(item.name),
+        expected=printable(item.expected),
+        got=None if item.got is None else printable(item.got),
+        why=printable(item.why),
+        next_step=printable(item.next_step),
+    )
 
 
 Step = Callable[[Conversation, Host, Work], NodeResult]

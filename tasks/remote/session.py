@@ -21,7 +21,7 @@ from tasks.core.model import Host, HostKeys
 from tasks.remote.hostkeys import DEFAULT_FILES, KnownHosts, Policy, names_of
 from tasks.remote.proxy import Proxy, expand
 
-LARGEST_REPLY = 16 * 1024 * 1024  # bytes; a healthy reply has some 5 kB
+LARGEST_REPLY = 2 * 1024 * 1024  # bytes; a healthy reply has some 5 kB, and its facts take twenty times its size
 CONNECT_SECONDS = 10.0
 
 
@@ -58,7 +58,7 @@ class Session:
         self._connection = _connection(host, access, deadline)
         self._channel: paramiko.Channel | None = None
         self._proxy: Proxy | None = None
-        self._buffer = b""
+        self._buffer = bytearray()
 
     @property
     def user(self) -> str:
@@ -123,15 +123,16 @@ class Session:
 
         Bytes of stdout and stderr that came before are part of it: node scripts join the two.
         """
-        while True:
-            for end in ends:
-                before, found, after = self._buffer.partition(end)
-                if found:
-                    self._buffer = after
-                    return before, end
-            self._buffer += self._more()
+        longest, searched = max(map(len, ends)), 0
+        while not (found := [(at, end) for end in ends if (at := self._buffer.find(end, searched)) >= 0]):
             if len(self._buffer) > LARGEST_REPLY:
                 raise RemoteError(f"its reply has more than {LARGEST_REPLY} bytes", "look at what its shell prints")
+            searched = max(0, len(self._buffer) - longest + 1)  # what was searched once is not searched again
+            self._buffer += self._more()
+        at, end = min(found)
+        before = bytes(self._buffer[:at])
+        del self._buffer[: at + len(end)]
+        return before, end
 
     def _more(self) -> bytes:
         with self._lost():
@@ -146,7 +147,7 @@ class Session:
         channel = self._open
         channel.settimeout(1.0)
         with contextlib.suppress(Exception):
-            while more := channel.recv(65536) or channel.recv_stderr(65536):
+            while len(self._buffer) < LARGEST_REPLY and (more := channel.recv(65536) or channel.recv_stderr(65536)):
                 self._buffer += more
         # the end of the output comes before the exit status
         status = channel.recv_exit_status() if channel.status_event.wait(1.0) else "unknown"

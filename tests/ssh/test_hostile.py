@@ -2,40 +2,53 @@
 
 from __future__ import annotations
 
+import contextlib
+import re
+import socket
+import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from threading import Thread
 
 import pytest
 
-from lab.fleet import Fleet
+from lab.fleet import Address, Fleet
 from tests.ssh.suite import SYSCTL, Said, Suite
 
-ESCAPES = "\x1b[31m\x1b]0;owned\x07\x9b5m\x1b[2J\r"
+# Colour, title, clear screen, a link (C0, OSC), the same as C1, a device's string, marks of direction, a line's end.
+ESCAPES = "\x1b[31m\x1b]0;owned\x07\x1b[2J\x1b]8;;http://x\x1b\\\x9b5m\x9d0;owned\x9c\x1bPq\u202e\u2066\u200f\u2028\r"
+# bash's own words for what it was told to run end with the mark: what comes after looks like a reply of ours.
+FORGED = 'set -- $BASH_EXECUTION_STRING; for m; do :; done; echo "$m begin";'
 # What a login shell runs before our script, and what becomes of the node.
 SHELLS: dict[str, tuple[str, str]] = {
     "plain": ("", "changed"),
     "escapes": (f"printf '%s' '{ESCAPES}'; printf '%s\\n' '{ESCAPES}' >&2", "changed"),
     "binary": ("head -c 100000 /dev/urandom; printf '\\0\\0\\377\\376\\n'", "changed"),
     "lines": ("yes '0123456789abcdef begin' | head -n 20000", "changed"),
-    "junk": ("head -c 50000000 /dev/zero", "failed"),
+    "junk": ("head -c 100000000 /dev/zero", "failed"),
     "endless": ("exec yes", "failed"),
     "hangs": ("exec sleep 1000", "failed"),
     "drips": ("while :; do printf .; sleep 0.1; done", "failed"),
     "ends": (f"printf '%s' '{ESCAPES}no service today'; exit 3", "failed"),
     "killed": ("kill -9 $$", "failed"),
     "unread": ("exec 0</dev/null", "failed"),
-    "forges": (
-        'set -- $BASH_EXECUTION_STRING; for m; do :; done; echo "$m begin"; echo nonsense; echo "$m end"; sleep 1000',
+    "forges": (f'{FORGED} echo nonsense; echo "$m end"; sleep 1000', "failed"),
+    "nuls": (f'{FORGED} head -c 100000 /dev/zero; echo; echo "$m end"; sleep 1000', "failed"),
+    "latin": (
+        f"{FORGED} printf 'u0\\n\\377\\376\\300\\200'; yes $'r/\\355\\240\\200' | head -n 9999; "
+        'echo "$m end"; sleep 1000',
         "failed",
     ),
+    "bottomless": (f"{FORGED} head -c 100000000 /dev/zero | tr '\\0' r; echo; sleep 1000", "failed"),
+    "crowded": (f'{FORGED} echo u0; seq -f r/proc/sys/a/%.0f 1 99999; echo "$m end"; sleep 1000', "failed"),
 }
 TIMEOUT = 8
 
 
 @pytest.fixture(scope="module")
 def fleet() -> Iterator[Fleet]:
-    with Fleet(20) as many:
+    with Fleet(24) as many:
         yield many
 
 
@@ -78,6 +91,10 @@ def test_the_reasons_are_told_apart(applied: Said) -> None:
         "ends": "status 3",
         "unread": "status 70",
         "forges": "makes no sense",
+        "nuls": "makes no sense",
+        "latin": f"no answer within {TIMEOUT} s",
+        "bottomless": "bytes",
+        "crowded": f"no answer within {TIMEOUT} s",
     }
     assert {shell for shell, part in parts.items() if part not in applied.problem(shell)} == set()
     assert "no service today" in applied.problem("ends")
@@ -89,9 +106,56 @@ def test_json_of_hostile_nodes_holds_nothing_for_a_terminal(applied: Said) -> No
 
 
 def test_text_of_hostile_nodes_holds_nothing_for_a_terminal(hostile: Suite) -> None:
-    done = hostile.fab("verify", "--timeout", "3", on="escapes,binary,ends,unread,forges,killed")
-    assert done.code == 4
-    assert_printable(done)
+    for words in ((), ("--format", "junit")):
+        done = hostile.fab("verify", "--timeout", "3", *words, on="escapes,binary,ends,unread,forges,nuls,killed")
+        assert done.code == 4
+        assert_printable(done)
+
+
+# What the progress line and the table write on a terminal: colours, the cursor away and back, up, and a line cleared.
+OURS = re.compile(rb"\x1b\[[0-9;]*m|\x1b\[\?25[hl]|\x1b\[1?A|\x1b\[2K|\r")
+
+
+def test_a_terminal_gets_only_our_own_colours(hostile: Suite) -> None:
+    code, seen = hostile.on_terminal(
+        hostile.command("verify", "--timeout", "3", on="escapes,binary,ends,forges,killed")
+    )
+    assert code == 4, seen
+    assert b"no service today" in seen
+    left = OURS.sub(b"", seen).decode()
+    assert sorted({char for char in left if not char.isprintable() and char != "\n"}) == []
+
+
+PEAK = """
+import resource, subprocess, sys
+code = subprocess.call(sys.argv[1:])
+print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss, file=sys.stderr)
+sys.exit(code)
+"""
+
+
+def measured(suite: Suite, command: Sequence[str]) -> tuple[Said, int]:
+    """What a command said, and the most memory, in MiB, that it had."""
+    process = suite.start([sys.executable, "-c", PEAK, *command])
+    try:
+        out, err = process.communicate(timeout=60)
+    finally:
+        process.kill()
+        process.communicate()
+    lines = err.splitlines(keepends=True)
+    return Said(process.returncode, out, b"".join(lines[:-1])), int(lines[-1]) // 1024
+
+
+USUAL = 80  # MiB that fab has with a few nodes: 53 were seen
+MORE = 40  # MiB that one node may cost us besides: 29 were seen
+
+
+@pytest.mark.parametrize("shell", ["plain", "junk", "bottomless", "endless", "crowded"])
+def test_a_node_that_floods_us_takes_a_bounded_piece_of_our_memory(shell: str, hostile: Suite) -> None:
+    command = hostile.command("verify", "--timeout", "20", "--format", "json", on=f"lines,{shell}")
+    done, mebibytes = measured(hostile, command)
+    assert done.statuses["lines"] in ("ok", "drift")
+    assert mebibytes < USUAL + (MORE if shell != "plain" else 0)
 
 
 def test_a_failed_node_was_not_changed(applied: Said, hostile: Suite) -> None:
@@ -153,3 +217,84 @@ def test_a_node_that_falls_silent_in_the_middle_of_a_change_is_bounded(suite: Su
     assert time.monotonic() - start < 8
     assert (done.code, done.statuses) == (4, {"n": "failed", "other": "changed"})
     assert "no answer within 3 s" in done.problem("n")
+
+
+# ---- servers that are no sshd ----
+
+
+@contextlib.contextmanager
+def server(greeting: bytes, again: bytes = b"") -> Iterator[Address]:
+    """Says something to whoever connects, and something more for as long as anybody listens."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+
+        def serve() -> None:
+            with contextlib.suppress(OSError):
+                while True:
+                    client = listener.accept()[0]
+                    with client, contextlib.suppress(OSError):
+                        client.sendall(greeting)
+                        while again:
+                            client.sendall(again)
+
+        thread = Thread(target=serve)
+        thread.start()
+        try:
+            yield Address(*listener.getsockname())
+        finally:
+            listener.shutdown(socket.SHUT_RDWR)
+            thread.join(30)
+
+
+GREETINGS = {
+    "web": (f"HTTP/1.1 400 {ESCAPES}\r\n".encode(), b""),
+    "old": (f"SSH-1.5-{ESCAPES}\r\n".encode(), b""),
+    "coloured": (f"{ESCAPES}\r\nSSH-2.0-{ESCAPES}\r\n".encode() + bytes(1000), b""),
+    "binary": (bytes(range(256)), b""),
+    "nuls": (b"", bytes(65536)),
+    "lines": (b"", b"hello\r\n" * 1000),
+    "huge packet": (b"SSH-2.0-x\r\n\x7f\xff\xff\xff", bytes(65536)),
+}
+
+
+@pytest.mark.parametrize("greeting", GREETINGS)
+def test_whatever_answers_in_place_of_sshd_is_that_nodes_trouble_alone(greeting: str, suite: Suite) -> None:
+    with server(*GREETINGS[greeting]) as address:
+        suite.add("n", address)
+        suite.add("other", suite.fleet.hosts[0])
+        done, mebibytes = measured(suite, suite.command("verify", "--timeout", "4", "--format", "json"))
+    assert (done.code, done.statuses["n"]) == (4, "unreachable")
+    assert done.statuses["other"] in ("drift", "ok")
+    assert done.node("n")["seconds"] < 6
+    assert "bug" not in done.problem("n")
+    assert_printable(done)
+    assert mebibytes < USUAL + MORE
+
+
+# ---- the admin's own files and words ----
+
+
+def test_escapes_in_the_admins_own_files_and_words_are_not_acted_on_either(suite: Suite) -> None:
+    suite.add("n", suite.fleet.hosts[0], args=f"-o Tunnel={ESCAPES[:4]}\u202e", **{"x": "\x1b[31m\u202e"})
+    for words in ((), ("--format", "json")):
+        told = suite.fab("hosts", *words)
+        assert told.code == 0, told.stderr
+        assert_printable(told)
+    assert_printable(suite.fab("verify", core=["-d"]))
+    refused = [
+        suite.fab("plan", on=f"n,{ESCAPES}"),
+        suite.fab("plan", "--profile", ESCAPES),
+        suite.fab("plan", "--only", ESCAPES),
+        suite.fab("fix", f"vm.x={ESCAPES}"),
+        suite.fab(
+            "plan",
+            "--profile",
+            "odd",
+            env={"FABRIC_NODEPREP_TEMPLATES": str(profile(suite.folder, "odd", f"vm.{ESCAPES} = 1\n"))},
+        ),
+    ]
+    suite.lines["n"] += f" {ESCAPES}"
+    refused.append(suite.fab("plan"))
+    refused.append(measured(suite, [*suite.command("plan")[:-1], f"/nowhere/{ESCAPES}"])[0])
+    for told in refused:
+        assert told.code == 2, told.text
+        assert_printable(told)

@@ -7,6 +7,8 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from hypothesis import strategies as st
+
 from tasks.core.desired import assignments
 from tasks.core.facts import SYSCTL_ROOT, Facts, parse
 from tasks.core.keys import key_path
@@ -102,6 +104,23 @@ def reply(
             "",
         ]
     )
+
+
+# What a hostile node would put into a reply: what ends lines and texts, what parsers trip over, what terminals obey.
+JUNK = st.one_of(
+    st.text(max_size=12),
+    st.sampled_from(["\n", "\r\n", "\0", ":", "== ", "== files\n", "== list\n", "u0\n", " -> ", "9" * 5000, "\x1b[2J"]),
+)
+
+
+@st.composite
+def mutated(draw: st.DrawFn, text: str) -> str:
+    """A text with up to five damages: a piece cut out or said twice, junk in between; then perhaps cut off."""
+    for _ in range(draw(st.integers(0, 5))):
+        start = draw(st.integers(0, len(text)))
+        end = draw(st.integers(start, min(len(text), start + 200)))
+        text = text[:start] + draw(st.one_of(st.just(""), st.just(text[start:end] * 2), JUNK)) + text[end:]
+    return text[: draw(st.one_of(st.just(len(text)), st.integers(0, len(text))))]
 
 
 def facts(values: Mapping[str, str] | None = None, **more: Any) -> Facts:

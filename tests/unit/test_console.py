@@ -10,11 +10,14 @@ from contextlib import contextmanager
 from dataclasses import replace
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from rich.console import Console
 
 from tasks.console import files, hosts, machine, output, summary
 from tasks.console.progress import STYLES, LiveProgress, PlainProgress, progress
 from tasks.core.model import Become, Host, Item, ItemStatus, Kind, NodeResult, RunSummary, Secret, SshOptions, Status
+from tasks.core.text import UNSAFE
 
 OK = Item(Kind.SYSCTL, "vm.x", ItemStatus.OK, "1", "1")
 DRIFT = replace(OK, status=ItemStatus.DRIFT, got="0")
@@ -226,3 +229,24 @@ def test_a_secret_inside_a_variable_is_not_shown() -> None:
     hosts.show([host], Console(file=stream, width=200), as_json=True)
     assert "hunter2" not in stream.getvalue()
     assert "[secret]" in stream.getvalue()
+
+
+ODD = st.text(
+    st.one_of(st.characters(exclude_categories=["Cs"]), st.sampled_from("\x1b\x9b\x7f\u202e\u2028\U000e0041\n"))
+)
+VALUES = st.recursive(ODD | st.integers() | st.none(), lambda inner: st.lists(inner) | st.dictionaries(ODD, inner))
+
+
+@given(st.dictionaries(ODD, VALUES, max_size=4))
+def test_json_says_everything_and_holds_nothing_that_a_terminal_acts_on(data: dict[str, object]) -> None:
+    console, stream = plain()
+    machine.write_data(data, console)
+    assert json.loads(stream.getvalue()) == data
+    assert not UNSAFE.search(stream.getvalue().replace("\n", ""))
+
+
+@given(ODD, ODD)
+def test_hosts_hold_nothing_that_a_terminal_acts_on(name: str, value: str) -> None:
+    console, stream = plain()
+    hosts.show([Host("n1", "n1", variables={name: value, "more": {value: [value]}})], console, as_json=False)
+    assert not UNSAFE.search(stream.getvalue().replace("\n", ""))

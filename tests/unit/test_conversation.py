@@ -8,14 +8,19 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
+from tasks.core import instructions
 from tasks.core.errors import NodeError, RemoteError, ShellEndedError, UnreachableError, UsageError
+from tasks.core.facts import parse
 from tasks.core.fix import MODULES_FILE, SYSCTL_FILE, wished
-from tasks.core.model import Become, Host, NodeResult, Secret, Status
-from tasks.core.profile import Profile
-from tasks.remote import node
-from tasks.remote.node import Conversation, Step, Work, failure, printable
-from tests.unit.build import MODULES, SYSCTL, Node, host, profile
+from tasks.core.model import Become, Host, Item, NodeResult, Secret, Status
+from tasks.core.profile import Profile, render
+from tasks.core.text import UNSAFE, printable
+from tasks.remote import node, script
+from tasks.remote.node import Conversation, Step, Work, failure
+from tests.unit.build import MODULES, SYSCTL, Node, host, mutated, profile, reply
 from tests.unit.far import Machine, no_namespaces
 
 BRIDGE = "net.bridge.bridge-nf-call-iptables"
@@ -389,6 +394,64 @@ def test_terminal_escapes_of_a_node_never_reach_the_result() -> None:
     assert [item.got for item in done.items if item.name == "vm.x"] == ["?[31mred?"]
 
 
+# On replies that no node should give
+
+WANTED = "vm.x = 1\nvm.y >= 3\nnet.ipv4.ip_local_reserved_ports >= 30000-32767\n-net.bridge.d = 1\n"
+SOUND = reply(
+    {
+        "vm.x": "0",
+        "vm.y": "5",
+        "net.ipv4.ip_local_reserved_ports": "10250",
+        "/proc/cmdline": "quiet module_blacklist=a",
+    },
+    loadable=["br_netfilter", "overlay"],
+    hidden=["/run/systemd/system"],
+    files={
+        "/etc/sysctl.d/a.conf": "vm.x = 7\n-net.*.d = 2\n",
+        SYSCTL.format("p"): "# sha256 of the lines below: 0\nvm.x = 1\n",
+        SYSCTL_FILE: "vm.x = 3\nvm.z = 4\n",
+        "/etc/modprobe.d/b.conf": "blacklist overlay\ninstall br_netfilter /bin/true\n",
+        "/etc/modules-load.d/c.conf": "modprobe overlay\n",
+        "/etc/sysctl.d/zz.conf": "vm.x = 9\n",
+    },
+    complaints=["load overlay 1 no"],
+)
+
+
+@given(mutated(SOUND))
+def test_whatever_a_node_replies_is_a_plan_that_can_be_sent_or_a_node_error(said: str) -> None:
+    wanted = [render(profile(WANTED, "-br_netfilter\n-overlay | x\n"), {})]
+    try:
+        seen = node.compare(wanted, parse(said), take_over=True)
+    except NodeError:
+        return
+    sent = script.request("0" * 32, instructions.apply(seen.plan), changes=True)
+    assert sent.count(b"0" * 32) == 2
+
+
+@given(mutated(SOUND), st.sampled_from(["vm.x=1", "overlay"]))
+def test_whatever_a_node_replies_a_repair_can_be_sent_or_is_a_node_error(said: str, item: str) -> None:
+    channel = Scripted(["MARK begin\n", f"{said}MARK end\n", UnreachableError("it went away")])
+    with pytest.raises(NodeError):
+        done = node.fix(wished(item), True, Conversation(channel), host(), work(profile(WANTED)))
+        raise NodeError(f"nothing to send: {done.status}")
+
+
+@given(st.one_of(st.binary(max_size=300), mutated(SOUND).map(str.encode)))
+def test_whatever_bytes_a_node_sends_become_a_result_without_a_bug_and_without_an_escape(said: bytes) -> None:
+    channel = Scripted([b"MARK begin\n", said + b"MARK end\n"])
+    try:
+        done = node.verify(Conversation(channel), host(), work(profile(WANTED)))
+    except NodeError as error:
+        done = failure(host(), error)
+    texts = [done.problem, done.next_step, *(str(value) for item in done.items for value in vars_of(item))]
+    assert not any(UNSAFE.search(text) for text in texts)
+
+
+def vars_of(item: Item) -> tuple[object, ...]:
+    return item.name, item.expected, item.got, item.why, item.next_step
+
+
 # On a script of faults
 
 
@@ -396,7 +459,7 @@ def test_terminal_escapes_of_a_node_never_reach_the_result() -> None:
 class Scripted:
     """A Channel that says what it was told to say; `MARK` in it is the conversation's. An exception is raised."""
 
-    says: list[str | Exception]
+    says: list[str | bytes | Exception]
     user: str = "admin"
     sent: list[bytes] = field(default_factory=list)
     mark: str = ""
@@ -415,7 +478,7 @@ class Scripted:
         said = self.says.pop(0)
         if isinstance(said, Exception):
             raise said
-        text = said.replace("MARK", self.mark).encode()
+        text = (said.encode() if isinstance(said, str) else said).replace(b"MARK", self.mark.encode())
         return next((text.removesuffix(end), end) for end in ends if text.endswith(end))
 
 

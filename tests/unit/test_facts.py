@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import time
+from collections.abc import Callable
 
 import pytest
 from hypothesis import given
@@ -10,7 +12,7 @@ from hypothesis import strategies as st
 
 from tasks.core.errors import RemoteError
 from tasks.core.facts import ALWAYS, SAMPLE, FileFact, ModuleState, parse
-from tests.unit.build import KERNEL, OnNode, facts, reply
+from tests.unit.build import KERNEL, OnNode, facts, mutated, reply
 
 # Taken from the real script on Debian 12 (dash, GNU grep and ls), shortened.
 DEBIAN = """\
@@ -259,6 +261,54 @@ def test_any_reply_is_facts_or_a_remote_error(said: str) -> None:
     with contextlib.suppress(RemoteError):
         parse(said).for_templates()
     parse(f"u0\n{said}").for_templates()
+
+
+@given(mutated(DEBIAN))
+def test_a_damaged_reply_is_facts_or_a_remote_error(said: str) -> None:
+    with contextlib.suppress(RemoteError):
+        node = parse(said)
+        node.for_templates()
+        assert all("\n" not in text and "\0" not in text for file in node.files.values() for _, text in file.lines)
+
+
+@given(st.integers(0, len(DEBIAN)))
+def test_a_reply_cut_off_anywhere_never_holds_more_than_the_whole_one(end: int) -> None:
+    whole = parse(DEBIAN)
+    with contextlib.suppress(RemoteError):
+        part = parse(DEBIAN[:end])
+        # the last line may be half a name
+        assert len(part.values.keys() - whole.values.keys()) <= 1
+        assert len(part.files.keys() - whole.files.keys()) <= 1
+        assert part.loaded <= {"", *(name[:end] for name in whole.loaded for end in range(len(name) + 1))}
+
+
+@pytest.mark.parametrize(
+    "line",
+    ["u0", "r/proc/sys/vm/x", "e", "== list", "== files", "/etc/x:1:a", "::::", ":", "== x", "- 1 0 0 0 a b c /d", " "],
+)
+@pytest.mark.parametrize("head", ["", "== files\n", "== list\n", "== modules\n"])
+def test_a_long_reply_takes_no_more_than_its_length(head: str, line: str) -> None:
+    """Ten times the reply may take some twenty times as long on a busy machine, but not a hundred times."""
+    short, long = (timed(parse, f"u0\n{head}" + f"{line}\n" * count) for count in (3_000, 30_000))
+    assert long < 30 * short + 0.05
+
+
+@pytest.mark.parametrize("text", [":" * 300_000, "/" + ":" * 300_000, "/:1" * 100_000, " " * 300_000, "- " * 150_000])
+@pytest.mark.parametrize("head", ["", "== files\n", "== list\n", "== modules\n"])
+def test_a_long_line_takes_no_more_than_its_length(head: str, text: str) -> None:
+    short, long = (timed(parse, f"u0\n{head}{text[: len(text) // part]}") for part in (10, 1))
+    assert long < 30 * short + 0.05
+
+
+def timed(call: Callable[[str], object], argument: str) -> float:
+    """The least CPU seconds of three calls."""
+
+    def once() -> float:
+        start = time.process_time()
+        call(argument)
+        return time.process_time() - start
+
+    return min(once() for _ in range(3))
 
 
 @given(

@@ -62,7 +62,7 @@ def test_a_module_may_be_typed_as_in_a_profile(item: str, candidates: tuple[str,
         ("# vm.x=1", "expected"),
         ("a\nb", "expected"),
         ("vm.x=1\nvm.y=1", "expected"),
-        ("vm.x=\udcff", "ASCII"),
+        ("vm.x=\udcff", "unexpected control character"),
     ],
 )
 def test_anything_else_is_a_usage_error(item: str, words: str) -> None:

@@ -191,6 +191,21 @@ def test_every_value_is_the_same_as_itself(text: str, key: str) -> None:
     assert same_value(key, text, text)
 
 
+@given(st.one_of(st.text(max_size=30), st.text("0123456789-xXabf", max_size=30), st.integers(0, 9).map("1".__mul__)))
+def test_any_value_of_a_node_is_an_integer_or_none(text: str) -> None:
+    number = integer(text)
+    assert number is None or -(2**80) < number < 2**80
+
+
+@given(st.sampled_from("19af"), st.sampled_from(["", "-", "0x", "0"]), st.integers(0, 6000))
+def test_a_number_of_any_length_can_be_compared(digit: str, sign: str, length: int) -> None:
+    """int() of more than 4300 digits is a ValueError: one node's value must not be that."""
+    text = sign + digit * length
+    assert same_value("a.b", text, text)
+    assert isinstance(at_least("a.b", text, "1"), bool)
+    assert raised("a.b", text, "1")
+
+
 @given(st.text("0123456789 -x,", max_size=12), st.text("0123456789 -x,", max_size=12), st.booleans())
 def test_being_the_same_goes_both_ways(one: str, other: str, of_ports: bool) -> None:
     key = RESERVED if of_ports else "a.b"

@@ -165,7 +165,8 @@ SYSCTL_MISTAKES: Mapping[str, tuple[str, int, str]] = {
     "a port too high": ("net.ipv4.ip_local_reserved_ports = 1-65536\n", 1, "expected ports such as"),
     "a line too long": (f"# c\n# {'x' * 4095}\n", 2, "4096 bytes"),
     "a line too long in bytes": (f"# {'ö' * 2048}\n", 1, "4096 bytes"),
-    "half a character": ("vm.x = \udcff\n", 1, "plain ASCII"),
+    "half a character": ("vm.x = \udcff\n", 1, "unexpected control character '\\udcff'"),
+    "text that runs backwards": ("# \u202eevil\n", 1, "unexpected control character '\\u202e'"),
 }
 
 

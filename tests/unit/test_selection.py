@@ -359,6 +359,11 @@ def test_numbers_of_any_padding_come_back_from_a_folded_text(numbers: set[int], 
     assert sorted(names(fold(reversed(chosen)), fleet=fleet)) == chosen
 
 
+@given(st.lists(st.builds("{}{}".format, NAMES, st.integers(1, 9).map(lambda digit: str(digit) * 4400)), max_size=3))
+def test_names_with_numbers_of_any_length_are_folded(chosen: list[str]) -> None:
+    assert set(fold(chosen).split(",")) >= set(chosen) - {""}
+
+
 @given(st.lists(NAMES, max_size=20))
 def test_folding_does_not_depend_on_order_or_repetition(chosen: list[str]) -> None:
     assert fold(chosen) == fold([*reversed(chosen), *chosen])
