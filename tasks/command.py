@@ -5,8 +5,9 @@ from __future__ import annotations
 import inspect
 import logging
 import re
+import sys
 from collections.abc import Callable
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, field, fields, replace
 from functools import partial, wraps
 from pathlib import Path
 from typing import Any
@@ -16,15 +17,18 @@ import invoke
 from tasks import project
 from tasks.console import output
 from tasks.console.debugging import hide_secrets
-from tasks.console.machine import write_json, write_junit
+from tasks.console.machine import as_json, write_json, write_junit
 from tasks.console.progress import progress
 from tasks.console.summary import show
+from tasks.core import retry
+from tasks.core.batches import Pace, pace
 from tasks.core.errors import UsageError
 from tasks.core.facts import SAMPLE
 from tasks.core.inventory import template_variables
 from tasks.core.model import Host, HostKeys, RunSummary
 from tasks.core.profile import Profile, Source, check_names, check_together
-from tasks.core.report import EXIT_USAGE, exit_code
+from tasks.core.report import EXIT_FAILED, EXIT_USAGE, exit_code, unfinished
+from tasks.core.selection import fold
 from tasks.core.text import printable_lines
 from tasks.remote import fleet, node
 from tasks.remote.executor import FleetContext, FleetTask
@@ -46,6 +50,10 @@ class Options:
     format: str = "text"
     inventory: str = ""
     host_keys: str = ""
+    serial: str = ""
+    max_fail: str = ""
+    report: str = ""
+    retry: str = ""
 
 
 HELP = {
@@ -56,6 +64,10 @@ HELP = {
     "format": "text, json or junit (on stdout; progress goes to stderr).",
     "inventory": "Another inventory than hosts.ini.",
     "host-keys": "strict (default), accept-new, or off. Also read from the inventory and ssh_config.",
+    "serial": "Sizes of batches, such as 1,10,25%: the next one starts when one is done. The last size repeats.",
+    "max-fail": "How many nodes may fail, 3 or 10%, before no further one starts.",
+    "report": "File that gets the run as JSON, whatever happens.",
+    "retry": "Only the nodes that failed, were unreachable or not reached in this file of --report.",
 }
 CHOICES = {
     "only": ("", "modules", "sysctl"),
@@ -75,6 +87,7 @@ class Run:
     hosts: tuple[Host, ...]
     work: Work
     access: Access
+    pace: Pace = field(default_factory=Pace)
     dry: bool = False
 
     def on_each(self, step: Step) -> RunSummary:
@@ -82,21 +95,50 @@ class Run:
         seconds = float(self.options.timeout)
         task = partial(fleet.one, step, work=self.work, access=self.access, seconds=seconds)
         with progress(output.progress(), self.verb, len(self.hosts)) as watching:
-            return fleet.run(self.verb, self.hosts, task, self.options.forks, watching)
+            return fleet.run(self.verb, self.hosts, task, self.options.forks, watching, self.pace)
 
     @property
     def as_json(self) -> bool:
-        """For verbs that print no run but something else, as text or JSON. Raises UsageError for JUnit."""
-        if self.options.format == "junit":
-            raise UsageError("--format junit is for plan, apply, verify and fix")
+        """For verbs that print no run but something else, as text or JSON. Raises UsageError for what needs a run."""
+        for flag, given in {"--format junit": self.options.format == "junit", "--report": self.options.report}.items():
+            if given:
+                raise UsageError(f"{flag} is for plan, apply, verify and fix")
         return self.options.format == "json"
 
     def finish(self, summary: RunSummary) -> None:
-        """Prints the summary and ends the command with its exit code."""
-        write = {"text": show, "json": write_json, "junit": write_junit}[self.options.format]
-        write(summary, output.results())
+        """Keeps the report, prints the summary, and ends the command with its exit code."""
+        unsaved = self._save(summary)  # first: stdout may be closed by now
+        match self.options.format:
+            case "json":
+                write_json(summary, output.results())
+            case "junit":
+                write_junit(summary, output.results())
+            case _:
+                show(summary, output.results(), again=self._again(summary))
+        if unsaved:
+            raise invoke.Exit(f"{self.verb}: {unsaved}", code=EXIT_FAILED)
         if code := exit_code(summary):
             raise invoke.Exit(code=code)
+
+    def _save(self, summary: RunSummary) -> str:
+        """Writes --report; why it could not be written, for by now that is no reason to lose the rest."""
+        if self.options.report:
+            try:
+                project.save(Path(self.options.report), as_json(summary))
+            except OSError as error:
+                return f"--report {self.options.report} could not be written: {error.strerror}"
+        return ""
+
+    def _again(self, summary: RunSummary) -> str:
+        """The command that does again what was not done; empty if all was."""
+        left = {result.host for result in summary.results if unfinished(result.status, result.same_as)}
+        names = [_as_typed(host) for host in self.hosts if host.name in left]
+        return retry.command(["fab", *sys.argv[1:]], self.options.report, fold(names)) if names else ""
+
+
+def _as_typed(host: Host) -> str:
+    """A host as -H finds it again: one outside the inventory with its user."""
+    return host.name if host.groups or not host.user else f"{host.user}@{host.name}"
 
 
 def fleet_task(**own_help: str) -> Callable[[Callable[..., None]], FleetTask]:
@@ -139,14 +181,17 @@ def load(context: Any, verb: str, options: Options) -> Run:
     settings = context.config.get("nodeprep", {})
     path = Path(options.inventory) if options.inventory else project.ROOT / settings.get("inventory", "hosts.ini")
     inventory = project.load_inventory(path)
-    hosts = project.select(inventory, context.patterns, context.config, path.resolve().parent)
+    hosts = project.select(inventory, context.patterns, context.config, path.resolve().parent, retry=options.retry)
     templates = project.ROOT / settings.get("templates", "templates")
     profiles = project.load_profiles(options.profile, hosts, settings.get("profile", "kubernetes"), templates)
     password = context.config.sudo.get("password")
     work = Work(profiles, options.only, password=clean(password) if password else None)
     for host in hosts:
         _check_templates(host, work)
-    return Run(verb, options, hosts, work, Access(context.config, _host_keys(options)), context.dry)
+    if options.report:
+        project.check_writable(Path(options.report))
+    access = Access(context.config, _host_keys(options))
+    return Run(verb, options, hosts, work, access, pace(options.serial, options.max_fail), context.dry)
 
 
 def _check(options: Options) -> None:

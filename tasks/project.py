@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import socket
 from collections.abc import Callable, Iterable, Sequence
@@ -11,7 +12,8 @@ from typing import Any
 
 from tasks.core import fix, selection
 from tasks.core import inventory as inventories
-from tasks.core.errors import InventoryError, ProfileError, UsageError
+from tasks.core import retry as retries
+from tasks.core.errors import InventoryError, ProfileError, SourceError, UsageError
 from tasks.core.inventory import Inventory
 from tasks.core.model import Host
 from tasks.core.profile import Profile, Source
@@ -32,7 +34,7 @@ def load_inventory(path: Path) -> Inventory:
     return inventory.with_variables(groups, hosts)
 
 
-def _text(path: Path, error: type[InventoryError] | type[ProfileError]) -> str:
+def _text(path: Path, error: type[SourceError]) -> str:
     """A text file without its byte order mark, as one clear error if it is none."""
     try:
         return path.read_text(encoding="utf-8-sig")
@@ -113,10 +115,27 @@ def _source(folder: Path, part: str) -> Source | None:
     return Source(shown(files[0]), _text(files[0], ProfileError), files[0].suffix == ".j2") if files else None
 
 
-def select(inventory: Inventory, patterns: str, config: Any, base: Path) -> tuple[Host, ...]:
-    """The hosts of -H, with paths of keys and known_hosts made absolute from the inventory's folder."""
-    chosen = selection.select(inventory, patterns, reachable_name=_findable(config))
+def select(inventory: Inventory, patterns: str, config: Any, base: Path, retry: str = "") -> tuple[Host, ...]:
+    """The hosts of -H, with paths of keys and known_hosts made absolute from the inventory's folder.
+
+    retry: the report of an earlier run; only what that left undone, and of that only what -H names if it is given.
+    """
+    again = retries.names(_text(Path(retry), SourceError), retry) if retry else ()
+    if again and not patterns:
+        chosen = _known(inventory, again, retry)
+    else:
+        chosen = selection.select(inventory, patterns, reachable_name=_findable(config))
+    if again and not (chosen := tuple(host for host in chosen if host.name in set(again))):
+        raise UsageError(f"-H {patterns} selects none of the {len(again)} nodes that {retry} leaves to do")
     return tuple(_absolute(host, base) for host in chosen)
+
+
+def _known(inventory: Inventory, names: Sequence[str], source: str) -> tuple[Host, ...]:
+    """The inventory's hosts of these names. Raises SourceError for one that it does not have."""
+    if lost := [name for name in names if name not in inventory.hosts]:
+        problem = f"not in {inventory.source}: {selection.fold(lost)}; say with -H which nodes to do again"
+        raise SourceError(source, 0, problem)
+    return tuple(inventory.host(name) for name in names)
 
 
 def _findable(config: Any) -> Callable[[str], bool]:
@@ -169,3 +188,33 @@ def profile_names(text: str) -> list[str]:
         if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_-]*", name) or name.startswith(fix.NAME[:2]):
             raise UsageError(f"{name!r} is no profile's name: expected the name of a folder in templates/")
     return list(dict.fromkeys(names))
+
+
+def check_writable(path: Path) -> None:
+    """Raises UsageError unless save() can write that file, as far as that can be known now."""
+    target = path.resolve()  # a link stays, and what it leads to is written
+    if target.exists() and not target.is_file():
+        raise UsageError(f"--report {path}: expected a file, got something else")
+    try:
+        with _draft(target).open("x"):
+            _draft(target).unlink()
+    except OSError as error:
+        raise UsageError(f"--report {path}: cannot be written: {error.strerror} ({target.parent})") from error
+
+
+def save(path: Path, text: str) -> None:
+    """Writes a file as a whole: whoever reads it, or whatever breaks, finds the old text or the new. Raises OSError."""
+    target = path.resolve()
+    draft = _draft(target)
+    try:
+        with draft.open("x", encoding="utf-8", errors="backslashreplace") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        draft.replace(target)
+    finally:
+        draft.unlink(missing_ok=True)
+
+
+def _draft(target: Path) -> Path:
+    return target.with_name(f".{target.name}.{os.getpid()}.tmp")

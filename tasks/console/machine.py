@@ -8,23 +8,31 @@ from xml.etree import ElementTree
 
 from rich.console import Console
 
-from tasks.core.model import Item, ItemStatus, NodeResult, RunSummary, Status
+from tasks.core.model import Item, ItemStatus, NodeResult, RunSummary
 from tasks.core.plan import GOOD
-from tasks.core.report import as_data
+from tasks.core.report import FAILURES, as_data
 from tasks.core.text import UNSAFE
 
-FAILED = (Status.FAILED, Status.UNREACHABLE)
+
+def as_json(summary: RunSummary) -> str:
+    """The whole run as one JSON document: what --format json prints and --report keeps."""
+    return _text(as_data(summary))
 
 
 def write_json(summary: RunSummary, console: Console) -> None:
-    """The whole run as one JSON document."""
-    write_data(as_data(summary), console)
+    """The whole run as one JSON document, untouched by the terminal's width."""
+    console.file.write(as_json(summary))
 
 
 def write_data(data: Mapping[str, object], console: Console) -> None:
-    """Plain data as JSON, one document, untouched by the terminal's width. What a terminal acts on is escaped."""
+    """Plain data as one JSON document, untouched by the terminal's width."""
+    console.file.write(_text(data))
+
+
+def _text(data: Mapping[str, object]) -> str:
+    """JSON in which what a terminal acts on is escaped."""
     lines = json.dumps(data, indent=2, ensure_ascii=False).split("\n")
-    console.file.write("".join(f"{UNSAFE.sub(lambda bad: json.dumps(bad[0])[1:-1], line)}\n" for line in lines))
+    return "".join(f"{UNSAFE.sub(lambda bad: json.dumps(bad[0])[1:-1], line)}\n" for line in lines)
 
 
 def write_junit(summary: RunSummary, console: Console) -> None:
@@ -58,7 +66,7 @@ def _suite(result: NodeResult, verb: str) -> ElementTree.Element:
 def _node_case(result: NodeResult, verb: str) -> ElementTree.Element:
     """A node that failed as a whole, or was skipped."""
     case = ElementTree.Element("testcase", classname=result.host, name=verb)
-    tag = "error" if result.status in FAILED else "skipped"
+    tag = "error" if result.status in FAILURES else "skipped"
     ElementTree.SubElement(case, tag, message=result.problem).text = result.next_step
     return case
 

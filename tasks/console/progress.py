@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from tasks.core.model import NodeResult, Status
+from tasks.core.report import FAILURES
 
 STYLES = {
     Status.OK: "green",
@@ -33,6 +34,11 @@ class PlainProgress:
     def __exit__(self, *_: object) -> None:
         pass
 
+    def batch(self, number: int, of: int, size: int) -> None:
+        """`apply batch 2/4: 10 nodes`."""
+        nodes = f"{size} node{'s' if size != 1 else ''}"
+        self._console.print(f"{self._verb} batch {number}/{of}: {nodes}", markup=False)
+
     def started(self, host: str) -> None:
         """Nothing is said before there is a result."""
 
@@ -49,6 +55,7 @@ class LiveProgress:
     def __init__(self, console: Console, verb: str, total: int) -> None:
         columns = (TextColumn("{task.description}"), BarColumn(24), MofNCompleteColumn(), TimeElapsedColumn())
         self._bar = Progress(*columns, TextColumn("{task.fields[who]}"), console=console, transient=True)
+        self._verb = verb
         self._task = self._bar.add_task(verb, total=total, who="")
         self._working: dict[str, None] = {}
         self._lock = Lock()
@@ -60,6 +67,11 @@ class LiveProgress:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         self._bar.stop()
 
+    def batch(self, number: int, of: int, size: int) -> None:
+        """The batch is part of the bar's name."""
+        del size
+        self._bar.update(self._task, description=f"{self._verb} batch {number}/{of}")
+
     def started(self, host: str) -> None:
         """A host joins those being worked on."""
         with self._lock:
@@ -70,7 +82,7 @@ class LiveProgress:
         """A host is done; trouble is shown at once, above the bar."""
         with self._lock:
             self._working.pop(result.host, None)
-        if result.status in (Status.FAILED, Status.UNREACHABLE):
+        if result.status in FAILURES:
             self._bar.console.print(f"{result.host}: {result.status}: {result.problem}", style="red", markup=False)
         self._bar.advance(self._task)
         self._show()

@@ -15,14 +15,16 @@ SHOWN = 12  # problems of one group; plan shows all, it is what plan is for
 HEADINGS = ("NODES", "STATUS", "MODULES", "KEYS", "FILES", "TIME")
 
 
-def show(summary: RunSummary, console: Console) -> None:
-    """Prints a whole run."""
+def show(summary: RunSummary, console: Console, *, again: str = "") -> None:
+    """Prints a whole run. again: the command that does again what was not done, if something was not."""
     groups = fold(summary.results)
     console.print(_table(groups, summary.verb))
     for group in groups:
         _problems(group, summary.verb, console)
     _notes(summary, console)
     console.print(_totals(summary))
+    if again:
+        console.print(Text(f"again, only what is left: {again}", style="cyan"))
 
 
 def _table(groups: list[Group], verb: str) -> Table:

@@ -120,7 +120,10 @@ class Item:
 
 @dataclass(frozen=True, slots=True)
 class NodeResult:
-    """One host's outcome. problem and next_step are set when the node failed as a whole; seconds is wall time."""
+    """One host's outcome. problem and next_step are set when the node failed as a whole; seconds is wall time.
+
+    same_as: the host of this run that is the same node and was worked on in its place; empty if there is none.
+    """
 
     host: str
     status: Status
@@ -129,6 +132,7 @@ class NodeResult:
     next_step: str = ""
     notes: tuple[str, ...] = ()
     seconds: float = 0.0
+    same_as: str = ""
 
 
 @dataclass(frozen=True, slots=True)

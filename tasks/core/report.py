@@ -9,6 +9,7 @@ from tasks.core.model import Item, ItemStatus, Kind, NodeResult, RunSummary, Sta
 from tasks.core.plan import GOOD
 
 WORST_FIRST = (Status.UNREACHABLE, Status.FAILED, Status.DRIFT, Status.SKIPPED, Status.CHANGED, Status.OK)
+FAILURES = frozenset({Status.FAILED, Status.UNREACHABLE})
 EXIT_OK, EXIT_USAGE, EXIT_DRIFT, EXIT_FAILED, EXIT_INTERRUPTED = 0, 2, 3, 4, 130
 
 
@@ -54,13 +55,18 @@ def status_counts(results: Iterable[NodeResult]) -> dict[Status, int]:
     return {status: statuses.count(status) for status in WORST_FIRST if status in statuses}
 
 
+def unfinished(status: Status, same_as: str) -> bool:
+    """Whether a node has to be done again: it failed, was unreachable, or the run ended before it was done."""
+    return status in FAILURES or (status is Status.SKIPPED and not same_as)
+
+
 def exit_code(summary: RunSummary) -> int:
     """0 all ok or changed; 3 drift; 4 something failed or was unreachable; 130 interrupted. plan is no gate: drift is
     what it is asked for."""
     counts = status_counts(summary.results)
     if summary.interrupted:
         return EXIT_INTERRUPTED
-    if {Status.FAILED, Status.UNREACHABLE} & set(counts):
+    if FAILURES & set(counts):
         return EXIT_FAILED
     return EXIT_DRIFT if Status.DRIFT in counts and summary.verb != "plan" else EXIT_OK
 

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import contextlib
+import signal
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
-from threading import Event, Lock, Thread
+from threading import Event, Lock, Thread, current_thread, main_thread
 from typing import Protocol
 
+from tasks.core.batches import Pace
 from tasks.core.model import Host, NodeResult, RunSummary, Status
+from tasks.core.report import FAILURES
 from tasks.core.selection import same_node
 from tasks.core.text import printable
 from tasks.remote.node import Conversation, Step, Work, failure
@@ -19,6 +22,9 @@ from tasks.remote.session import Access, Deadline, Session
 
 class Progress(Protocol):
     """What watches a run while it goes on."""
+
+    def batch(self, number: int, of: int, size: int) -> None:
+        """One of several batches is about to start."""
 
     def started(self, host: str) -> None:
         """A host's connection is about to be opened."""
@@ -43,50 +49,96 @@ def one(step: Step, host: Host, work: Work, access: Access, seconds: float) -> N
 
 
 def run(
-    verb: str, hosts: Sequence[Host], task: Callable[[Host], NodeResult], forks: int, progress: Progress
+    verb: str,
+    hosts: Sequence[Host],
+    task: Callable[[Host], NodeResult],
+    forks: int,
+    progress: Progress,
+    pace: Pace = Pace(),  # noqa: B008 # frozen
 ) -> RunSummary:
-    """Runs the task on every host, `forks` at a time; results in the order of hosts.
+    """Runs the task on every host, `forks` at a time, batch after batch; results in the order of hosts.
 
-    Hosts that are the same node under another name are skipped. On Ctrl-C no new host starts, those under way finish
-    (each has its deadline); a second Ctrl-C gives up on them.
+    Hosts that are the same node under another name are skipped, and so are those that the pace does not let start. On
+    Ctrl-C no new host starts, those under way finish (each has its deadline); a second Ctrl-C gives up on them.
     """
     start = time.monotonic()
     twins = same_node(hosts)
-    crew = _Crew(task, progress, [host for host in hosts if host.name not in twins])
-    interrupted = crew.work(forks)
-    found = {name: _skipped(name, f"the same node as {other}") for name, other in twins.items()} | crew.results()
-    return RunSummary(verb, tuple(found[host.name] for host in hosts), time.monotonic() - start, interrupted)
+    crew = _Crew(task, progress, [host for host in hosts if host.name not in twins], pace)
+    with _ctrl_c(crew.interrupt):
+        crew.work(forks)
+    found = {name: _twin(name, other) for name, other in twins.items()} | crew.results()
+    return RunSummary(verb, tuple(found[host.name] for host in hosts), time.monotonic() - start, crew.interrupted)
+
+
+@contextlib.contextmanager
+def _ctrl_c(act: Callable[[], None]) -> Iterator[None]:
+    """Ctrl-C calls `act` instead of raising KeyboardInterrupt, which would hit whatever the main thread is doing.
+
+    Where Ctrl-C is ignored or somebody else's (or this is no main thread), it stays so.
+    """
+    ours = current_thread() is main_thread() and signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    if not ours:
+        yield
+        return
+    signal.signal(signal.SIGINT, lambda *_: act())
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 class _Crew:
-    """Threads that take host after host. Only they keep the books, so a Ctrl-C, which the main thread gets, loses none.
+    """Threads that take host after host of a batch, and keep the books.
 
     They are daemons: those that are given up do not hold back the end of the process.
     """
 
-    def __init__(self, task: Callable[[Host], NodeResult], progress: Progress, hosts: Sequence[Host]) -> None:
-        self._task, self._progress, self._hosts = task, progress, hosts
-        self._waiting = deque(hosts)
+    def __init__(
+        self, task: Callable[[Host], NodeResult], progress: Progress, hosts: Sequence[Host], pace: Pace
+    ) -> None:
+        self._task, self._progress, self._hosts, self._pace = task, progress, hosts, pace
+        self._waiting: deque[Host] = deque()
         self._started: set[str] = set()
         self._done: dict[str, NodeResult] = {}
-        self._members = 0
+        self._failed = self._members = self._interrupts = 0
+        self._stopped = ""  # why no further host may start
         self._lock, self._over = Lock(), Event()
 
-    def work(self, forks: int) -> bool:
-        """Until all is done or given up; whether it was interrupted."""
-        self._members = min(max(1, forks), len(self._hosts))
+    @property
+    def interrupted(self) -> bool:
+        """Whether somebody wanted it to end early."""
+        return self._interrupts > 0
+
+    def interrupt(self) -> None:
+        """No new host starts; the second time, those under way are given up. Takes no lock: it is a signal's handler,
+        and the main thread may hold any."""
+        self._interrupts += 1
+        self._waiting.clear()
+
+    def work(self, forks: int) -> None:
+        """Until all is done, or may not go on, or is given up."""
+        batches = self._pace.batches(self._hosts)
+        for number, batch in enumerate(batches, 1):
+            failed = self._failed
+            if len(batches) > 1:
+                with contextlib.suppress(Exception):
+                    self._progress.batch(number, len(batches), len(batch))
+            self._work_on(batch, forks)
+            if number < len(batches):
+                self._stopped = self._too_many() or self._pace.lost(self._failed - failed, batch)
+            if self._stopped or self._interrupts:
+                break
+
+    def _work_on(self, batch: Sequence[Host], forks: int) -> None:
+        self._waiting = deque(batch)
+        if self._interrupts:  # while the batch was put there
+            self._waiting.clear()
+        self._over.clear()
+        self._members = min(max(1, forks), len(batch))
         for _ in range(self._members):
             Thread(target=self._member, daemon=True).start()
-        interrupts = 0
-        while self._members and interrupts < 2:
-            try:
-                # Not Thread.join: after a Ctrl-C, Python 3.11 takes the thread for ended. And not without a limit:
-                # a signal that comes just before the wait for a lock does not end that wait.
-                self._over.wait(0.5)
-            except KeyboardInterrupt:
-                interrupts += 1
-                self._waiting.clear()
-        return interrupts > 0
+        while self._members and self._interrupts < 2:
+            self._over.wait(0.1)  # a signal does not end the wait
 
     def _member(self) -> None:
         try:
@@ -113,16 +165,29 @@ class _Crew:
             contextlib.suppress(Exception),
         ):  # nobody watches any more: a closed stderr is no reason to stop
             self._done[result.host] = result
+            self._failed += result.status in FAILURES
+            if not self._pace.sizes and (why := self._too_many()):
+                self._stopped = why
+                self._waiting.clear()
             self._progress.finished(result)
+
+    def _too_many(self) -> str:
+        return self._pace.too_many(self._failed, len(self._hosts))
 
     def results(self) -> dict[str, NodeResult]:
         """Each host's result by its name, so far."""
         with self._lock:
-            return {host.name: self._done.get(host.name) or self._given_up(host.name) for host in self._hosts}
+            return {host.name: self._done.get(host.name) or self._not_done(host.name) for host in self._hosts}
 
-    def _given_up(self, name: str) -> NodeResult:
-        return _skipped(name, f"interrupted before it {'finished' if name in self._started else 'started'}")
+    def _not_done(self, name: str) -> NodeResult:
+        if name in self._started:
+            return _skipped(name, "interrupted before it finished")
+        return _skipped(name, "interrupted before it started" if self._interrupts else self._stopped)
 
 
 def _skipped(name: str, why: str) -> NodeResult:
     return NodeResult(name, Status.SKIPPED, problem=why)
+
+
+def _twin(name: str, other: str) -> NodeResult:
+    return NodeResult(name, Status.SKIPPED, problem=f"the same node as {other}", same_as=other)

@@ -161,7 +161,11 @@ class Suite:
         seconds: float = 60,
     ) -> Said:
         """Runs fab to its end; stdout as fab gives it."""
-        process = self.start(self.command(verb, *words, on=on, core=core), **(env or {}))
+        return self.run(self.command(verb, *words, on=on, core=core), env=env, seconds=seconds)
+
+    def run(self, command: Sequence[str], *, env: Mapping[str, str] | None = None, seconds: float = 60) -> Said:
+        """Runs a command to its end."""
+        process = self.start(command, **(env or {}))
         try:
             out, err = process.communicate(timeout=seconds)
         finally:

@@ -79,13 +79,55 @@ def test_ctrl_c_keeps_what_is_finished_and_starts_nothing_more(suite: Suite, sil
     under_way.close()
 
 
+def test_ctrl_c_starts_no_further_batch_and_the_report_is_there_to_go_on_from(
+    suite: Suite, silent: socket.socket
+) -> None:
+    suite.add("silent", Address(*silent.getsockname()))
+    never = suite.fresh("never")
+    report = suite.folder / "run.json"
+    with running(suite, "--serial", "1", "--timeout", "2", "--report", str(report)) as process:
+        under_way, _ = silent.accept()
+        os.killpg(process.pid, signal.SIGINT)
+        assert finish(process) == json.loads(report.read_text())
+        assert process.returncode == 130
+    assert suite.fleet.connections(never) == 0
+    under_way.close()
+    again = suite.json("apply", "--retry", str(report), on="never")
+    assert (again.code, again.statuses) == (0, {"never": "changed"})
+
+
+def test_a_second_ctrl_c_writes_the_report_and_the_node_can_be_done_again(suite: Suite) -> None:
+    slow = suite.fresh("slow")
+    gate = suite.fleet.path(slow, "/root") / "gate"
+    hold_modprobe(suite, slow)
+    report = suite.folder / "run.json"
+    with running(suite, "--timeout", "30", "--report", str(report)) as process:
+        _until(lambda: gate.with_name("under-way").exists())
+        os.killpg(process.pid, signal.SIGINT)
+        _until(lambda: not _pending(process.pid, signal.SIGINT))
+        os.killpg(process.pid, signal.SIGINT)
+        assert finish(process) == json.loads(report.read_text())
+        assert process.returncode == 130
+    gate.touch()
+    suite.fleet.settle()
+    again = suite.json("apply", "--retry", str(report))
+    assert again.code == 0
+    assert set(again.statuses.values()) <= {"changed", "ok"}
+    assert suite.json("verify").code == 0
+
+
+def hold_modprobe(suite: Suite, host: str) -> None:
+    """Lets a node's modprobe touch /root/under-way and wait for /root/gate."""
+    original = suite.fleet.read(host, "/usr/sbin/modprobe")
+    wait = "touch /root/under-way; while [ ! -e /root/gate ]; do sleep 0.05; done"
+    suite.fleet.write(host, "/usr/sbin/modprobe", original.replace("\n", f"\n{wait}\n", 1))
+
+
 def test_ctrl_c_lets_a_host_under_way_finish(suite: Suite) -> None:
     suite.fresh("quick")
     slow = suite.fresh("slow")
     gate = suite.fleet.path(slow, "/root") / "gate"
-    original = suite.fleet.read(slow, "/usr/sbin/modprobe")
-    wait = "touch /root/under-way; while [ ! -e /root/gate ]; do sleep 0.05; done"
-    suite.fleet.write(slow, "/usr/sbin/modprobe", original.replace("\n", f"\n{wait}\n", 1))
+    hold_modprobe(suite, slow)
     with running(suite, "--timeout", "30") as process:
         await_result(process)
         _until(lambda: gate.with_name("under-way").exists())

@@ -114,6 +114,24 @@ USAGE: dict[str, tuple[tuple[str, ...], Damage, str]] = {
         lambda root: (root / "hosts.ini").write_text("[nodes]\nn1\n[nodes:chilren]\n"),
         "hosts.ini:3: ",
     ),
+    "a bad --serial": ((*PLAN, "--serial", "1,many"), lambda _: None, "--serial: expected numbers above 0.*got 'many'"),
+    "a bad --max-fail": ((*PLAN, "--max-fail", "few"), lambda _: None, "--max-fail: expected a number.*got 'few'"),
+    "a report that has no place": (
+        (*PLAN, "--report", "no/such/run.json"),
+        lambda _: None,
+        r"--report no/such/run.json: cannot be written: No such file or directory \(.*/no/such\)",
+    ),
+    "a report where no run is": (("-H", "nodes", "show", "--report", "x"), lambda _: None, "--report is for plan,"),
+    "a retry of nothing": (
+        ("plan", "--retry", "run.json"),
+        lambda _: None,
+        "run.json: cannot be read: No such file or directory",
+    ),
+    "a retry of another file": (
+        ("plan", "--retry", "fabric.yaml"),
+        lambda _: None,
+        "fabric.yaml:1: expected the report of an earlier run .*got no JSON",
+    ),
     "a repair of two nodes": (("-H", "nodes", "fix", "vm.x=1"), lambda _: None, "-H selects 2"),
 }
 MARKED = {
@@ -136,7 +154,7 @@ def test_a_mistake_is_one_line_with_exit_code_2_and_nobody_is_connected_to(
     said = done.stdout + done.stderr
     assert done.returncode == 2, said
     assert len(said.strip().splitlines()) == 1
-    verb = next(word for word in words if word in ("plan", "fix"))
+    verb = next(word for word in words if word in ("plan", "fix", "show"))
     assert re.match(f"{verb}: .*{expected}", said), said
     assert "Traceback" not in said
     assert untouched(listener)

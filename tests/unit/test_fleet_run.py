@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import signal
 import socket
-import sys
 import threading
-from collections import Counter, deque
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
 from threading import Barrier, Event, Lock
@@ -14,7 +13,8 @@ from threading import Barrier, Event, Lock
 import fabric
 import pytest
 
-from tasks.core.model import Host, HostKeys, NodeResult, SshOptions, Status
+from tasks.core.batches import pace
+from tasks.core.model import Host, HostKeys, NodeResult, RunSummary, SshOptions, Status
 from tasks.remote import fleet
 from tasks.remote.node import Work
 from tasks.remote.session import Access
@@ -29,6 +29,11 @@ class Watching:
     def __init__(self) -> None:
         self.began: list[str] = []
         self.ended: list[str] = []
+        self.batches: list[tuple[int, int, int]] = []
+
+    def batch(self, number: int, of: int, size: int) -> None:
+        """Kept."""
+        self.batches.append((number, of, size))
 
     def started(self, host: str) -> None:
         """Kept."""
@@ -122,18 +127,9 @@ def test_no_hosts_are_no_trouble() -> None:
 
 
 def interrupt() -> None:
-    """Ctrl-C, once the main thread waits for its fleet: before that it would hit this test instead."""
+    """Ctrl-C, from a host that is worked on."""
     main = threading.main_thread().ident
     assert main is not None
-    while True:
-        frame = sys._current_frames().get(main)
-        names = []
-        while frame:
-            names.append((frame.f_code.co_name, frame.f_code.co_filename))
-            frame = frame.f_back
-        if [name for name, _ in names[:3]] == ["wait", "wait", "work"] and names[2][1] == fleet.__file__:
-            break
-        Event().wait(0.001)
     signal.pthread_kill(main, signal.SIGINT)
 
 
@@ -142,30 +138,30 @@ in_main = pytest.mark.skipif(
 )
 
 
-def taken_back(monkeypatch: pytest.MonkeyPatch) -> Event:
-    """Set once the hosts that wait have been taken back."""
-    done = Event()
+def interrupted(monkeypatch: pytest.MonkeyPatch) -> list[Event]:
+    """For the first and the second Ctrl-C an event: it was taken notice of."""
+    taken, real = [Event(), Event()], fleet._Crew.interrupt
 
-    class Waiting(deque[Host]):
-        def clear(self) -> None:
-            super().clear()
-            done.set()
+    def interrupt(crew: fleet._Crew) -> None:
+        real(crew)
+        taken[crew._interrupts - 1].set()
 
-    monkeypatch.setattr(fleet, "deque", Waiting)
-    return done
+    monkeypatch.setattr(fleet._Crew, "interrupt", interrupt)
+    return taken
 
 
 @in_main
 def test_after_ctrl_c_no_host_starts_and_those_under_way_finish(monkeypatch: pytest.MonkeyPatch) -> None:
-    taken = taken_back(monkeypatch)
+    taken = interrupted(monkeypatch)
 
     def task(host: Host) -> NodeResult:
         if host.name == "n1":
             interrupt()
-            assert taken.wait(SECONDS)
+            assert taken[0].wait(SECONDS)
         return fine(host)
 
     summary = fleet.run("apply", hosts(4), task, 1, Watching())
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
     assert summary.interrupted
     assert [str(result.status) for result in summary.results] == ["ok", "ok", "skipped", "skipped"]
     assert {result.problem for result in summary.results[2:]} == {"interrupted before it started"}
@@ -173,12 +169,12 @@ def test_after_ctrl_c_no_host_starts_and_those_under_way_finish(monkeypatch: pyt
 
 @in_main
 def test_a_second_ctrl_c_gives_up_on_those_under_way(monkeypatch: pytest.MonkeyPatch) -> None:
-    taken, over = taken_back(monkeypatch), Event()
+    taken, over = interrupted(monkeypatch), Event()
 
     def task(host: Host) -> NodeResult:
         if host.name == "n1":
             interrupt()
-            assert taken.wait(SECONDS)
+            assert taken[0].wait(SECONDS)
             interrupt()
             assert over.wait(SECONDS)
         return fine(host)
@@ -189,6 +185,105 @@ def test_a_second_ctrl_c_gives_up_on_those_under_way(monkeypatch: pytest.MonkeyP
         over.set()
     assert [str(result.status) for result in summary.results] == ["ok", "skipped", "skipped", "skipped"]
     assert summary.results[1].problem == "interrupted before it finished"
+
+
+@in_main
+def test_after_ctrl_c_no_further_batch_starts() -> None:
+    def task(host: Host) -> NodeResult:
+        interrupt()
+        return fine(host)
+
+    watching = Watching()
+    summary = fleet.run("apply", hosts(4), task, 4, watching, pace("2", ""))
+    assert {result.problem for result in summary.results[2:]} == {"interrupted before it started"}
+    assert watching.batches == [(1, 2, 2)]
+
+
+@in_main
+def test_a_ctrl_c_while_a_batch_is_being_told_starts_none_of_it() -> None:
+    class Interrupting(Watching):
+        def batch(self, number: int, of: int, size: int) -> None:
+            if number == 2:
+                signal.raise_signal(signal.SIGINT)
+
+    summary = fleet.run("apply", hosts(4), fine, 4, Interrupting(), pace("2", ""))
+    assert [str(result.status) for result in summary.results] == ["ok", "ok", "skipped", "skipped"]
+
+
+# Batches
+
+
+def failing(*names: str) -> Task:
+    """A task whose hosts of these names cannot be reached, or fail when it is an even one."""
+
+    def task(host: Host) -> NodeResult:
+        bad = Status.FAILED if int(host.name[1:]) % 2 == 0 else Status.UNREACHABLE
+        return NodeResult(host.name, bad if host.name in names else Status.OK)
+
+    return task
+
+
+def statuses(summary: RunSummary) -> str:
+    """A letter a host: ok, failed, unreachable, skipped."""
+    return "".join(result.status[0] for result in summary.results)
+
+
+def test_a_batch_starts_when_the_one_before_is_done() -> None:
+    working, lock, seen = set[str](), Lock(), list[set[str]]()
+
+    def task(host: Host) -> NodeResult:
+        with lock:
+            working.add(host.name)
+            seen.append(set(working))
+        return fine(host)
+
+    class Between(Watching):
+        def batch(self, number: int, of: int, size: int) -> None:
+            super().batch(number, of, size)
+            working.clear()
+
+    watching = Between()
+    summary = fleet.run("apply", hosts(7), task, 9, watching, pace("1,2,50%", ""))
+    assert statuses(summary) == "o" * 7
+    assert watching.batches == [(1, 4, 1), (2, 4, 2), (3, 4, 3), (4, 4, 1)]
+    groups = [{"n0"}, {"n1", "n2"}, {"n3", "n4", "n5"}, {"n6"}]
+    assert all(any(now <= group for group in groups) for now in seen)
+
+
+def test_one_batch_is_not_told() -> None:
+    watching = Watching()
+    fleet.run("apply", hosts(3), fine, 1, watching)
+    assert watching.batches == []
+
+
+@pytest.mark.parametrize(
+    ("serial", "limit", "bad", "expected", "why"),
+    [
+        ("2", "1", ("n0", "n3"), "foouss", "2 of 6 nodes failed, --max-fail allows 1"),
+        ("2", "2", ("n0", "n3"), "foouoo", ""),
+        ("1,3", "", ("n0",), "fsssss", "no node of the batch before came through (--max-fail overrides this)"),
+        ("1,3", "1", ("n0",), "fooooo", ""),
+        ("", "0", ("n1",), "oussss", "1 of 6 nodes failed, --max-fail allows 0"),
+        ("", "20%", ("n0", "n1"), "fussss", "2 of 6 nodes failed, --max-fail allows 20%"),
+        ("3", "0", ("n5",), "ooooou", ""),
+    ],
+)
+def test_too_many_failures_start_no_further_batch_or_without_batches_no_further_host(
+    serial: str, limit: str, bad: tuple[str, ...], expected: str, why: str
+) -> None:
+    summary = fleet.run("apply", hosts(6), failing(*bad), 1, Watching(), pace(serial, limit))
+    assert not summary.interrupted
+    assert statuses(summary) == expected
+    reasons = {result.problem for result in summary.results if result.status is Status.SKIPPED}
+    assert reasons == ({f"not started: {why}"} if why else set())
+
+
+def test_hosts_that_are_the_same_node_count_once_in_a_batch() -> None:
+    four = [*hosts(2), Host("twin", "192.0.2.0"), Host("n3", "192.0.2.3")]
+    watching = Watching()
+    summary = fleet.run("apply", four, fine, 1, watching, pace("2", ""))
+    assert watching.batches == [(1, 2, 2), (2, 2, 1)]
+    assert [result.same_as for result in summary.results] == ["", "", "n0", ""]
 
 
 # One host

@@ -2,16 +2,27 @@
 
 from __future__ import annotations
 
+import json
+import os
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from tasks.core.errors import InventoryError, ProfileError, UsageError
+from tasks.core.errors import InventoryError, ProfileError, SourceError, UsageError
 from tasks.core.inventory import parse
 from tasks.core.model import Host, SshOptions
 from tasks.core.profile import render
-from tasks.project import load_inventory, load_profile, load_profiles, profile_names, select, shown
+from tasks.project import (
+    check_writable,
+    load_inventory,
+    load_profile,
+    load_profiles,
+    profile_names,
+    save,
+    select,
+    shown,
+)
 
 
 def folder(root: Path, **files: str | bytes) -> Path:
@@ -213,3 +224,100 @@ def test_variable_files_of_names_with_dots_are_found(tmp_path: Path) -> None:
         (tmp_path / "host_vars" / name).write_text(f"{text}\n")
     inventory = load_inventory(tmp_path / "hosts.ini")
     assert [inventory.host(name).variables["a"] for name in inventory.names()] == [1, 2]
+
+
+# --retry
+
+
+def report(folder: Path, **statuses: str) -> str:
+    """A report of nodes with these statuses."""
+    path = folder / "run.json"
+    nodes = [{"host": host, "status": status, "same_as": ""} for host, status in statuses.items()]
+    path.write_text(json.dumps({"nodes": nodes}))
+    return str(path)
+
+
+NODES = parse("[nodes]\nn[1:4] ansible_user=admin\n", "hosts.ini")
+
+
+def retried(folder: Path, patterns: str, **statuses: str) -> list[str]:
+    found = select(NODES, patterns, Config(), folder, retry=report(folder, **statuses))
+    return [host.name for host in found]
+
+
+def test_a_retry_needs_no_hosts_and_those_of_h_narrow_it(tmp_path: Path) -> None:
+    statuses = {"n4": "failed", "n1": "ok", "n2": "unreachable", "n3": "skipped"}
+    assert retried(tmp_path, "", **statuses) == ["n4", "n2", "n3"]
+    assert retried(tmp_path, "nodes,!n3", **statuses) == ["n2", "n4"]
+
+
+def test_a_retry_of_a_node_that_the_inventory_does_not_have_any_more_names_it(tmp_path: Path) -> None:
+    with pytest.raises(SourceError, match=r"run.json: not in hosts.ini: m\[1-2\]; say with -H which"):
+        retried(tmp_path, "", n1="failed", m1="failed", m2="failed")
+    assert retried(tmp_path, "all", n1="failed", m1="failed") == ["n1"]
+
+
+def test_a_node_from_outside_the_inventory_is_retried_as_h_names_it(tmp_path: Path) -> None:
+    path = report(tmp_path, **{"192.0.2.7:22": "failed"})
+    (found,) = select(NODES, "me@192.0.2.7:22,n1", Config(), tmp_path, retry=path)
+    assert (found.name, found.user) == ("192.0.2.7:22", "me")
+
+
+def test_a_retry_that_nothing_is_left_of_is_a_mistake(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=r"-H n1 selects none of the 1 nodes that .*run.json leaves to do"):
+        retried(tmp_path, "n1", n2="failed")
+
+
+def test_a_report_that_is_not_there_is_told_by_name(tmp_path: Path) -> None:
+    with pytest.raises(SourceError, match=r"none.json: cannot be read: No such file"):
+        select(NODES, "n1", Config(), tmp_path, retry=str(tmp_path / "none.json"))
+
+
+# --report
+
+
+def test_a_file_is_saved_as_a_whole_with_the_rights_that_new_files_have(tmp_path: Path) -> None:
+    path, umask = tmp_path / "run.json", os.umask(0o027)
+    try:
+        check_writable(path)
+        assert list(tmp_path.iterdir()) == []
+        save(path, "old \udc80 text\n")
+        save(path, "new\n")
+    finally:
+        os.umask(umask)
+    assert path.read_text() == "new\n"
+    assert path.stat().st_mode & 0o777 == 0o640
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_link_stays_and_what_it_leads_to_is_saved(tmp_path: Path) -> None:
+    (tmp_path / "link").symlink_to("real")
+    check_writable(tmp_path / "link")
+    save(tmp_path / "link", "x")
+    assert (tmp_path / "link").is_symlink()
+    assert (tmp_path / "real").read_text() == "x"
+
+
+def test_a_file_that_cannot_be_saved_leaves_the_old_one_and_no_draft(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(_: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    save(tmp_path / "run.json", "old")
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(OSError, match="No space left"):
+        save(tmp_path / "run.json", "new")
+    assert (tmp_path / "run.json").read_text() == "old"
+    assert len(list(tmp_path.iterdir())) == 1
+
+
+@pytest.mark.parametrize(("path", "why"), [("no/such/run.json", "No such file"), (".", "something else")])
+def test_where_nothing_can_be_saved_is_known_before(path: str, why: str, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=f"--report .*{why}"):
+        check_writable(tmp_path / path)
+
+
+def test_a_device_is_not_replaced_by_a_report() -> None:
+    with pytest.raises(UsageError, match="expected a file, got something else"):
+        check_writable(Path("/dev/null"))

@@ -151,6 +151,7 @@ def test_the_data_holds_every_item_and_the_verdict() -> None:
                 "next_step": "",
                 "notes": (),
                 "seconds": 1.0,
+                "same_as": "",
             },
             {
                 "host": "n2",
@@ -160,6 +161,7 @@ def test_the_data_holds_every_item_and_the_verdict() -> None:
                 "next_step": "",
                 "notes": (),
                 "seconds": 1.0,
+                "same_as": "",
             },
         ],
     }

@@ -1,0 +1,62 @@
+"""What of a run has to be done again: read from its report, and told as a command."""
+
+from __future__ import annotations
+
+import json
+import shlex
+from collections.abc import Sequence
+
+from tasks.core.errors import SourceError
+from tasks.core.model import Status
+from tasks.core.report import unfinished
+
+LONGEST = 400  # characters of a command line that one still wants to read
+_OWN_REPORT = "the report of an earlier run (--report FILE)"
+
+
+def names(text: str, source: str) -> tuple[str, ...]:
+    """The nodes of a report that failed, were unreachable, or were not done because the run ended before.
+
+    In the order of that run's selection. source: the file as the admin knows it. Raises SourceError for a text that is
+    no report.
+    """
+    try:
+        nodes = json.loads(text)["nodes"]
+        told = [(node["host"], Status(node["status"]), node["same_as"]) for node in nodes]
+    except json.JSONDecodeError as error:
+        raise SourceError(source, error.lineno, f"expected {_OWN_REPORT}, got no JSON: {error.msg}") from None
+    except (KeyError, TypeError, ValueError, RecursionError):
+        raise SourceError(source, 0, f"expected {_OWN_REPORT}, got another JSON document") from None
+    if not all(isinstance(host, str) for host, _, _ in told):
+        raise SourceError(source, 0, f"expected {_OWN_REPORT}, got a node whose host is no text")
+    again = tuple(host for host, status, same_as in told if unfinished(status, same_as))
+    if not again:
+        raise SourceError(source, 0, f"nothing to do again: all of its {len(told)} nodes are done")
+    return again
+
+
+def command(words: Sequence[str], report: str, hosts: str) -> str:
+    """The command that does again only what was not done.
+
+    words: the command line of the run, program first. report: where its report is, if it has one; else the nodes,
+    folded, take the place of what -H said. Empty if the line would be too long to read.
+    """
+    kept = _without(words, ("--retry",))
+    if report:
+        return shlex.join([*kept, "--retry", report])
+    program, *rest = _without(kept, ("-H", "--hosts"))
+    line = shlex.join([program, "-H", hosts, *rest])
+    return line if len(line) <= LONGEST else ""
+
+
+def _without(words: Sequence[str], flags: tuple[str, ...]) -> list[str]:
+    """The words without some flags and their values, in each way in which they can be written."""
+    kept: list[str] = []
+    skip = False
+    for word in words:
+        value_follows = word in flags
+        joined = any(word.startswith(f"{flag}=" if flag.startswith("--") else flag) for flag in flags)
+        if not (skip or value_follows or joined):
+            kept.append(word)
+        skip = value_follows and not skip
+    return kept
