@@ -23,6 +23,7 @@ ALWAYS = (
     *CONTAINERS,
     "/run/systemd/container",
     "/run/systemd/system",
+    "/run/openrc",
     "/sys/devices/system/cpu/online",
 )
 
@@ -34,6 +35,14 @@ class ModuleState(StrEnum):
     BUILTIN = "builtin"
     LOADABLE = "loadable"
     MISSING = "missing"
+
+
+class UnitState(StrEnum):
+    """What a folder of systemd's says of a unit: its file, a mask in its place, or a folder that alters it."""
+
+    PRESENT = "present"
+    MASKED = "masked"
+    ALTERED = "altered"
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,9 +67,10 @@ class Facts:
     """One probe of one node.
 
     values: first line by path; None for an absent one. hidden: paths that exist and cannot be read, folders too.
-    blank: files that can be read and hold no line but comments. loaded: as /proc/modules has them; in_sys: seen in
-    /sys/module only; tree: the kernel's modules, by normal name, True for built in; has_tree: whether there is a folder
-    of modules for the running kernel at all. needs: by module, what it depends on, directly or not.
+    loaded: as /proc/modules has them; in_sys: seen in /sys/module only; tree: the kernel's modules, by normal name,
+    True for built in; has_tree: whether there is a folder of modules for the running kernel at all; other_trees: if
+    not, the kernels that have one. needs: by module, what it depends on, directly or not. units: by path, of systemd's
+    units that load modules and set keys.
     """
 
     values: Mapping[str, str | None]
@@ -72,8 +82,9 @@ class Facts:
     uid: int
     files: Mapping[str, FileFact]
     complaints: Mapping[tuple[str, str], str]
-    blank: frozenset[str] = frozenset()
     needs: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    other_trees: tuple[str, ...] = ()
+    units: Mapping[str, UnitState] = field(default_factory=dict)
 
     def key(self, key: str) -> str | None:
         """A key's value with its blanks folded; None when the kernel has no such key or does not show it."""
@@ -115,9 +126,16 @@ class Facts:
         marks = [path for path in CONTAINERS if self.values.get(path) is not None]
         return self.values.get("/run/systemd/container") or ("container" if marks else "")
 
+    @property
+    def os_release(self) -> Mapping[str, str]:
+        """os-release(5)'s assignments, such as ID; none where there is no such file."""
+        fact = self.files.get("/etc/os-release")
+        pairs = [line.partition("=") for _, line in (fact.lines if fact else ())]
+        return {name: value.strip("\"'") for name, _, value in pairs}
+
     def for_templates(self) -> dict[str, object]:
         """What templates see as `facts`."""
-        release = _os_release(self.files)
+        release = self.os_release
         return {
             "kernel": self.kernel,
             "hostname": self.values.get("/proc/sys/kernel/hostname") or "",
@@ -146,6 +164,7 @@ SAMPLE: Mapping[str, object] = {
 
 
 _NUMBER = re.compile("[0-9]{1,18}")
+_UNITS = {"p": UnitState.PRESENT, "m": UnitState.MASKED, "o": UnitState.ALTERED}
 
 
 def parse(reply: str) -> Facts:
@@ -160,12 +179,13 @@ def parse(reply: str) -> Facts:
     return Facts(
         values={path: _first(lines.get(path)) for path in said.get("r", [])} | dict.fromkeys(said.get("a", [])),
         hidden=frozenset(said.get("x", [])),
-        blank=frozenset(path for path in said.get("r", []) if path not in lines),
         loaded=frozenset(said.get("l", [])),
         in_sys=frozenset(said.get("y", [])),
         tree=_tree(sections.get("modules", [])),
         has_tree="t" in said,
         needs=_needs(sections.get("modules", [])),
+        other_trees=tuple(path.rpartition("/")[2] for path in said.get("k", [])),
+        units={path: state for letter, state in _UNITS.items() for path in said.get(letter, [])},
         uid=int(said["u"][0]),
         files=_files(sections.get("list", []), lines),
         complaints=_complaints(said.get("e", [])),
@@ -248,12 +268,6 @@ def _complaints(entries: Iterable[str]) -> dict[tuple[str, str], str]:
         if len(words) >= 3:
             found[words[0], words[1]] = "".join(words[3:]) or f"status {words[2]}"
     return found
-
-
-def _os_release(files: Mapping[str, FileFact]) -> dict[str, str]:
-    fact = files.get("/etc/os-release")
-    pairs = [line.partition("=") for _, line in (fact.lines if fact else ())]
-    return {name: value.strip("\"'") for name, _, value in pairs}
 
 
 def _cpus(online: str) -> int:

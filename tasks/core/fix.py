@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from fnmatch import fnmatchcase
 
-from tasks.core.boot import in_order
+from tasks.core.bootfiles import MODULES, in_order
 from tasks.core.desired import (
     MODULES_PATH,
     REPAIRS,
@@ -67,7 +67,7 @@ def _assigned_by_profiles(facts: Facts) -> dict[str, str]:
 def _modules_file(state: Desired, facts: Facts) -> tuple[RenderedFile, ...]:
     """The repairs' own file with this module in it, unless any file of modules-load.d has it already."""
     mine = [line for line in facts.lines(MODULES_FILE) if not line.startswith("#")]
-    others = {line for file in in_order(facts.files, "modules-load.d") for line in _others(file)}
+    others = {line for file in in_order(facts.files, MODULES) for line in _others(file)}
     new = [name for name in state.modules if not any(same_module(name, line) for line in [*others, *mine])]
     return _file(MODULES_FILE, [*mine, *new], facts)
 

@@ -4,19 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from tasks.core.boot import UNITS
 from tasks.core.desired import RenderedFile
 from tasks.core.facts import ALWAYS, SYSCTL_ROOT
+from tasks.core.inits import LOADER, SETTER
 from tasks.core.keys import key_path
 from tasks.core.plan import Plan
 
 
 def probe(keys: Iterable[str], modules: Iterable[str]) -> list[str]:
     """What to look at: these keys and modules, and what is looked at on every node."""
-    paths = dict.fromkeys([*ALWAYS, *UNITS, *(SYSCTL_ROOT + key_path(key) for key in keys)])
+    paths = dict.fromkeys([*ALWAYS, *(SYSCTL_ROOT + key_path(key) for key in keys)])
     names = dict.fromkeys(name.replace("-", "_") for name in modules)
     wants = [f"want {name} {name.replace('_', '[-_]')}" for name in names]
-    return [*(f"look {path}" for path in paths), *wants, "scan"]
+    return [*(f"look {path}" for path in paths), f"unit {LOADER}", f"unit {SETTER}", *wants, "scan"]
 
 
 def apply(plan: Plan) -> list[str]:

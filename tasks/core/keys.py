@@ -18,6 +18,20 @@ OWNERS = (
     ("net.ipv6.", "ipv6"),
 )
 
+# Two files of /proc/sys for one value of the kernel (net/ipv4/devinet.c, net/netfilter/nf_conntrack_standalone.c).
+_TWINS = (
+    ("net/ipv4/ip_forward", "net/ipv4/conf/all/forwarding"),
+    ("net/netfilter/nf_conntrack_max", "net/nf_conntrack_max"),
+)
+TWIN = {one: other for pair in _TWINS for one, other in (pair, pair[::-1])}
+# A number written to one makes the other 0 (mm/page-writeback.c, mm/util.c).
+_EITHER = (
+    ("vm/dirty_bytes", "vm/dirty_ratio"),
+    ("vm/dirty_background_bytes", "vm/dirty_background_ratio"),
+    ("vm/overcommit_kbytes", "vm/overcommit_ratio"),
+)
+RIVAL = {one: other for pair in _EITHER for one, other in (pair, pair[::-1])}
+
 
 def key_path(key: str) -> str:
     """The file of a key below /proc/sys. `a.b` and `a/b` name the same key.
@@ -47,9 +61,14 @@ def owner_of(key: str) -> str | None:
     return next((module for prefix, module in OWNERS if key.startswith(prefix)), None)
 
 
+def normal_module(name: str) -> str:
+    """modprobe(8): in module names `-` and `_` are the same. As the kernel writes them."""
+    return name.replace("-", "_")
+
+
 def same_module(one: str, other: str) -> bool:
-    """modprobe(8): in module names `-` and `_` are the same."""
-    return one.replace("-", "_") == other.replace("-", "_")
+    """Whether two names are one module's."""
+    return normal_module(one) == normal_module(other)
 
 
 def is_port_list(key: str) -> bool:

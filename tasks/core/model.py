@@ -106,7 +106,8 @@ class Item:
     """One module, key or file of one node: what was wanted, what was found, and what to do about it.
 
     expected and got are texts as a person would write them; got None means absent. why and next_step are empty
-    where there is nothing to explain.
+    where there is nothing to explain. decided_by: what has the last word at the next boot, `PATH:LINE`; empty if
+    nothing has, or if it is not known.
     """
 
     kind: Kind
@@ -116,6 +117,7 @@ class Item:
     got: str | None
     why: str = ""
     next_step: str = ""
+    decided_by: str = ""
 
 
 @dataclass(frozen=True, slots=True)

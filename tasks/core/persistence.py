@@ -6,9 +6,12 @@ import re
 from collections.abc import Collection, Mapping
 from dataclasses import replace
 
-from tasks.core.boot import LOADER, NOWHERE, SETTER, Assignment, Boot, Line, Obstacle
+from tasks.core.boot import Boot
+from tasks.core.bootfiles import COMMAND_LINE, MODPROBE, NOWHERE, Line, Obstacle
+from tasks.core.bootkeys import Assignment
 from tasks.core.desired import REPAIRS, SYSCTL_PATH, Desired, RenderedFile, Setting
 from tasks.core.facts import Facts, FileFact
+from tasks.core.inits import LOADER, SETTER
 from tasks.core.keys import owner_of, satisfied
 from tasks.core.model import Item, ItemStatus
 
@@ -26,8 +29,9 @@ def planned(files: Collection[RenderedFile], facts: Facts) -> Mapping[str, FileF
 
 def lasting_module(item: Item, boot: Boot) -> Item:
     """A module's item, seen after the next boot."""
-    obstacle = boot.module_obstacle(item.name)
-    return _fading(item, "not loaded at boot", obstacle) if obstacle else item
+    if obstacle := boot.module_obstacle(item.name):
+        return _fading(item, "not loaded at boot", obstacle)
+    return replace(item, decided_by=str(boot.module_line(item.name) or ""))
 
 
 def lasting_key(item: Item, setting: Setting, boot: Boot) -> Item:
@@ -37,9 +41,13 @@ def lasting_key(item: Item, setting: Setting, boot: Boot) -> Item:
     found = boot.key(item.name)
     if found is None:
         return _fading(item, "not set at boot", Obstacle("no file of sysctl.d sets it", NOWHERE))
-    if satisfied(setting.key, found.value, setting.value, setting.floor):
-        return item
+    if _will_do(found, setting):
+        return replace(item, decided_by=str(found.line))
     return _overridden(item, setting, found)
+
+
+def _will_do(found: Assignment, setting: Setting) -> bool:
+    return found.value is not None and satisfied(setting.key, found.value, setting.value, setting.floor)
 
 
 def _owner_obstacle(key: str, boot: Boot) -> Obstacle | None:
@@ -50,37 +58,46 @@ def _owner_obstacle(key: str, boot: Boot) -> Obstacle | None:
 def rivals(desired: Desired, boot: Boot) -> tuple[Line, ...]:
     """The lines of other files that keep this node from being right after the next boot, and nothing else.
 
-    Those that set a key to another value after our own line, and those of modprobe.d that hold a module back.
+    Found by taking the line in the way out of the simulation, again and again, until none is left.
     """
+    found: list[Line] = []
+    while new := [line for line in dict.fromkeys(_in_the_way(desired, boot)) if line not in found]:
+        found += new
+        boot = boot.without(found)
+    return tuple(sorted(found, key=lambda line: (line.path, line.number)))
+
+
+def _in_the_way(desired: Desired, boot: Boot) -> list[Line]:
+    """For each module and key that will not be right, the one line that is to blame, if it is one to comment out."""
     modules = [obstacle.line for name in desired.modules if (obstacle := boot.module_obstacle(name))]
-    held = [line for line in modules if line.number and "/modprobe.d/" in line.path]
-    keys = [line for setting in desired.settings for line in _later_lines(setting, boot)]
-    return tuple(line for line in dict.fromkeys([*held, *keys]) if PLAIN.match(line.path))
+    held = [line for line in modules if f"/{MODPROBE}/" in line.path]
+    keys = [(setting, boot.key(setting.key)) for setting in desired.settings]
+    wrong = [found.line for setting, found in keys if found and not _will_do(found, setting)]
+    return [line for line in (*held, *wrong) if _to_comment_out(line)]
 
 
-def _later_lines(setting: Setting, boot: Boot) -> list[Line]:
-    lines = boot.lines_for(setting.key)
-    ours = max((n for n, each in enumerate(lines) if each.line.path.startswith(OURS)), default=-1)
-    later = [each for each in lines[ours + 1 :] if not satisfied(setting.key, each.value, setting.value, setting.floor)]
-    return [each.line for each in later]
+def _to_comment_out(line: Line) -> bool:
+    """Whole lines of other people's files; those that go on in the next line are left to people."""
+    return bool(line.number and PLAIN.match(line.path) and not line.path.startswith(OURS) and not line.more)
 
 
 def _overridden(item: Item, setting: Setting, found: Assignment) -> Item:
     """Another line has the last word: someone else's, or that of an earlier repair."""
-    step = TAKE_OVER
+    step = _step(Obstacle("", found.line)) if found.line.path == COMMAND_LINE else TAKE_OVER
     if found.line.path == REPAIRED:
         step = f"fab -H NODE fix {setting.key}='{setting.value}' takes that line back"
     elif found.line.path.startswith(OURS):
         step = "apply that profile again; if it is no longer chosen, remove its files"
-    obstacle = Obstacle("this line has the last word", found.line)
-    return _fading(item, f"{found.value} at boot", obstacle, step)
+    if found.value is None:
+        return _fading(item, "not set at boot", Obstacle("this line leaves it out", found.line), step)
+    return _fading(item, f"{found.value} at boot", Obstacle("this line has the last word", found.line), step)
 
 
 def _fading(item: Item, got: str, obstacle: Obstacle, step: str = "") -> Item:
     """What is wrong already stays what it is, and says that putting it right will not last."""
     if item.status is ItemStatus.OK:
         status, step = ItemStatus.BOOT_DRIFT, step or _step(obstacle)
-        return replace(item, status=status, got=got, why=str(obstacle), next_step=step)
+        return replace(item, status=status, got=got, why=str(obstacle), next_step=step, decided_by=str(obstacle.line))
     return replace(item, why=f"{item.why}{'; ' if item.why else ''}{got}: {obstacle}") if item.got else item
 
 
@@ -88,6 +105,8 @@ def _step(obstacle: Obstacle) -> str:
     unit = next((unit for unit in (LOADER, SETTER) if unit in obstacle.why), "")
     if unit:
         return f"systemctl unmask {unit}" if "masked" in obstacle.why else f"install {unit}"
-    if "/modprobe.d/" in obstacle.line.path:
-        return TAKE_OVER
+    if obstacle.line.path == COMMAND_LINE:
+        return "take it off the kernel's command line: the boot loader has it"
+    if f"/{MODPROBE}/" in obstacle.line.path:
+        return TAKE_OVER if not obstacle.line.more else "remove that line"
     return "remove that line" if obstacle.line.number else ""

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from tasks.core.boot import Boot, Line
+from tasks.core.boot import Boot
+from tasks.core.bootfiles import Line
 from tasks.core.desired import Desired, RenderedFile, Setting, comes_with
 from tasks.core.facts import SYSCTL_ROOT, Facts, ModuleState
 from tasks.core.keys import at_least, key_path, owner_of, satisfied

@@ -187,15 +187,22 @@ def asked(wishes: Sequence[Wishes]) -> list[str]:
 
 def plan(talk: Conversation, host: Host, work: Work) -> NodeResult:
     """Every item as it is now, and what would be wrong after the next boot in spite of our files."""
-    return result(host, compare(*look(talk, host, work)).plan.items, Status.DRIFT)
+    wishes, facts = look(talk, host, work)
+    desired = resolve(wishes, facts)
+    boot = Boot(facts, planned(desired.files, facts))
+    return advised(result(host, diff(desired, facts, boot).items, Status.DRIFT), boot)
+
+
+def advised(done: NodeResult, boot: Boot) -> NodeResult:
+    """A result with what there is to say of the next boot besides."""
+    return replace(done, notes=tuple(map(printable, boot.advice())))
 
 
 def verify(talk: Conversation, host: Host, work: Work) -> NodeResult:
     """Every item as it is now, and as the node's own files will make it at the next boot."""
     wishes, facts = look(talk, host, work)
     boot = Boot(facts, facts.files)
-    done = result(host, diff(resolve(wishes, facts), facts, boot).items, Status.DRIFT)
-    return done if boot.simulated else replace(done, notes=("no systemd: the next boot was not checked",))
+    return advised(result(host, diff(resolve(wishes, facts), facts, boot).items, Status.DRIFT), boot)
 
 
 def apply(talk: Conversation, host: Host, work: Work) -> NodeResult:
@@ -282,6 +289,7 @@ def _printable_item(item: Item) -> Item:
         got=None if item.got is None else printable(item.got),
         why=printable(item.why),
         next_step=printable(item.next_step),
+        decided_by=printable(item.decided_by),
     )
 
 

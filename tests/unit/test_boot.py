@@ -6,56 +6,17 @@ from dataclasses import replace
 
 import pytest
 
-from tasks.core.boot import LOADER, SETTER, Boot
+from tasks.core.boot import Boot
+from tasks.core.bootfiles import Line
+from tasks.core.bootkeys import Assignment
 from tasks.core.desired import RenderedFile, resolve
-from tasks.core.facts import Facts, FileFact
+from tasks.core.facts import Facts
+from tasks.core.inits import LOADER, SETTER
 from tasks.core.model import ItemStatus
 from tasks.core.persistence import planned
 from tasks.core.plan import diff
 from tests.unit.build import wishes
-
-UNITS = {f"/usr/lib/systemd/system/{unit}": "[Unit]" for unit in (LOADER, SETTER)}
-
-
-def facts(
-    files: dict[str, str],
-    *,
-    values: dict[str, str] | None = None,
-    masked: str = "",
-    cmdline: str = "",
-    needs: dict[str, frozenset[str]] | None = None,
-    builtin: str = "",
-    loaded: tuple[str, ...] = (),
-    systemd: bool = True,
-) -> Facts:
-    """A systemd node with these configuration files; an empty text is an empty file."""
-    found = {path: _file(path, text) for path, text in files.items()}
-    shown = {f"/proc/sys/{key.replace('.', '/')}": value for key, value in (values or {}).items()}
-    mask = f"/etc/systemd/system/{masked}"
-    return Facts(
-        values={**UNITS, **shown, "/proc/cmdline": cmdline, **({mask: ""} if masked else {})},
-        hidden=frozenset({"/run/systemd/system"} if systemd else ()),
-        loaded=frozenset(loaded),
-        in_sys=frozenset(),
-        tree={builtin: True} if builtin else {},
-        has_tree=True,
-        uid=0,
-        files=found,
-        complaints={},
-        blank=frozenset({mask} if masked else ()),
-        needs=needs or {},
-    )
-
-
-def _file(path: str, text: str) -> FileFact:
-    lines = tuple((n, line) for n, line in enumerate(text.split("\n"), 1) if line.strip() and line[0] not in "#;")
-    return FileFact(path, "-", 0o644, 0, len(text), None, lines)
-
-
-def boot(files: dict[str, str], **more: object) -> Boot:
-    known = facts(files, **more)  # type: ignore[arg-type]
-    return Boot(known, known.files)
-
+from tests.unit.nextboot import DEBIAN, LISTED, boot, facts
 
 ETC, LIB, LOCAL, RUN = "/etc/sysctl.d", "/usr/lib/sysctl.d", "/usr/local/lib/sysctl.d", "/run/sysctl.d"
 KEYS: list[tuple[str, dict[str, str], str | None]] = [
@@ -79,11 +40,24 @@ KEYS: list[tuple[str, dict[str, str], str | None]] = [
     ("a name beats a later glob", {f"{ETC}/a.conf": "x.y=1", f"{ETC}/b.conf": "x.*=5"}, f"1 {ETC}/a.conf:1"),
     ("the later of two globs", {f"{ETC}/a.conf": "x.*=5", f"{ETC}/b.conf": "*.y=6"}, f"6 {ETC}/b.conf:1"),
     ("an exclusion from globs", {f"{ETC}/a.conf": "x.*=5\n-x.y"}, None),
-    ("an exclusion after a line by name", {f"{ETC}/a.conf": "x.y=1", f"{ETC}/z.conf": "-x.y"}, None),
+    ("an exclusion after a line by name", {f"{ETC}/a.conf": "x.y=1", f"{ETC}/z.conf": "-x.y"}, f"None {ETC}/z.conf:1"),
     ("an exclusion before a line by name", {f"{ETC}/a.conf": "-x.y", f"{ETC}/z.conf": "x.y=1"}, f"1 {ETC}/z.conf:1"),
     ("an exclusion with a star excludes nothing", {f"{ETC}/a.conf": "x.y*=5\n-x.*"}, f"5 {ETC}/a.conf:1"),
     ("a star stays within its part", {f"{ETC}/a.conf": "*=5"}, None),
     ("values are folded", {f"{ETC}/a.conf": "x.y =  1\t 2 "}, f"1 2 {ETC}/a.conf:1"),
+    ("a slash in front is dropped", {f"{ETC}/a.conf": "/x//y = 4"}, f"4 {ETC}/a.conf:1"),
+    ("a line without a value and a dash is nothing", {f"{ETC}/a.conf": "x.y=1\nx.y"}, f"1 {ETC}/a.conf:1"),
+    ("a blank after the dash", {f"{ETC}/a.conf": "- x.y = 4"}, f"4 {ETC}/a.conf:1"),
+    ("an unset key that is left out of patterns", {f"{LIB}/50-default.conf": "-x.y"}, None),
+    ("a pattern that is left out by the same pattern", {f"{ETC}/a.conf": "x.*=5\n-x.*"}, None),
+    ("a pattern that comes again with its value keeps its place",
+     {f"{ETC}/a.conf": "x.*=5", f"{ETC}/b.conf": "*.y=6", f"{ETC}/c.conf": "x.*=5"}, f"6 {ETC}/b.conf:1"),
+    ("a pattern that comes again with another value goes to the end",
+     {f"{ETC}/a.conf": "x.*=4", f"{ETC}/b.conf": "*.y=6", f"{ETC}/c.conf": "x.*=5"}, f"5 {ETC}/c.conf:1"),
+    ("brackets and question marks", {f"{ETC}/a.conf": "x.[xyz]=5\n?.z=6"}, f"5 {ETC}/a.conf:1"),
+    ("ufw comes last", {"/etc/ufw/ufw.conf": "ENABLED=yes", "/etc/ufw/sysctl.conf": "x/y=7", f"{ETC}/z.conf": "x.y=1"},
+     "7 /etc/ufw/sysctl.conf:1"),
+    ("ufw that is off", {"/etc/ufw/ufw.conf": "ENABLED=no", "/etc/ufw/sysctl.conf": "x/y=7"}, None),
 ]  # fmt: skip
 
 
@@ -91,6 +65,40 @@ KEYS: list[tuple[str, dict[str, str], str | None]] = [
 def test_the_line_that_has_the_last_word_on_a_key(files: dict[str, str], wins: str | None) -> None:
     found = boot(files).key("x.y")
     assert (f"{found.value} {found.line}" if found else None) == wins
+
+
+FORWARD, ALL = "net.ipv4.ip_forward", "net.ipv4.conf.all.forwarding"
+TOGETHER = {
+    "a twin set later": (FORWARD, f"{FORWARD}=1\n{ALL}=0", "0 a.conf:2"),
+    "a twin set earlier": (FORWARD, f"{ALL}=0\n{FORWARD}=1", "1 a.conf:2"),
+    "a twin alone": (FORWARD, f"{ALL}=1", "1 a.conf:1"),
+    "a later pattern that holds the twin": (FORWARD, f"{FORWARD}=1\nnet.ipv4.conf.*.forwarding=0", "0 a.conf:2"),
+    "the twin is left out of it": (FORWARD, f"{FORWARD}=1\nnet.ipv4.conf.*.forwarding=0\n-{ALL}", "1 a.conf:1"),
+    "conntrack's two names": (
+        "net.netfilter.nf_conntrack_max",
+        "net.netfilter.nf_conntrack_max=9\nnet.nf_conntrack_max=5",
+        "5 a.conf:2",
+    ),
+    "bytes make the ratio 0": ("vm.dirty_ratio", "vm.dirty_ratio=10\nvm.dirty_bytes=4096", "0 a.conf:2"),
+    "no bytes leave it": ("vm.dirty_ratio", "vm.dirty_ratio=10\nvm.dirty_bytes=0", "10 a.conf:1"),
+    "the ratio after the bytes": ("vm.dirty_ratio", "vm.dirty_bytes=4096\nvm.dirty_ratio=10", "10 a.conf:2"),
+}
+
+
+@pytest.mark.parametrize(("key", "text", "wins"), TOGETHER.values(), ids=TOGETHER)
+def test_keys_that_the_kernel_holds_together(key: str, text: str, wins: str) -> None:
+    found = boot({f"{ETC}/a.conf": text}).key(key)
+    assert found is not None
+    assert f"{found.value} {found.line}".replace(f"{ETC}/", "") == wins
+
+
+def test_the_kernels_command_line_sets_keys_before_any_file_does() -> None:
+    cmdline = 'quiet sysctl.x.y="1 2" sysctl/a/b=3'
+    early = boot({f"{ETC}/a.conf": "a.b=4"}, cmdline=cmdline)
+    assert [early.key("x.y"), early.key("a.b")] == [
+        Assignment("1 2", Line("/proc/cmdline", 0, "x.y=1 2")),
+        Assignment("4", Line(f"{ETC}/a.conf", 1, "a.b=4")),
+    ]
 
 
 LOADED: dict[str, dict[str, object]] = {
@@ -119,6 +127,32 @@ LOADED: dict[str, dict[str, object]] = {
             "/usr/lib/modprobe.d/b.conf": "blacklist foo",
         }
     },
+    "a blacklist of a pattern, which kmod does not know": {
+        "files": {"/etc/modules-load.d/a.conf": "foo", "/etc/modprobe.d/b.conf": "blacklist f*"}
+    },
+    "an alias to itself": {"files": {"/etc/modules-load.d/a.conf": "foo", "/etc/modprobe.d/b.conf": "alias f* foo"}},
+    "on the kernel's command line, the other way": {"files": {}, "cmdline": 'modules-load="bar,foo"'},
+    "only the last refusal on the command line counts": {
+        "files": {"/etc/modules-load.d/a.conf": "foo"},
+        "cmdline": "module_blacklist=foo module_blacklist=bar",
+    },
+    "an install line of two that does load it": {
+        "files": {
+            "/etc/modules-load.d/a.conf": "foo",
+            "/etc/modprobe.d/b.conf": "install foo \\\n /sbin/modprobe -i foo; /bin/true",
+        }
+    },
+    "with parameters, where scripts load it": {
+        "files": {"/etc/modules-load.d/a.conf": "foo size=5"},
+        "runs": "openrc",
+        "links": DEBIAN,
+    },
+    "in /etc/modules, where scripts read it": {"files": {"/etc/modules": "foo"}, "runs": "openrc", "links": DEBIAN},
+    "blacklisted, where scripts ask for it by name": {
+        "files": {"/etc/modules": "foo", "/etc/modprobe.d/b.conf": "blacklist foo"},
+        "runs": "openrc",
+        "links": DEBIAN,
+    },
     "a blacklist in /run": {"files": {"/etc/modules-load.d/a.conf": "foo", "/run/modprobe.d/b.conf": "blacklist foo"}},
 }
 
@@ -130,7 +164,7 @@ def test_a_module_will_be_there(case: dict[str, object]) -> None:
     assert boot(**more).module_obstacle(name) is None  # type: ignore[arg-type]
 
 
-LISTED = {"/etc/modules-load.d/a.conf": "foo"}
+NOBODY = "no file of modules-load.d names it"
 ABSENT: dict[str, tuple[dict[str, object], str]] = {
     "the first install line counts": (
         {
@@ -157,12 +191,45 @@ ABSENT: dict[str, tuple[dict[str, object], str]] = {
         {"files": LISTED, "cmdline": "modprobe.blacklist=bar,foo"},
         "/proc/cmdline: foo is blacklisted",
     ),
-    "only in the initrd": ({"files": {}, "cmdline": "rd.modules_load=foo"}, "no file of modules-load.d names it"),
+    "with parameters, which systemd takes for a part of the name": (
+        {"files": {"/etc/modules-load.d/a.conf": "foo size=5"}},
+        "/etc/modules-load.d/a.conf:1: `foo size=5` is no module name and loads nothing",
+    ),
+    "/etc/modules, which systemd does not read": ({"files": {"/etc/modules": "foo"}}, NOBODY),
+    "an install line over two lines": (
+        {"files": {**LISTED, "/etc/modprobe.d/a.conf": "install foo \\\n  /bin/true"}},
+        "/etc/modprobe.d/a.conf:1: modprobe runs /bin/true instead of loading foo",
+    ),
+    "an install line that runs something else": (
+        {"files": {**LISTED, "/etc/modprobe.d/a.conf": "install foo logger no foo here"}},
+        "/etc/modprobe.d/a.conf:1: modprobe runs logger no foo here instead of loading foo",
+    ),
+    "an alias that leads nowhere": (
+        {"files": {**LISTED, "/etc/modprobe.d/a.conf": "alias foo off"}},
+        "/etc/modprobe.d/a.conf:1: modprobe takes foo for off",
+    ),
+    "the loader is masked by its short name": (
+        {"files": LISTED, "cmdline": "systemd.mask=systemd-modules-load"},
+        f"/proc/cmdline: {LOADER} is masked",
+    ),
+    "pasted, where scripts load": (
+        {"files": {"/etc/modules": "modprobe foo"}, "runs": "openrc", "links": DEBIAN},
+        "/etc/modules:1: `modprobe foo` is no module name and loads nothing",
+    ),
+    "installed away, where scripts load": (
+        {
+            "files": {"/etc/modules": "foo", "/etc/modprobe.d/b.conf": "install foo /bin/true"},
+            "runs": "openrc",
+            "links": DEBIAN,
+        },
+        "/etc/modprobe.d/b.conf:1: modprobe runs /bin/true instead of loading foo",
+    ),
+    "only in the initrd": ({"files": {}, "cmdline": "rd.modules_load=foo"}, NOBODY),
     "the loader is masked on the kernel's command line": (
         {"files": LISTED, "cmdline": f"systemd.mask={LOADER}"},
         f"/proc/cmdline: {LOADER} is masked",
     ),
-    "nobody names it": ({"files": {}}, "no file of modules-load.d names it"),
+    "nobody names it": ({"files": {}}, NOBODY),
     "its file is masked": (
         {"files": {"/usr/lib/modules-load.d/a.conf": "foo", "/etc/modules-load.d/a.conf": ""}},
         "no file of modules-load.d names it",
@@ -200,9 +267,9 @@ def test_a_masked_setter_sets_nothing() -> None:
     assert boot({}).setter_obstacle() is None
 
 
-def test_nothing_is_claimed_about_a_node_without_systemd() -> None:
+def test_nothing_is_claimed_about_a_node_whose_init_is_unknown() -> None:
     wanted = [wishes("net.ipv4.tcp_fin_timeout = 30")]
-    known = facts({}, values={"net.ipv4.tcp_fin_timeout": "30"}, systemd=False)
+    known = facts({}, values={"net.ipv4.tcp_fin_timeout": "30"}, runs="runit")
     plan = diff(resolve(wanted, known), known, Boot(known, known.files))
     assert [item.status for item in plan.items] == [ItemStatus.OK, ItemStatus.DRIFT]
 

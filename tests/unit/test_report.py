@@ -136,6 +136,7 @@ def test_the_data_holds_every_item_and_the_verdict() -> None:
                         "got": "1",
                         "why": "",
                         "next_step": "",
+                        "decided_by": "",
                     },
                     {
                         "kind": "sysctl",
@@ -145,6 +146,7 @@ def test_the_data_holds_every_item_and_the_verdict() -> None:
                         "got": "0",
                         "why": "",
                         "next_step": "",
+                        "decided_by": "",
                     },
                 ),
                 "problem": "",

@@ -7,13 +7,14 @@ from pathlib import Path
 import pytest
 
 from tasks.core import instructions
-from tasks.core.boot import Boot, Line
+from tasks.core.boot import Boot
+from tasks.core.bootfiles import Line
 from tasks.core.desired import resolve
 from tasks.core.persistence import planned, rivals
 from tasks.core.plan import Plan
 from tests.unit.build import wishes
 from tests.unit.far import Shell
-from tests.unit.test_boot import facts
+from tests.unit.nextboot import facts
 
 WANTED = [wishes("net.core.somaxconn = 1\nfs.file-max >= 100\n", "foo\n")]
 CASES = {

@@ -21,6 +21,7 @@ for instruction in $data; do
     'boot '*) boot=$argument ;;
     'look '*) look "$argument" ;;
     'want '*) want "${argument%% *}" "${argument#* }" ;;
+    'unit '*) unit "$argument" ;;
     scan) scan 2>/dev/null ;;
     'file '*) text= ;;
     'keep '*) try keep "$argument" keep "$argument" || quiet=no ;;

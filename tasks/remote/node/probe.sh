@@ -31,6 +31,17 @@ want() {
   patterns="$patterns${patterns:+|}$2"
 }
 
+# unit NAME: where systemd has it, as a file (p) or masked (m), and whether the admin alters it with a folder (o).
+unit() {
+  for place in /etc /usr/local/lib /usr/lib /lib; do
+    file=$place/systemd/system/$1
+    [ "$place" != /etc ] || [ ! -d "$file.d" ] || say "o$file.d"
+    if [ -s "$file" ]; then say "p$file"; return
+    elif [ -e "$file" ] || [ -L "$file" ]; then say "m$file"; return
+    fi
+  done
+}
+
 # Which wanted modules are loaded (l); of the others, which the kernel has built in with parameters (y).
 modules() {
   loaded=' '
@@ -63,10 +74,19 @@ configuration() {
       [ ! -d "$place/$kind" ] || set -- "$@" "$place/$kind" "$place/$kind"/*.conf
     done
   done
-  set -- "$@" /etc/sysctl.conf /etc/modules /etc/os-release
+  set -- "$@" /etc/sysctl.conf /etc/modules /etc/os-release /etc/ufw/ufw.conf /etc/ufw/sysctl.conf
+  started= # where there is no systemd: which init scripts load and set
+  if [ ! -d /run/systemd/system ]; then
+    set -- "$@" /etc/inittab
+    for place in /sbin/init /sbin/sysctl /usr/sbin/sysctl /etc/rcS.d/S*kmod /etc/rcS.d/S*procps /etc/runlevels/*/*; do
+      [ ! -e "$place" ] || started="$started$place
+"
+    done
+  fi
   set -f
   echo "$mark list"
-  ls -ldn "$@" 2>/dev/null
+  # shellcheck disable=SC2086 # a path a line
+  ls -ldn "$@" $started 2>/dev/null
   echo "$mark files"
   # shellcheck disable=SC2086 # a path a line
   grep -asHn -e '^[[:space:]]*[^#;[:space:]]' -e '^# sha256 of the lines below: ' "$@" $looked
@@ -77,7 +97,12 @@ scan() {
   release=
   IFS= read -r release </proc/sys/kernel/osrelease || :
   tree=/lib/modules/$release
-  [ ! -d "$tree" ] || say "t$tree"
+  if [ -d "$tree" ]; then say "t$tree"
+  else
+    set +f
+    for other in /lib/modules/*/modules.dep; do [ ! -e "$other" ] || say "k${other%/*}"; done
+    set -f
+  fi
   user
   modules
   echo "$mark begin"

@@ -1,0 +1,111 @@
+"""What a boot makes of the sysctl keys: every write in the order in which it happens, and which one is the last."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+
+from tasks.core.bootfiles import Line
+from tasks.core.inits import Dialect
+from tasks.core.keys import RIVAL, TWIN, integer, key_path
+
+
+@dataclass(frozen=True, slots=True)
+class Assignment:
+    """What the next boot sets a key to, and the line that says so. value None: that line leaves the key out."""
+
+    value: str | None
+    line: Line
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """One run of a program that sets keys: the lines that it reads, in order, and how it takes them."""
+
+    lines: tuple[Line, ...]
+    dialect: Dialect
+
+
+@dataclass(frozen=True, slots=True)
+class Write:
+    """A path below /proc/sys, or a pattern of paths, and what is written there. named: paths no pattern may touch."""
+
+    path: str
+    found: Assignment
+    named: frozenset[str]
+
+    def reaches(self, path: str) -> bool:
+        """Whether it writes to a path."""
+        if self.found.value is None or self.path == path:
+            return self.found.value is not None
+        return path not in self.named and _is_glob(self.path) and _matches(path, self.path)
+
+
+def writes_of(runs: Iterable[Run]) -> list[Write]:
+    """Everything that is written at boot, in order, and what is expressly left out."""
+    return [write for run in runs for write in _writes(run)]
+
+
+def _writes(run: Run) -> list[Write]:
+    parsed = [pair for line in run.lines for pair in _parsed(line, run.dialect)]
+    named = frozenset(path for path, _ in parsed)
+    table = run.dialect is Dialect.TABLE
+    kept = _table(parsed) if table else [pair for pair in parsed if pair[1].value is not None]
+    return [Write(path, found, named) for path, found in kept]
+
+
+def _parsed(line: Line, dialect: Dialect) -> list[tuple[str, Assignment]]:
+    """A line as path or pattern and value; `-key` without a value leaves that key out of all patterns."""
+    name, equals, value = line.text.strip().partition("=")
+    plain = dialect is Dialect.PLAIN
+    if not equals and (plain or not name.startswith("-")):
+        return []
+    if plain:  # busybox: no dash, no pattern, and a comment may end a line
+        value = value.partition("#")[0]
+        if name.startswith("-") or _is_glob(name):
+            return []
+    path = re.sub("/+", "/", key_path(name.strip().removeprefix("-").strip())).removeprefix("/")
+    return [(path, Assignment(" ".join(value.split()) if equals else None, line))]
+
+
+def _table(parsed: Iterable[tuple[str, Assignment]]) -> list[tuple[str, Assignment]]:
+    """systemd-sysctl's table: the last value of each path, in the order in which the values came.
+
+    Another value goes to the end, the same one keeps its place. A path that is left out stays only where it was set
+    before: that is worth knowing.
+    """
+    table: dict[str, Assignment] = {}
+    for path, found in parsed:
+        if path in table and table[path].value != found.value:
+            del table[path]
+        elif path not in table and found.value is None:
+            continue
+        table[path] = found
+    return list(table.items())
+
+
+def last(writes: Sequence[Write], key: str) -> Assignment | None:
+    """What a boot leaves in a key; None when nothing is written to it, a value of None when a line forbids that.
+
+    A write to the key's twin counts, too, and one to its rival leaves 0.
+    """
+    path = key_path(key)
+    found = next((write.found for write in writes if write.path == path and write.found.value is None), None)
+    for write in writes:
+        if write.reaches(path) or (path in TWIN and write.reaches(TWIN[path])):
+            found = write.found
+        elif path in RIVAL and write.reaches(RIVAL[path]) and integer(write.found.value or "0"):
+            found = Assignment("0", write.found.line)
+    return found
+
+
+def _matches(path: str, pattern: str) -> bool:
+    """glob(7): a star stays between two slashes."""
+    names, patterns = path.split("/"), pattern.split("/")
+    return len(names) == len(patterns) and all(map(fnmatchcase, names, patterns))
+
+
+def _is_glob(path: str) -> bool:
+    return bool(re.search(r"[*?\[]", path))

@@ -1,0 +1,141 @@
+"""Which modules a boot loads, and what keeps one from being loaded: modprobe.d(5), the kernel's command line, kmod."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from fnmatch import fnmatchcase
+
+from tasks.core.bootfiles import (
+    COMMAND_LINE,
+    FOLDERS,
+    MODPROBE,
+    MODULES,
+    NOWHERE,
+    Line,
+    Obstacle,
+    arguments,
+    in_order,
+    joined,
+    lines_of,
+)
+from tasks.core.facts import Facts, FileFact
+from tasks.core.inits import SYSTEMD, Init
+from tasks.core.keys import MODULE, normal_module
+
+# An install line that does load the module, in the end.
+LOADS = re.compile(r"\binsmod\b|\bmodprobe\b.*\s(-i|--ignore-install)\b")
+
+
+class Modules:
+    """The modules of one node's next boot. files: its configuration by path, as it is or as it is going to be."""
+
+    def __init__(self, facts: Facts, files: Mapping[str, FileFact], init: Init) -> None:
+        self._facts, self._init = facts, init
+        self._arguments = arguments(facts.values.get(COMMAND_LINE) or "")
+        self._modprobe = joined(lines_of(in_order(files, MODPROBE)))
+        self._lines = self._listed(files)
+
+    def _listed(self, files: Mapping[str, FileFact]) -> list[Line]:
+        """The lines of modules-load.d and its like."""
+        loader = self._init.loader
+        folders, mask, last = (loader.folders, loader.mask, loader.last) if loader else (FOLDERS, True, ())
+        single = [files[path] for path in last if path in files]
+        return lines_of([*in_order(files, MODULES, folders, mask=mask), *single])
+
+    def refused(self, name: str) -> Obstacle | None:
+        """Why nothing at all will load a module; None if something may."""
+        return self._forbidden(name) or self._forbidden_need(name)
+
+    def loaded_by(self, name: str) -> Line | None:
+        """The first line that has a module loaded, if one has and nothing holds it back."""
+        return next((line for line, why in self._named(name) if why is None), None)
+
+    def not_told(self, name: str) -> Obstacle:
+        """Why the loader does not load a module that no line has loaded."""
+        return next((why for _, why in self._named(name) if why), None) or self._not_named(name)
+
+    def _named(self, name: str) -> Iterator[tuple[Line, Obstacle | None]]:
+        """Each line that names a module, or one that needs it, and what the loader makes of that."""
+        for line in self._told:
+            if self._brings(line.text, name):
+                yield line, self._held_back(line.text)
+
+    @property
+    def _told(self) -> list[Line]:
+        """What the loader is told to load, each as a line that holds the name alone."""
+        given = [name for names in self._values("modules_load") for name in names.split(",")]
+        cmdline = [Line(COMMAND_LINE, 0, name) for name in given if self._init is SYSTEMD]
+        return [*cmdline, *(Line(line.path, line.number, self._name(line)) for line in self._lines)]
+
+    def _name(self, line: Line) -> str:
+        first_word = self._init.loader and self._init.loader.parameters
+        return line.text.split()[0] if first_word else line.text.strip()
+
+    def pasted(self) -> list[Line]:
+        """Lines that are no module names, such as a pasted `modprobe ip_vs`: they load nothing."""
+        return [line for line in self._lines if not MODULE.match(self._name(line)) or self._name(line) == "modprobe"]
+
+    def _not_named(self, name: str) -> Obstacle:
+        """No line loads the module; a pasted command that looks as if it did is named."""
+        for line in self.pasted():
+            if normal_module(name) in map(normal_module, line.text.split()):
+                return Obstacle(f"`{line.text.strip()}` is no module name and loads nothing", line)
+        return Obstacle("no file of modules-load.d names it", NOWHERE)
+
+    def _brings(self, loaded: str, name: str) -> bool:
+        """Whether loading one module has the other loaded: itself, or as something it depends on."""
+        loaded, name = normal_module(loaded), normal_module(name)
+        return loaded == name or name in self._facts.needs.get(loaded, ())
+
+    def _held_back(self, name: str) -> Obstacle | None:
+        """Why the loader will not load a module that it is told to; dependencies escape a blacklist."""
+        heeds = self._init.loader is None or self._init.loader.blacklist
+        if heeds and (blacklisted := self._blacklisted(name)):
+            return Obstacle(f"{name} is blacklisted", blacklisted)
+        return self._renamed(name) or self.refused(name)
+
+    def _blacklisted(self, name: str) -> Line | None:
+        """kmod compares whole names here, not patterns; the kernel's command line counts as well."""
+        for names in self._values("modprobe.blacklist"):
+            if normal_module(name) in map(normal_module, names.split(",")):
+                return Line(COMMAND_LINE, 0, f"modprobe.blacklist={names}")
+        said = self._said("blacklist")
+        return next((line for line, about in said if about == normal_module(name)), None)
+
+    def _renamed(self, name: str) -> Obstacle | None:
+        """An alias of a module's own name, such as `alias overlay off`: kmod asks the aliases first."""
+        name = normal_module(name)
+        lines = [line for line, about in self._said("alias") if len(line.words) > 2 and fnmatchcase(name, about)]
+        targets = [normal_module(line.words[2]) for line in lines]
+        if not targets or name in targets:
+            return None
+        return Obstacle(f"modprobe takes {name} for {targets[0]}", lines[0])
+
+    def _forbidden_need(self, name: str) -> Obstacle | None:
+        needs = sorted(self._facts.needs.get(normal_module(name), ()))
+        obstacle = next((found for need in needs if (found := self._forbidden(need))), None)
+        return Obstacle(f"{obstacle.why}, which {name} needs", obstacle.line) if obstacle else None
+
+    def _forbidden(self, name: str) -> Obstacle | None:
+        """Why a module will not be loaded by anything: an install line instead of it (the first counts), the kernel."""
+        patterns = self._said("install")
+        install = next((line for line, about in patterns if fnmatchcase(normal_module(name), about)), None)
+        command = " ".join(install.words[2:]) if install else ""
+        if install and not LOADS.search(command):
+            return Obstacle(f"modprobe runs {command or 'nothing'} instead of loading {name}", install)
+        refused = self._values("module_blacklist")[-1:]
+        if any(normal_module(name) in names.split(",") for names in refused):
+            return Obstacle(f"the kernel refuses {name}", Line(COMMAND_LINE, 0, f"module_blacklist={refused[0]}"))
+        return None
+
+    def _said(self, verb: str) -> Iterator[tuple[Line, str]]:
+        """Each line of modprobe.d with that verb, and the module or pattern that it is about."""
+        for line in self._modprobe:
+            words = line.words
+            if words[0] == verb and len(words) > 1:
+                yield line, normal_module(words[1])
+
+    def _values(self, argument: str) -> list[str]:
+        """The values of a kernel argument; in its name, too, `-` and `_` are the same."""
+        return [value for name, value in self._arguments if name.replace("-", "_") == argument]

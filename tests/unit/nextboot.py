@@ -1,0 +1,57 @@
+"""Nodes for the tests of the next boot: facts from a dict of configuration files."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from tasks.core.boot import Boot
+from tasks.core.facts import Facts, FileFact, UnitState
+from tasks.core.inits import LOADER, SETTER
+
+DEBIAN = {"/etc/runlevels/sysinit/kmod": "/etc/init.d/kmod", "/etc/runlevels/sysinit/procps": "/etc/init.d/procps"}
+ALPINE = {"/etc/runlevels/boot/modules": "/etc/init.d/modules", "/etc/runlevels/boot/sysctl": "/etc/init.d/sysctl"}
+LISTED = {"/etc/modules-load.d/a.conf": "foo"}
+UNITS = {f"/usr/lib/systemd/system/{unit}": UnitState.PRESENT for unit in (LOADER, SETTER)}
+
+
+def facts(
+    files: dict[str, str],
+    *,
+    values: dict[str, str] | None = None,
+    masked: str = "",
+    cmdline: str = "",
+    needs: dict[str, frozenset[str]] | None = None,
+    builtin: str = "",
+    loaded: tuple[str, ...] = (),
+    runs: str = "systemd/system",
+    links: dict[str, str] | None = None,
+    units: dict[str, UnitState] | None = None,
+) -> Facts:
+    """A node with these configuration files; an empty text is an empty file. runs: its init's folder in /run."""
+    found = {path: _file(path, text) for path, text in files.items()}
+    found |= {path: replace(_file(path, ""), kind="l", link=link) for path, link in (links or {}).items()}
+    shown = {f"/proc/sys/{key.replace('.', '/')}": value for key, value in (values or {}).items()}
+    mask = f"/etc/systemd/system/{masked}"
+    return Facts(
+        values={**shown, "/proc/cmdline": cmdline},
+        hidden=frozenset({f"/run/{runs}"}),
+        loaded=frozenset(loaded),
+        in_sys=frozenset(),
+        tree={builtin: True} if builtin else {},
+        has_tree=True,
+        uid=0,
+        files=found,
+        complaints={},
+        needs=needs or {},
+        units={**UNITS, **(units or {}), **({mask: UnitState.MASKED} if masked else {})},
+    )
+
+
+def _file(path: str, text: str) -> FileFact:
+    lines = tuple((n, line) for n, line in enumerate(text.split("\n"), 1) if line.strip() and line[0] not in "#;")
+    return FileFact(path, "-", 0o644, 0, len(text), None, lines)
+
+
+def boot(files: dict[str, str], **more: object) -> Boot:
+    known = facts(files, **more)  # type: ignore[arg-type]
+    return Boot(known, known.files)
