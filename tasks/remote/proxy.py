@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import re
 import socket
 import subprocess
 import tempfile
+
+FOR_US = "FABRIC_SUDO_PASSWORD"  # a child would have it, too, in its own environment
 
 
 class Proxy:
@@ -21,6 +24,7 @@ class Proxy:
                 stdin=theirs.fileno(),
                 stdout=theirs.fileno(),
                 stderr=self._errors,
+                env={name: value for name, value in os.environ.items() if name != FOR_US},
                 start_new_session=True,  # Ctrl-C is for us: hosts under way finish
             )
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import re
 import socket
 import time
 from collections.abc import Iterator, Mapping
@@ -14,7 +15,12 @@ from typing import Any
 
 import paramiko
 from fabric import Connection
-from paramiko.ssh_exception import AuthenticationException, NoValidConnectionsError, SSHException
+from paramiko.ssh_exception import (
+    AuthenticationException,
+    NoValidConnectionsError,
+    PasswordRequiredException,
+    SSHException,
+)
 
 from tasks.core.errors import NodeError, RemoteError, ShellEndedError, UnreachableError
 from tasks.core.model import Host, HostKeys
@@ -309,7 +315,11 @@ def _unreachable(connection: Connection, error: Exception, whose: str) -> NodeEr
         return type(error)(f"{whose}{problem}", step)
     if isinstance(error, NoValidConnectionsError):
         error = next(iter(error.errors.values()), error)
-    if isinstance(error, AuthenticationException):
+    # paramiko tries each kind of key in turn: after a wrong passphrase its last word is "Invalid key"
+    if isinstance(error, PasswordRequiredException) or re.search("checkints|Invalid key$", str(error)):
+        problem = "its key does not open: the passphrase is missing or wrong, or it is no private key"
+        step = "run again with fab --prompt-for-passphrase, or load the key with ssh-add"
+    elif isinstance(error, AuthenticationException):
         problem, step = _refused(connection.user, error)
     elif isinstance(error, OSError):
         problem, step = _no_way(connection.port, error)

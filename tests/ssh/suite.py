@@ -6,8 +6,10 @@ import contextlib
 import json
 import os
 import pty
+import select
 import subprocess
 import sys
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -22,6 +24,7 @@ SYSCTL = "/etc/sysctl.d/99-zz-nodeprep-kubernetes.conf"
 FIX_SYSCTL = "/etc/sysctl.d/99-zz-nodeprep-zz-fix.conf"
 FIX_MODULES = "/etc/modules-load.d/nodeprep-zz-fix.conf"
 SUDO_LOG = "/var/log/sudo.log"
+PROMPTS = (b"'sudo.password' config value: ", b"unlocking SSH keys: ")  # what fab asks, and then waits
 
 
 def command_lines() -> str:
@@ -84,8 +87,10 @@ class Said:
         return f"{node['problem']} → {node['next_step']}"
 
 
-def _read(terminal: int) -> bytes:
+def _read(terminal: int, end: float) -> bytes:
     try:
+        ready = select.select([terminal], [], [], max(0.0, end - time.monotonic()))[0]
+        assert ready, "the command still runs on its terminal"
         return os.read(terminal, 65536)
     except OSError:  # what Linux says when the other side is closed
         return b""
@@ -174,18 +179,18 @@ class Suite:
         return Said(process.returncode, out, err)
 
     def on_terminal(self, command: Sequence[str], *answers: str, **env: str) -> tuple[int, bytes]:
-        """Runs a command on a terminal of its own; each answer is typed after a colon at a line's end."""
+        """Runs a command on a terminal of its own; each answer is typed at one of fab's prompts."""
         master, slave = pty.openpty()
         more = self.environment({"TERM": "xterm-256color", **env})
         process = subprocess.Popen(
             command, cwd=ROOT, env=more, stdin=slave, stdout=slave, stderr=slave, start_new_session=True
         )
         os.close(slave)
-        seen, waiting = b"", list(answers)
+        seen, waiting, end = b"", list(answers), time.monotonic() + 60
         try:
-            while data := _read(master):
+            while data := _read(master, end):
                 seen += data
-                if waiting and seen.rstrip(b" ").endswith(b":"):
+                if waiting and seen.endswith(PROMPTS):
                     os.write(master, f"{waiting.pop(0)}\n".encode())
             return process.wait(10), seen
         finally:

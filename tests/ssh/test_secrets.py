@@ -1,23 +1,34 @@
-"""The sudo password is seen by sudo and by nobody else."""
+"""The sudo password is seen by sudo, a key's passphrase by whoever opens the key, and neither by anybody else."""
 
 from __future__ import annotations
 
+import contextlib
 import subprocess
+import sys
 from collections.abc import Iterator
+from pathlib import Path
 from threading import Event, Thread
 
 import pytest
+from cryptography.hazmat.primitives.serialization import (
+    BestAvailableEncryption,
+    Encoding,
+    PrivateFormat,
+    load_ssh_private_key,
+)
 
 from lab.fleet import Fleet
-from tests.ssh.suite import SYSCTL, Said, Suite, command_lines
+from tests.ssh.suite import FAB, SYSCTL, Said, Suite, command_lines
 
 SECRET = "Correct-Horse!42 'x\" $HOME"
 ENV = {"FABRIC_SUDO_PASSWORD": SECRET}
+PASSPHRASE = "Battery\"Staple' $HOME 7"
+PIECES = ("Horse", "Staple")  # of both, however the rest is quoted
 
 
 @pytest.fixture(scope="module")
 def fleet() -> Iterator[Fleet]:
-    with Fleet(12) as many:
+    with Fleet(20) as many:
         yield many
 
 
@@ -35,29 +46,71 @@ def operator(suite: Suite, name: str, **variables: object) -> str:
 
 
 def assert_secret(done: Said) -> None:
-    assert SECRET not in done.text
-    assert "Horse" not in done.text
+    assert not any(piece in done.text for piece in PIECES), done.text
+
+
+def holding(folder: Path) -> list[Path]:
+    """The files below a folder that hold a secret."""
+    files = [path for path in folder.rglob("*") if path.is_file() and not path.is_symlink()]
+    return [path for path in files if any(piece.encode() in path.read_bytes() for piece in PIECES)]
+
+
+def encrypted_key(suite: Suite) -> Path:
+    """The key that logs in, encrypted."""
+    key = load_ssh_private_key(suite.key.read_bytes(), None)
+    path = suite.folder / "id_encrypted"
+    path.write_bytes(
+        key.private_bytes(Encoding.PEM, PrivateFormat.OpenSSH, BestAvailableEncryption(PASSPHRASE.encode()))
+    )
+    path.chmod(0o600)
+    return path
+
+
+@contextlib.contextmanager
+def watching(leave_out: str) -> Iterator[set[str]]:
+    """What `ps` and /proc/PID/environ show of all processes meanwhile; not the environ of commands that start so."""
+    seen: set[str] = set()
+    over = Event()
+
+    def watch() -> None:
+        while not over.is_set():
+            seen.update((command_lines(), *environments(leave_out)))
+
+    watcher = Thread(target=watch)
+    watcher.start()
+    try:
+        yield seen
+    finally:
+        over.set()
+        watcher.join()
+
+
+def environments(leave_out: str) -> Iterator[str]:
+    for path in Path("/proc").glob("[0-9]*/environ"):
+        with contextlib.suppress(OSError):
+            command = path.with_name("cmdline").read_bytes().decode(errors="replace")
+            if leave_out not in command:
+                yield command + path.read_bytes().decode(errors="replace")
 
 
 def test_the_password_is_in_no_command_line_while_it_is_used(suite: Suite) -> None:
     for number in range(3):
         operator(suite, f"n{number}")
-    seen: list[str] = []
-    over = Event()
-
-    def watch() -> None:
-        while not over.is_set():
-            seen.append(command_lines())
-
-    watcher = Thread(target=watch)
-    watcher.start()
-    try:
+    with watching(FAB) as seen:
         done = suite.json("apply", env=ENV)
-    finally:
-        over.set()
-        watcher.join()
     assert set(done.statuses.values()) == {"changed"}, done.text
     assert any("sudo" in lines for lines in seen), "the watcher saw nothing"
+    assert not any("Horse" in lines for lines in seen)
+
+
+def test_a_proxy_command_does_not_inherit_the_password(suite: Suite) -> None:
+    ssh = f"ssh -F {suite.fleet.client}/ssh_config -W %h:%p root@{next(suite.unused)}"
+    operator(suite, "n", args=f'-o ProxyCommand="{ssh}"')
+    with watching(FAB) as seen:
+        done = suite.json("apply", env={**ENV, "KEPT": "for proxies"})
+    assert done.statuses == {"n": "changed"}, done.text
+    proxies = [lines for lines in seen if "ssh\0" in lines and "KEPT=for proxies" in lines]
+    assert proxies, "the watcher saw no proxy"
     assert not any("Horse" in lines for lines in seen)
 
 
@@ -65,11 +118,7 @@ def test_the_password_is_in_no_file_of_the_node(suite: Suite) -> None:
     host = operator(suite, "n")
     assert suite.json("apply", env=ENV).statuses == {"n": "changed"}
     suite.fleet.settle()
-    holding = []
-    for path in suite.fleet.root(host).rglob("*"):
-        if path.is_file() and not path.is_symlink() and b"Horse" in path.read_bytes():
-            holding.append(path)
-    assert holding == []
+    assert holding(suite.fleet.root(host)) == []
     assert "COMMAND=" in suite.sudo_log(host)
 
 
@@ -114,3 +163,49 @@ def test_a_password_that_is_shown_by_a_node_is_not_asked_for(suite: Suite) -> No
     suite.fleet.write(host, "/home/admin/.bashrc", "echo '[sudo] password for admin: '; echo 'Password:'\n")
     done = suite.json("apply", env=ENV)
     assert done.statuses == {"n": "changed"}
+
+
+VERBS = (["apply"], ["verify", "--format", "json"], ["plan", "--format", "junit"], ["fix", "a.b=1"])
+LOUD = """
+import logging, sys
+import paramiko
+logger = logging.getLogger("paramiko")
+logger.addHandler(logging.FileHandler(sys.argv.pop(1)))
+logger.setLevel(logging.DEBUG)
+logger.setLevel = lambda *_: None
+from fabric.main import program
+program.run()
+"""
+
+
+def test_both_secrets_are_used_and_are_nowhere_at_the_highest_verbosity(suite: Suite) -> None:
+    """Outputs in each format, invoke's debugging, paramiko's log, what ps shows, children, nodes and their logs."""
+    host = operator(suite, "n", private_key_file=encrypted_key(suite))
+    (suite.folder / "tmp").mkdir()
+    log = suite.folder / "paramiko.log"
+    loud = [sys.executable, "-c", LOUD, str(log)]
+    core = ["-d", "--prompt-for-passphrase", "--prompt-for-sudo-password"]
+    with watching(FAB) as seen:
+        for verb, *words in VERBS:
+            command = suite.command(verb, *words, core=core)
+            code, text = suite.on_terminal(
+                [*loud, *command[1:]], SECRET, PASSPHRASE, INVOKE_DEBUG="1", TMPDIR=str(suite.folder / "tmp")
+            )
+            assert code == (4 if verb == "fix" else 0), text
+            assert b"invoke" in text
+            assert not any(piece.encode() in text for piece in PIECES), text
+    suite.fleet.settle()
+    assert "userauth is OK" in log.read_text()
+    assert not any(piece in lines for lines in seen for piece in PIECES)
+    assert holding(suite.folder) + holding(suite.fleet.root(host)) == []
+    assert not any(piece in suite.fleet.log() for piece in PIECES)
+
+
+@pytest.mark.parametrize("passphrase", ["", "wrong Staple"])
+def test_a_key_that_does_not_open_says_so_and_not_the_passphrase(passphrase: str, suite: Suite) -> None:
+    suite.fresh("n", private_key_file=encrypted_key(suite))
+    core = ["--prompt-for-passphrase"] if passphrase else []
+    code, seen = suite.on_terminal(suite.command("plan", "--format", "json", core=core), *filter(None, [passphrase]))
+    assert code == 4, seen
+    assert b"--prompt-for-passphrase" in seen
+    assert b"Staple" not in seen
