@@ -185,6 +185,11 @@ class Fleet:
             self._silent = Address(*listener.getsockname())
         return self._silent
 
+    def silence(self, host: str, *, silent: bool = True) -> None:
+        """From now on a node takes connections and never says a word; or it speaks again. Not with max_startups."""
+        mark = self.path(host, "/run") / "silent"
+        mark.touch() if silent else mark.unlink()
+
     # ---- a node's files ----
 
     def root(self, host: str) -> Path:

@@ -11,6 +11,7 @@
  * FLAGS: d  the node runs its own listening sshd (MaxStartups has no meaning for `sshd -i`)
  *        r  its /proc/sys is mounted read-only
  *        -  neither
+ * A node that has the file /run/silent takes connections and says nothing until the client goes away.
  * STATE/connections is an array of uint64: the accepted connections of each node, in order, but for
  * those of the flag d.
  */
@@ -121,6 +122,12 @@ static void enter(const struct node *node)
 static void serve_connection(const struct node *node, int client)
 {
     enter(node);
+    if (!access("/run/silent", F_OK)) {
+        char ignored[4096];
+        while (read(client, ignored, sizeof ignored) > 0)
+            ;
+        _exit(0);
+    }
     dup2(client, 0);
     dup2(client, 1);
     execl("/usr/sbin/sshd", "/usr/sbin/sshd", "-i", "-e", (char *)NULL);

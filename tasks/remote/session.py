@@ -144,8 +144,8 @@ class Session:
         with self._lost():
             self._open.settimeout(self.deadline.remaining())
             data: bytes = self._open.recv(65536)
-        if not data:
-            raise self._ended()
+            if not data:
+                raise EOFError("its end of it is gone")
         return data
 
     def _ended(self) -> ShellEndedError:
@@ -176,8 +176,9 @@ class Session:
             problem = f"no answer within {self.deadline.seconds:g} s"
             raise RemoteError(problem, "look at the node's load, or give it more time: --timeout") from error
         except (OSError, SSHException, EOFError) as error:
-            if self._open.closed and self._connection.transport.is_active():
-                raise self._ended() from error  # only the command is gone, perhaps while we were still sending
+            # Only the command is gone, perhaps while we were still sending; when the connection is, no end was told.
+            if self._open.eof_received:
+                raise self._ended() from error
             raise UnreachableError(f"the connection was lost: {error}", "run the same command again") from error
 
 
@@ -255,6 +256,10 @@ def _prepare(connection: Connection, host: Host, mode: HostKeys | None, seconds:
         }
 
 
+class _NoHandshakeError(TimeoutError):
+    """Somebody took the connection, and then nothing came, or not enough."""
+
+
 class _Transport(paramiko.Transport):
     """Sends at once, and waits for nothing past the deadline: paramiko has limits of its own, 15, 30 and 3600 s.
 
@@ -282,7 +287,7 @@ class _Transport(paramiko.Transport):
         """The handshake; paramiko returns without a word when its time is over."""
         super().start_client(event, min(timeout or CONNECT_SECONDS, self._deadline.remaining()))
         if not self.initial_kex_done:
-            raise TimeoutError
+            raise _NoHandshakeError
 
 
 def _configured_mode(settings: Mapping[str, str]) -> HostKeys:
@@ -335,6 +340,8 @@ def _refused(user: str, error: AuthenticationException) -> tuple[str, str]:
 
 
 def _no_way(port: int, error: OSError) -> tuple[str, str]:
+    if isinstance(error, _NoHandshakeError):
+        return f"port {port} takes connections, but does not speak SSH in time", "look at the node's load, and its sshd"
     if isinstance(error, TimeoutError):
         return f"no answer on port {port}", "is it up, and is a firewall in between?"
     if isinstance(error, socket.gaierror):

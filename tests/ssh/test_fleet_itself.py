@@ -369,6 +369,20 @@ def test_nothing_is_left_of_a_killed_run() -> None:
     wait_until(lambda: not Path(state).exists() and not _inhabitants(namespaces), "the fleet ends with its parent")
 
 
+def test_a_silent_node_takes_connections_and_says_nothing_until_it_may() -> None:
+    with Fleet(1) as fleet:
+        host = fleet.hosts[0]
+        fleet.silence(host)
+        with socket.create_connection((host, fleet.port), timeout=5) as client:
+            client.settimeout(0.2)
+            with pytest.raises(TimeoutError):
+                client.recv(1)
+        fleet.settle()
+        fleet.silence(host, silent=False)
+        assert said(fleet, host, "hostname") == "node-1\n"
+        assert fleet.connections(host) == 2
+
+
 # ---- far away ----
 
 
