@@ -8,6 +8,8 @@ from lab.errors import LabUsageError
 
 _COMMON = ("openssh-server", "kmod", "procps", "iproute2", "sudo", "linux-image-cloud-amd64")
 _SYSTEMD = ("systemd-sysv", "dbus", *_COMMON)
+_OPENRC = ("openrc", "sysvinit-core", "initscripts", *_COMMON)
+_BUSYBOX = ("busybox-static", *_COMMON)
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +28,8 @@ FLAVOURS = {
         Flavour("bullseye", "bullseye"),
         Flavour("bookworm", "bookworm"),
         Flavour("trixie", "trixie"),
+        Flavour("openrc", "bookworm", _OPENRC, ("users.sh", "openrc.sh")),
+        Flavour("busybox", "bookworm", _BUSYBOX, ("users.sh", "busybox.sh")),
     )
 }
 

@@ -35,6 +35,9 @@ tar --create --sparse root.ext4
 _SCRIPT_VARIABLE = "NODEPREP_LAB_SCRIPT"
 _HASH_LENGTH = 12
 _EXCLUDED = ("doc", "info", "locale", "man")
+# Only the release itself is installed from: it is consistent, while the security archive of an old one may be not.
+# (Seen: bullseye's names a linux-image-cloud-amd64 that its pool has no more, 404; its other packages are there.)
+_RELEASE_ONLY = 'cd "$1/etc/apt" && sed -i "/-updates /d; /-security /d" sources.list'
 
 
 Say = Callable[[str], None]
@@ -127,6 +130,7 @@ def _debootstrap(flavour: Flavour) -> list[str]:
         "--variant=minbase",
         f"--include={','.join(flavour.packages)}",
         *(f"--dpkgopt=path-exclude=/usr/share/{name}/*" for name in _EXCLUDED),
+        f"--setup-hook={_RELEASE_ONLY}",
         f'--customize-hook=chroot "$1" sh -c "${_SCRIPT_VARIABLE}"',
         "--format=tar",
         flavour.suite,

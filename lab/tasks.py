@@ -11,6 +11,7 @@ from typing import TypeVar, cast
 from invoke import Context, Exit, task
 
 from lab.errors import LabError, LabUsageError
+from lab.flavours import FLAVOURS
 from lab.image import purge_cache
 from lab.nodes import FIRST_PORT, Lab, Node
 from lab.state import state_folder
@@ -23,7 +24,7 @@ def _task(**texts: str) -> Callable[[_Verb], _Verb]:
     return cast(Callable[[_Verb], _Verb], task(help=texts))
 
 
-@_task(nodes="how many", release="bullseye, bookworm or trixie", port_base="port of the first node")
+@_task(nodes="how many", release=", ".join(FLAVOURS), port_base="port of the first node")
 def up(c: Context, nodes: int = 3, release: str = "bookworm", port_base: int = FIRST_PORT) -> None:
     """Boot throw-away nodes on loopback ports; nodes that run are left alone."""
     with _told():
