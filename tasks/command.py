@@ -34,6 +34,7 @@ from tasks.remote import fleet, node
 from tasks.remote.executor import FleetContext, FleetTask
 from tasks.remote.node import Step, Work
 from tasks.remote.session import Access
+from tasks.remote.stamp import new_stamp
 from tasks.remote.sudo import clean
 
 hide_secrets()  # here: fab reads the environment's password after it has imported us
@@ -69,6 +70,7 @@ HELP = {
     "report": "File that gets the run as JSON, whatever happens.",
     "retry": "Only the nodes that failed, were unreachable or not reached in this file of --report.",
 }
+FORCE_UNLOCK = "Change a node even if it says that someone else is changing it."
 CHOICES = {
     "only": ("", "modules", "sysctl"),
     "format": ("text", "json", "junit"),
@@ -185,7 +187,8 @@ def load(context: Any, verb: str, options: Options) -> Run:
     templates = project.ROOT / settings.get("templates", "templates")
     profiles = project.load_profiles(options.profile, hosts, settings.get("profile", "kubernetes"), templates)
     password = context.config.sudo.get("password")
-    work = Work(profiles, options.only, password=clean(password) if password else None)
+    secret = clean(password) if password else None
+    work = Work(profiles, stamp=new_stamp(verb), only=options.only, password=secret)
     for host in hosts:
         _check_templates(host, work)
     if options.report:

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from tasks.core.desired import RenderedFile
-from tasks.core.facts import ALWAYS, SYSCTL_ROOT
+from tasks.core.facts import ALWAYS, SYSCTL_ROOT, Facts
 from tasks.core.inits import LOADER, SETTER
-from tasks.core.keys import key_path
+from tasks.core.keys import coupled, key_path
 from tasks.core.plan import Plan
+from tasks.core.snapshot import LOCK, STORE, Stamp
 
 
 def probe(keys: Iterable[str], modules: Iterable[str]) -> list[str]:
     """What to look at: these keys and modules, and what is looked at on every node."""
-    paths = dict.fromkeys([*ALWAYS, *(SYSCTL_ROOT + key_path(key) for key in keys)])
+    paths = dict.fromkeys([*ALWAYS, *map(_path, keys)])
     names = dict.fromkeys(name.replace("-", "_") for name in modules)
     wants = [f"want {name} {name.replace('_', '[-_]')}" for name in names]
     return [*(f"look {path}" for path in paths), f"unit {LOADER}", f"unit {SETTER}", *wants, "scan"]
@@ -21,12 +22,66 @@ def probe(keys: Iterable[str], modules: Iterable[str]) -> list[str]:
 
 def apply(plan: Plan) -> list[str]:
     """What to change, in the order that works: modules before the keys they bring, files before what reads them."""
-    loads = [f"load {name}" for name in plan.modules]
-    sysctl = [f"sysctl {path}" for path in plan.sysctl_files]
-    keys = [f"set {SYSCTL_ROOT}{key_path(key)} {value}" for key, value in plan.keys]
+    return [*_files(plan), *_loads(plan), *_keys(plan)]
+
+
+def _files(plan: Plan) -> list[str]:
     lines = [f"disable {line.path} {line.number} {line.text}" for line in plan.take_over]
-    return [*(line for file in plan.files for line in _file(file)), *lines, *loads, *sysctl, *keys]
+    return [*(line for file in plan.files for line in _file(file)), *lines]
 
 
 def _file(file: RenderedFile) -> list[str]:
     return [f"file {file.path}", *(f"|{line}" for line in file.lines), f"keep {file.path}"]
+
+
+def _loads(plan: Plan) -> list[str]:
+    return [f"load {name}" for name in plan.modules]
+
+
+def _keys(plan: Plan) -> list[str]:
+    return [
+        *(f"sysctl {path}" for path in plan.sysctl_files),
+        *(f"set {_path(key)} {value}" for key, value in plan.keys),
+    ]
+
+
+def locked(stamp: Stamp, *, force: bool = False) -> list[str]:
+    """What comes before any change: the node's lock, for this session. force: whoever has it."""
+    return [*([f"unlock {LOCK}"] if force else []), f"lock {LOCK} {stamp.verb} {stamp.who} {stamp.run}"]
+
+
+def recorded(plan: Plan, facts: Facts, stamp: Stamp, about: Sequence[str] = ()) -> list[str]:
+    """A plan's orders, and before the first that writes the snapshot of what they change.
+
+    It is completed before the keys are set, by those that came with a module, and by modules that came with others.
+    about: lines that say what is applied.
+    """
+    keys = [key for key, _ in plan.keys]
+    late = [f"value {_path(key)}" for key in keys if not facts.has_key(key)]
+    snapshot = f"snapshot {STORE} {stamp.run}"
+    return [
+        *(f"note {line}" for line in (f"run {stamp.run}", f"verb {stamp.verb}", f"by {stamp.who}", *about)),
+        *(f"save {file.path}" for file in plan.files),
+        *(f"line {line.path} {line.number} {line.text}" for line in plan.take_over),
+        *(f"module {name}" for name in _with_needs(plan.modules, facts)),
+        *(f"value {_path(key)}" for key in _with_coupled(keys)),
+        snapshot,
+        *_files(plan),
+        *_loads(plan),
+        *([*late, snapshot] if plan.modules else []),
+        *_keys(plan),
+    ]
+
+
+def _with_needs(modules: Iterable[str], facts: Facts) -> list[str]:
+    """Modules as /proc/modules spells them, each after all that is loaded with it."""
+    names = [name.replace("-", "_") for name in modules]
+    return list(dict.fromkeys(each for name in names for each in (*sorted(facts.needs.get(name, ())), name)))
+
+
+def _with_coupled(keys: Iterable[str]) -> list[str]:
+    return list(dict.fromkeys(each for key in keys for each in (key, *coupled(key))))
+
+
+def _path(key: str) -> str:
+    return SYSCTL_ROOT + key_path(key)

@@ -31,6 +31,14 @@ _EITHER = (
     ("vm/overcommit_kbytes", "vm/overcommit_ratio"),
 )
 RIVAL = {one: other for pair in _EITHER for one, other in (pair, pair[::-1])}
+# Writing one of these changes others with it: ip-sysctl.rst, and inet_forward_change in net/ipv4/devinet.c.
+_FORWARDING = ("net.ipv4.conf.*.forwarding", "net.ipv4.conf.all.accept_redirects")
+_SPREADS = {
+    "net.ipv4.ip_forward": _FORWARDING,
+    "net.ipv4.conf.all.forwarding": _FORWARDING,
+    "net.ipv6.conf.all.forwarding": ("net.ipv6.conf.*.forwarding",),
+    "net.ipv6.conf.all.disable_ipv6": ("net.ipv6.conf.*.disable_ipv6",),
+}
 
 
 def key_path(key: str) -> str:
@@ -54,6 +62,12 @@ def is_key(key: str) -> bool:
     """Whether a text can be a key at all: a plain name without globs, and no step out of /proc/sys."""
     steps = key_path(key).split("/")
     return bool(KEY.match(key)) and "" not in steps and not {".", ".."} & set(steps)
+
+
+def coupled(key: str) -> tuple[str, ...]:
+    """The keys, some with a `*` in them, that the kernel changes along with this one."""
+    rival = RIVAL.get(key_path(key))
+    return (*_SPREADS.get(key, ()), *([key_name(rival)] if rival else []))
 
 
 def owner_of(key: str) -> str | None:

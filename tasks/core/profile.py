@@ -6,6 +6,7 @@ modules `a | b` and `-a`. desired.py resolves the marks against a node.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -287,6 +288,12 @@ def _value_problem(key: str, value: str, floor: bool) -> str:
         ),
     )
     return next((f"{text} (got {value!r} for {key})" for wrong, text in problems if wrong), "")
+
+
+def digest(profile: Profile) -> str:
+    """A profile's files as 12 hexadecimal digits, to tell one state of it from another."""
+    texts = [source.text if source else "" for source in (profile.modules, profile.sysctl)]
+    return hashlib.sha256("\0".join(texts).encode(errors="replace")).hexdigest()[:12]
 
 
 def _no_contradiction(path: str, lines: Sequence[Line]) -> None:

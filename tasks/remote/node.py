@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -20,9 +21,11 @@ from tasks.core.keys import owner_of
 from tasks.core.model import Host, Item, NodeResult, Secret, Status
 from tasks.core.persistence import planned, rivals
 from tasks.core.plan import NOT_READABLE, Plan, diff, settled, status_of
-from tasks.core.profile import Profile, Wishes, check_together, compatible, render, text
+from tasks.core.profile import Profile, Wishes, check_together, compatible, digest, render, text
+from tasks.core.snapshot import Stamp, refusal
 from tasks.core.text import printable
 from tasks.remote import script
+from tasks.remote.stamp import new_stamp
 from tasks.remote.sudo import PasswordGate, PasswordGates, passwordless
 
 PASSES = 2  # a key that a module brings may want to be set, and the file rendered once more
@@ -47,11 +50,16 @@ class Channel(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Work:
-    """What is to be done: each host's profiles by its name, which half of them, and the sudo password if any."""
+    """What is to be done, by whom: each host's profiles by its name, which half of them, the sudo password if any.
+
+    force_unlock: change a node even if someone else is at it.
+    """
 
     profiles: Mapping[str, tuple[Profile, ...]]
+    stamp: Stamp = field(default_factory=new_stamp)
     only: str = ""
     take_over: bool = False
+    force_unlock: bool = False
     password: Secret | None = None
     gates: PasswordGates = field(default_factory=PasswordGates)
 
@@ -73,12 +81,13 @@ def only_part(wishes: Wishes, only: str) -> Wishes:
 
 
 class Conversation:
-    """The requests and replies of one channel, with one random mark."""
+    """The requests and replies of one channel, with one random mark. holding: the node's lock is ours."""
 
     def __init__(self, channel: Channel) -> None:
         self.channel = channel
         self.mark = script.new_mark()
         self.started = False
+        self.holding = False
 
     def ask(self, lines: Sequence[str]) -> Facts:
         """Sends a request that reads, as the login user, and returns what it found."""
@@ -105,6 +114,13 @@ class Conversation:
         else:
             self._with_password(data, host, password, work.gates.of(password))
         return self._reply(sudo=facts.uid != 0 and password is None)
+
+    def end(self) -> None:
+        """The end of all changes, if there were any: the node throws away a needless snapshot and opens its lock."""
+        if self.holding:
+            with contextlib.suppress(NodeError):  # then its shell does so when it finds that we are gone
+                self.channel.send(b"end\n")
+                self.channel.receive(f"{self.mark} ended\n".encode())
 
     def _with_password(self, data: bytes, host: Host, password: Secret, gate: PasswordGate) -> None:
         """sudo asks on our stream, with our mark; only then the password is sent, and only once."""
@@ -258,12 +274,27 @@ def converge(
     looks, complaints = [first], dict(first.facts.complaints)
     tried: set[str] = set()  # only what was not asked for before is worth another pass
     while len(looks) <= PASSES and set(orders := instructions.apply(looks[-1].plan)) - tried:
-        facts = talk.change([*orders, *probe], host, looks[-1].facts, work)
+        facts = change(talk, host, work, looks[-1], probe)
         tried |= set(orders)
         complaints |= facts.complaints
         looks.append(decide(facts))
+    talk.end()
     done = result(host, settled([look.plan for look in looks], complaints), Status.FAILED)
     return replace(done, notes=tuple(_taken_over([look.plan for look in looks], complaints)))
+
+
+def change(talk: Conversation, host: Host, work: Work, seen: Seen, probe: Sequence[str]) -> Facts:
+    """One pass: what differs is changed, under the node's lock and after its snapshot; and what is there then."""
+    about = [f"profile {profile.name} {digest(profile)}" for profile in work.profiles[host.name]]
+    lines = [
+        *instructions.locked(work.stamp, force=work.force_unlock and not talk.holding),
+        *instructions.recorded(seen.plan, seen.facts, work.stamp, about),
+    ]
+    facts = talk.change([*lines, *probe], host, seen.facts, work)
+    if refused := refusal(facts):
+        raise refused
+    talk.holding = True
+    return facts
 
 
 def _taken_over(plans: Sequence[Plan], complaints: Mapping[tuple[str, str], str]) -> Iterator[str]:

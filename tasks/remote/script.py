@@ -29,7 +29,7 @@ def _compact(name: str) -> str:
 @cache
 def script(*, changes: bool) -> str:
     """What runs on the node; the parts that can change anything are only in it where a change is asked for."""
-    parts = ("probe.sh", "apply.sh", "main.sh") if changes else ("probe.sh", "main.sh")
+    parts = ("probe.sh", *(("apply.sh", "lock.sh", "snapshot.sh") if changes else ()), "main.sh")
     return "\n".join(_compact(part) for part in parts) + "\n"
 
 

@@ -114,7 +114,7 @@ def test_the_files_of_plan_and_apply_are_the_same(suite: Suite) -> None:
     assert {path: suite.fleet.read(host, path) for path in promised} == promised
 
 
-def test_nothing_but_the_two_files_and_the_kernel_is_changed(suite: Suite) -> None:
+def test_nothing_but_the_two_files_the_kernel_and_our_memory_of_them_is_changed(suite: Suite) -> None:
     host = suite.fresh("n", user="admin")
     before = suite.fleet.snapshot(host)
     assert suite.json("apply").code == 0
@@ -122,7 +122,9 @@ def test_nothing_but_the_two_files_and_the_kernel_is_changed(suite: Suite) -> No
     changed = {path for path in before.keys() | after.keys() if before.get(path) != after.get(path)}
     outside = {path for path in changed if not path.startswith(("/proc", "/sys"))}
     # the folders are the overlay's copies, made when something in them was written
-    assert {path for path in outside if not path.endswith(".d")} == {MODULES, SYSCTL}
+    (store,) = suite.fleet.path(host, "/var/lib/nodeprep").iterdir()
+    memory = {"/var/lib/nodeprep", f"/var/lib/nodeprep/{store.name}", f"/var/lib/nodeprep/{store.name}/snapshot"}
+    assert {path for path in outside if not path.endswith(".d")} == {MODULES, SYSCTL, *memory}
 
 
 def test_a_floor_keeps_what_the_node_has_and_the_file_says_so(suite: Suite) -> None:

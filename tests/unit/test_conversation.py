@@ -176,7 +176,8 @@ def test_a_file_that_cannot_be_written_does_not_keep_keys_from_being_set_nor_bri
     jobs = work(profile("vm.x = 1\nvm.y = 6\n"))
     machine.write("proc/sys/vm/y", "6\n")
     machine.write(SYSCTL.format("p")[1:], "vm.y = 5\n")
-    (machine.root / "stub/mv").write_text("#!/bin/sh\necho mv: no >&2\nexit 1\n")
+    stub = '#!/bin/sh\ncase $* in */etc/*) echo mv: no >&2; exit 1 ;; esac\nexec /usr/bin/mv "$@"\n'
+    (machine.root / "stub/mv").write_text(stub)
     (machine.root / "stub/mv").chmod(0o755)
     done = on(machine, node.apply, jobs)
     assert (done.status, machine.key("vm.x"), machine.key("vm.y")) == (Status.FAILED, "1", "6")
@@ -317,7 +318,10 @@ class Dicts:
         self._answer(data)
 
     def send(self, data: bytes) -> None:
-        """A further one."""
+        """A further one, or the end of all."""
+        if data == b"end\n":
+            self._said += f"{self._mark} ended\n".encode()
+            return
         head, _, request = data.partition(b"\n")
         assert head == f"again {len(request)}".encode()
         self._answer(request)

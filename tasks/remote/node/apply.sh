@@ -1,5 +1,5 @@
 # shellcheck shell=sh
-# shellcheck disable=SC2154 # mark and text come from main.sh, which runs last
+# shellcheck disable=SC2034,SC2154 # mark and text come from main.sh, which runs last
 # Changing the node. Each command has its own status; what it said goes into the reply as a line of kind e. Whether
 # anything changed is not said here: the probe that follows tells.
 
@@ -14,6 +14,12 @@ try() {
     say "e$verb $name $status $line"
     return 1
   fi
+}
+
+# refuse VERB NAME WHY: nothing else of this request is done.
+refuse() {
+  say "e$1 $2 1 $3"
+  refused=1
 }
 
 # keep PATH: $text becomes the file, complete or not at all, and survives a power cut.
@@ -47,7 +53,7 @@ disable() {
 }
 
 # coreutils before 8.24 and busybox take no file: then everything is flushed.
-flush() { sync "$1" 2>/dev/null || sync; }
+flush() { sync "$@" 2>/dev/null || sync; }
 
 # set_key PATH VALUE: asks the kernel directly, so that its own reason is heard for this one key. Through tee: dash's
 # printf says no more than "I/O error" when a write is refused.

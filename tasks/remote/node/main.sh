@@ -10,11 +10,13 @@ IFS='
 set -f
 trap '' HUP PIPE
 
+refused= # 1 when the lock is another's, or no snapshot could be taken
 quiet= # 1 when sysctl -p has set all keys without a word; no when they are to be set one by one
 text=
 # shellcheck disable=SC2086 # split into lines, which is what IFS and set -f above are for
 for instruction in $data; do
   argument=${instruction#* }
+  case $refused$instruction in 1boot\ * | 1scan) ;; 1*) continue ;; esac
   case $instruction in
     '|'*) text="$text${instruction#|}
 " ;;
@@ -23,6 +25,14 @@ for instruction in $data; do
     'want '*) want "${argument%% *}" "${argument#* }" ;;
     'unit '*) unit "$argument" ;;
     scan) scan 2>/dev/null ;;
+    'unlock '*) unlock "$argument" ;;
+    'lock '*) lock "${argument%% *}" "${argument#* }" ;;
+    'note '*) note "$argument" ;;
+    'save '*) save "$argument" ;;
+    'line '*) line "$argument" ;;
+    'value '*) value "$argument" ;;
+    'module '*) module "$argument" ;;
+    'snapshot '*) snapshot "${argument%% *}" "${argument#* }" ;;
     'file '*) text= ;;
     'keep '*) try keep "$argument" keep "$argument" || quiet=no ;;
     'disable '*)
@@ -35,12 +45,16 @@ for instruction in $data; do
   esac
 done
 
-# What comes next: `again SIZE`, `sudo SIZE`, `password SIZE`; the end of input ends us.
+# What comes next: `again SIZE`, `sudo SIZE`, `password SIZE`, `end`; the end of input ends us.
 IFS=' ' read -r how size || exit 0
 case $how in
   again)
     set -- "$size" "$mark"
     eval "$boot"
+    ;;
+  end)
+    finish
+    echo "$mark ended"
     ;;
   sudo) exec sudo -n -- sh -c "$boot" nodeprep "$size" "$mark" ;;
   password) exec sudo -S -p "$mark password" -- sh -c "$boot" nodeprep "$size" "$mark" "$mark ready" ;;

@@ -1,0 +1,364 @@
+"""The node's lock and its snapshots: the real script in real shells, on files of the test's own."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import stat
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from tasks.core.errors import ShellEndedError
+from tasks.core.facts import Facts
+from tasks.core.snapshot import LOCK, STORE, refusal, when
+from tests.unit.build import facts
+from tests.unit.far import Process, Shell, run
+
+
+@dataclass(frozen=True)
+class Place:
+    """A shell, and where its lock, its snapshots and some files are."""
+
+    shell: Shell
+    folder: Path
+
+    @property
+    def lock(self) -> Path:
+        return self.folder / "lock"
+
+    @property
+    def store(self) -> Path:
+        return self.folder / "lib" / "nodeprep"
+
+    @property
+    def file(self) -> Path:
+        return self.folder / "etc" / "ours.conf"
+
+    @property
+    def key(self) -> Path:
+        return self.folder / "key"
+
+    def lines(self, run: str, *more: str) -> list[str]:
+        """A change of the file and the key, under the lock and with a snapshot before it."""
+        return [
+            f"lock {self.lock} apply anna@laptop {run}",
+            f"note run {run}",
+            f"save {self.file}",
+            f"value {self.key}",
+            f"snapshot {self.store} {run}",
+            f"file {self.file}",
+            f"|{run}",
+            f"keep {self.file}",
+            f"set {self.key} {run}",
+            *more,
+            "scan",
+        ]
+
+    def change(self, run: str) -> None:
+        """One such session, from its beginning to its end."""
+        with self.shell.open() as far:
+            assert not far.begin(self.lines(run), changes=True).complaints
+            end(far)
+
+    @property
+    def snapshots(self) -> list[str]:
+        """The names of all snapshots, the oldest first."""
+        return sorted(path.name for path in self.store.iterdir()) if self.store.exists() else []
+
+    def text(self, name: str) -> list[str]:
+        """A snapshot's lines."""
+        return (self.store / name / "snapshot").read_text().splitlines()
+
+
+@pytest.fixture
+def place(shell: Shell, tmp_path: Path) -> Place:
+    made = Place(shell, tmp_path / "node")
+    made.file.parent.mkdir(parents=True)
+    made.key.write_text("old\tvalue\n")
+    return made
+
+
+def end(far: Process) -> None:
+    """The session's end, as a conversation ends it."""
+    far.send(b"end\n")
+    far.receive(b"ended\n")
+
+
+def kill(far: Process) -> None:
+    """The end that nobody can catch."""
+    assert far.process is not None
+    os.kill(far.process.pid, signal.SIGKILL)
+    far.process.wait()
+
+
+def holder(place: Place, found: Facts) -> str:
+    """Who is said to have the lock; empty if we got it."""
+    return found.complaints.get(("lock", str(place.lock)), "")
+
+
+def taking(place: Place, who: str) -> list[str]:
+    return [f"lock {place.lock} apply {who} run-of-{who}", "scan"]
+
+
+# The lock
+
+
+def test_a_session_holds_the_lock_until_its_end(place: Place) -> None:
+    with place.shell.open() as far, place.shell.open() as other:
+        assert not far.begin(place.lines("r1"), changes=True).complaints
+        assert not far.again(place.lines("r1"), changes=True).complaints
+        assert str(place.lock.readlink()).split()[4:] == ["apply", "anna@laptop", "r1"]
+        refused = other.begin(place.lines("r2"), changes=True)
+        assert holder(place, refused) == "apply anna@laptop r1"
+        assert place.file.read_text() == "r1\n"
+        end(far)
+        assert not place.lock.is_symlink()
+        assert not other.again(place.lines("r2"), changes=True).complaints
+    assert (place.file.read_text(), place.key.read_text()) == ("r2\n", "r2\n")
+
+
+@pytest.mark.parametrize("how", ["the connection ends", "TERM", "KILL"])
+def test_a_lock_whose_session_is_gone_does_not_block(place: Place, how: str) -> None:
+    with place.shell.open() as far:
+        assert not far.begin(taking(place, "a"), changes=True).complaints
+        assert far.process is not None
+        if how == "the connection ends":
+            assert far.finish() == (0, b"")
+            assert not place.lock.is_symlink()
+        else:
+            far.process.send_signal(signal.SIGKILL if how == "KILL" else signal.SIGTERM)
+            far.process.wait()
+    with place.shell.open() as far:
+        assert not far.begin(taking(place, "b"), changes=True).complaints
+        end(far)
+    assert [path.name for path in place.folder.iterdir() if path.name.startswith("lock")] == []
+
+
+@pytest.mark.parametrize(
+    ("pid", "start", "boot"),
+    [("1", "1", None), ("self", "1", None), ("self", None, "another-boot"), ("999999999", "1", None), ("x", "y", "z")],
+    ids=["another process", "pid used again", "rebooted", "no process", "nonsense"],
+)
+def test_only_the_same_process_of_the_same_boot_counts_as_its_owner(
+    place: Place, pid: str, start: str | None, boot: str | None
+) -> None:
+    mine = Path("/proc/self/stat").read_text().rpartition(")")[2].split()[19]
+    booted = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+    owner = str(os.getpid()) if pid == "self" else pid
+    place.lock.symlink_to(f"{owner} {start or mine} {boot or booted} 00ff apply bob@desk r0")
+    assert not place.shell.first(taking(place, "a")).complaints
+
+
+def test_a_living_owner_counts_whatever_process_it_is(place: Place) -> None:
+    mine = Path("/proc/self/stat").read_text().rpartition(")")[2].split()[19]
+    booted = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+    place.lock.symlink_to(f"{os.getpid()} {mine} {booted} 00ff fix bob@desk r0")
+    assert holder(place, place.shell.first(taking(place, "a"))) == "fix bob@desk r0"
+    assert place.lock.is_symlink()
+
+
+def test_a_lock_can_be_taken_by_force_and_who_lost_it_does_nothing_more(place: Place) -> None:
+    with place.shell.open() as far, place.shell.open() as other:
+        assert not far.begin(place.lines("r1"), changes=True).complaints
+        assert not other.begin([f"unlock {place.lock}", *place.lines("r2")], changes=True).complaints
+        assert holder(place, far.again(place.lines("r3"), changes=True)) == "apply anna@laptop r2"
+        end(far)
+        assert place.lock.is_symlink(), "it is the other's now"
+        end(other)
+    assert (place.file.read_text(), place.lock.is_symlink()) == ("r2\n", False)
+
+
+@pytest.mark.parametrize("dead", [0, 1, 3])
+def test_of_many_that_come_at_once_one_gets_the_lock(place: Place, dead: int) -> None:
+    """Also when the lock they find is that of the dead, and of those who died having succeeded them."""
+    for number in range(dead):
+        with place.shell.open() as far:
+            assert not far.begin(taking(place, f"dead-{number}"), changes=True).complaints
+            kill(far)
+    with contextlib.ExitStack() as stack:
+        crowd = [stack.enter_context(place.shell.open()) for _ in range(8)]
+        with ThreadPoolExecutor(8) as pool:
+            found = list(
+                pool.map(lambda pair: pair[1].begin(taking(place, f"a{pair[0]}"), changes=True), enumerate(crowd))
+            )
+        holders = [holder(place, each) for each in found]
+        (winner,) = (number for number, name in enumerate(holders) if not name)
+        assert set(holders) == {"", f"apply a{winner} run-of-a{winner}"}
+        for far in crowd:
+            end(far)
+    assert [path.name for path in place.folder.iterdir() if path.name.startswith("lock")] == []
+
+
+def test_a_folder_in_the_place_of_the_lock_is_no_lock(place: Place) -> None:
+    place.lock.mkdir()
+    assert "is a folder" in holder(place, place.shell.first(place.lines("r1")))
+    assert (list(place.lock.iterdir()), place.key.read_text()) == ([], "old\tvalue\n")
+
+
+def test_where_no_lock_can_be_made_nothing_is_changed(place: Place) -> None:
+    lines = [line.replace(str(place.lock), "/proc/sys/no/lock") for line in place.lines("r1")]
+    assert place.shell.first(lines).complaints[("lock", "/proc/sys/no/lock")]
+    assert (place.snapshots, place.key.read_text()) == ([], "old\tvalue\n")
+
+
+# The snapshot
+
+
+def test_a_snapshot_says_how_everything_was_and_is_roots_alone(place: Place) -> None:
+    place.file.write_bytes(b"mine\xff\0no newline")
+    place.file.chmod(0o640)
+    other = place.folder / "made" / "absent.conf"
+    lines = place.lines("r1")
+    lines[4:4] = [f"save {other}", "line /etc/x.conf 3 a =  b", f"value {place.folder}/ke*", f"value {place.folder}/no"]
+    with place.shell.open(SUDO_USER="admin") as far:
+        assert not far.begin(lines, changes=True).complaints
+        end(far)
+    assert place.snapshots == ["000001.r1"]
+    assert place.text("000001.r1") == [
+        "run r1",
+        f"file {place.file}",
+        f"folder {other.parent}",
+        f"absent {other}",
+        "line /etc/x.conf 3 a =  b",
+        f"nokey {place.folder}/no",
+        f"key {place.key} old\tvalue",
+        "as admin",
+    ]
+    copy = place.store / "000001.r1" / "ours.conf"
+    assert (copy.read_bytes(), stat.S_IMODE(copy.stat().st_mode)) == (b"mine\xff\0no newline", 0o640)
+    modes = {path: stat.S_IMODE(path.stat().st_mode) for path in (place.store, copy.parent, copy.parent / "snapshot")}
+    assert list(modes.values()) == [0o700, 0o700, 0o600]
+
+
+def test_a_second_pass_adds_what_it_finds_and_keeps_how_it_was(place: Place) -> None:
+    place.file.write_text("first\n")
+    with place.shell.open() as far:
+        far.begin(place.lines("r1"), changes=True)
+        late = place.folder / "late"
+        late.write_text("7\n")
+        lines = place.lines("r1")
+        lines[4:4] = [f"value {late}"]
+        assert not far.again(lines, changes=True).complaints
+        end(far)
+    assert place.text("000001.r1")[-3:] == [f"key {place.key} old\tvalue", "as root", f"key {late} 7"]
+    assert (place.store / "000001.r1" / "ours.conf").read_text() == "first\n"
+
+
+def test_a_link_in_the_place_of_our_file_is_kept_as_a_link(place: Place) -> None:
+    place.file.symlink_to("nowhere")
+    place.change("r1")
+    assert (place.store / "000001.r1" / "ours.conf").readlink() == Path("nowhere")
+
+
+def test_a_session_that_changes_nothing_leaves_no_snapshot(place: Place) -> None:
+    lines = [line for line in place.lines("r1") if line.split()[0] not in ("keep", "set")]
+    with place.shell.open() as far:
+        far.begin(lines, changes=True)
+        assert place.snapshots == ["000001.r1"]
+        end(far)
+    assert not place.store.exists()
+
+
+def test_also_a_line_commented_out_behind_a_link_is_a_change(place: Place) -> None:
+    real, link = place.folder / "real.conf", place.folder / "link.conf"
+    real.write_text("a = 1\n")
+    link.symlink_to(real)
+    with place.shell.open() as far:
+        lines = [f"line {link} 1 a = 1", f"snapshot {place.store} r1", f"disable {link} 1 a = 1", "scan"]
+        assert not far.begin([f"lock {place.lock} apply a@b r1", *lines], changes=True).complaints
+        end(far)
+    assert place.text("000001.r1") == [f"line {link} 1 a = 1", "as root"]
+
+
+def test_the_newest_ten_are_kept_and_the_oldest_still_tells_how_the_node_was_at_first(place: Place) -> None:
+    place.file.write_text("first\n")
+    second = place.folder / "second.conf"
+    for number in range(1, 14):
+        with place.shell.open() as far:
+            lines = place.lines(f"r{number}")
+            if number > 1:
+                lines[4:4] = [f"save {second}"]
+                second.write_text(f"before {number}\n")
+            assert not far.begin(lines, changes=True).complaints
+            end(far)
+    assert place.snapshots == ["000001.r1", *(f"{number:06}.r{number}" for number in range(5, 14))]
+    oldest = place.text("000001.r1")
+    assert oldest[0] == "run r1"
+    assert f"key {place.key} old\tvalue" in oldest
+    assert len([line for line in oldest if line.startswith(("key", "run"))]) == 2
+    folder = place.store / "000001.r1"
+    assert ((folder / "ours.conf").read_text(), (folder / "second.conf").read_text()) == ("first\n", "before 2\n")
+
+
+def test_without_a_snapshot_nothing_is_written(place: Place) -> None:
+    place.store.parent.write_text("a file where the folder should be")
+    found = place.shell.first(place.lines("r1"))
+    assert found.complaints[("snapshot", str(place.store))]
+    assert (place.file.exists(), place.key.read_text()) == (False, "old\tvalue\n")
+
+
+def test_what_a_cut_left_of_a_snapshot_is_none(tmp_path: Path) -> None:
+    """Killed when its text was written and it had not got its name yet."""
+    shell = Shell.named("dash", tmp_path)
+    place = Place(shell, tmp_path)
+    place.key.write_text("old\n")
+    shell.stub("mv", "kill -9 $(cut -d' ' -f4 /proc/$PPID/stat)")
+    with shell.open() as far, pytest.raises(ShellEndedError):
+        far.begin(place.lines("r1"), changes=True)
+    assert (place.file.exists(), place.key.read_text(), len(place.snapshots)) == (False, "old\n", 1)
+    (shell.folder / "mv").unlink()
+    place.change("r2")
+    assert place.snapshots == ["000001.r2"]
+
+
+def test_a_full_disk_is_said_and_nothing_is_changed(shell: Shell, tmp_path: Path) -> None:
+    place = Place(shell, tmp_path)
+    full = tmp_path / "lib"
+    full.mkdir()
+    mount = f'mount -t tmpfs -o size=8k none "{full}" && head -c 9000 /dev/zero >"{full}/x" 2>/dev/null'
+    if run(["unshare", "-rm", "sh", "-c", f"{mount}; true"], b"").returncode:
+        pytest.skip("no mount namespaces here")
+    place.key.write_text("old\n")
+    inside = Shell(shell.folder, ("unshare", "-rm", "sh", "-c", f'{mount}; sh -c "$0"'))
+    with inside.open() as far:
+        found = far.begin(place.lines("r1"), changes=True)
+        assert far.finish() == (0, b"")
+    assert found.complaints[("snapshot", str(place.store))]
+    assert (place.key.read_text(), place.file.exists()) == ("old\n", False)
+
+
+# What a refusal is told as
+
+
+@pytest.mark.parametrize(
+    ("complaint", "problem", "step"),
+    [
+        (
+            f"lock {LOCK} 1 apply anna@laptop 20261125-021502-a3f1",
+            "locked by anna@laptop: apply since 2026-11-25 02:15:02 UTC",
+            "--force-unlock",
+        ),
+        (f"lock {LOCK} 1 is a folder", f"{LOCK}: is a folder", "--force-unlock"),
+        (f"snapshot {STORE} 1 mkdir: No space left", "nothing was changed: mkdir: No space left", "make room"),
+    ],
+)
+def test_a_node_that_does_not_let_us_change_it_says_why(complaint: str, problem: str, step: str) -> None:
+    error = refusal(facts(complaints=[complaint]))
+    assert error is not None
+    assert problem in error.problem
+    assert step in error.next_step
+
+
+def test_a_node_that_lets_us_says_nothing() -> None:
+    assert refusal(facts(complaints=["load ip_vs 1 no"])) is None
+
+
+@pytest.mark.parametrize(
+    ("run", "time"), [("20261125-021502-a3f1", "2026-11-25 02:15:02 UTC"), ("r1", ""), ("20261125-021502", "")]
+)
+def test_a_runs_name_tells_its_time(run: str, time: str) -> None:
+    assert when(run) == time
