@@ -9,10 +9,10 @@
 # The requests of a session share these ($2 is its mark); what the environment has under these names does not count.
 [ "$session" = "$2" ] || session=$2 held='' mine=''
 
-# born PID: $birth is when it started, in ticks since the boot; fails if it has ended, or is a zombie.
+# born PID: $birth is when it started, in ticks since the boot, empty where /proc does not say; fails for a zombie.
 born() {
   birth=
-  [ -r "/proc/$1/stat" ] && IFS= read -r birth 2>/dev/null <"/proc/$1/stat" || return 1
+  [ -r "/proc/$1/stat" ] && IFS= read -r birth 2>/dev/null <"/proc/$1/stat" || return 0
   birth=${birth##*') '} # after its name, which may hold blanks: fields 3, the state, to 52; 22 is the time
   case $birth in [ZX]*) return 1 ;; esac
   field=3
@@ -21,15 +21,15 @@ born() {
 }
 
 # alive PID START BOOT: whether that process still is.
-alive() { [ "$3" = "$booted" ] && born "$1" && [ "$birth" = "$2" ]; }
+alive() { [ "$3" = "$booted" ] && kill -0 "$1" 2>/dev/null && born "$1" && [ "${birth:-$2}" = "$2" ]; }
 
 # lock PATH TEXT: takes the lock, or says who has it, and then nothing else of this request is done.
 lock() {
   ! [ -d "$1" ] || { refuse lock "$1" "$1 is a folder"; return; } # ln would put its link into it
   booted=
   [ ! -r /proc/sys/kernel/random/boot_id ] || IFS= read -r booted </proc/sys/kernel/random/boot_id
-  born $$ || birth=0
-  mine="$$ $birth ${booted:=none} $mark $2"
+  born $$
+  mine="$$ ${birth:-0} ${booted:=none} $mark $2"
   at=$1 chain=$1 first='' tries=0
   until said=$(ln -s "$mine" "$at" 2>&1) && succeeded "$1"; do
     owner=$(readlink "$at") || owner=
