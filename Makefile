@@ -1,10 +1,11 @@
 # make demo   the whole job on three virtual nodes        make test   everything
 # make lint   style, types, shell scripts                 make clean  ends the lab, removes what was made here
+# make bench  beside the peers, in 15 minutes             make bench-full  takes hours
 VENV := .venv
 BIN := $(VENV)/bin
 PYTHON ?= python3
 
-.PHONY: demo test test-unit test-ssh test-lab lint clean packages packages-test
+.PHONY: demo test test-unit test-ssh test-lab lint bench bench-full clean packages packages-test packages-bench
 .DELETE_ON_ERROR:
 
 demo: packages $(VENV)/.run
@@ -29,11 +30,21 @@ lint: packages-test $(VENV)/.dev
 	shellcheck -s sh tasks/remote/node/*.sh lab/*.sh lab/guest/*.sh lab/fleet/*.sh
 	shellcheck .ci/run
 
+# Writes docs/bench.md, docs/bench.svg and docs/bench.jsonl; as root, on a machine that does nothing else.
+bench: packages-bench $(VENV)/.dev
+	$(BIN)/python -m bench
+
+bench-full: packages-bench $(VENV)/.dev
+	$(BIN)/python -m bench --full
+
 packages:
 	@sh lab/packages.sh demo
 
 packages-test:
 	@sh lab/packages.sh demo test
+
+packages-bench:
+	@sh lab/packages.sh bench
 
 $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)

@@ -1,5 +1,5 @@
 #!/bin/sh
-# packages.sh demo [test]: installs the Debian packages that are missing, as root; says which they are to anyone else.
+# packages.sh PART...: installs the Debian packages that are missing, as root; says which they are to anyone else.
 # A program that is there counts, wherever it came from; a fault later on names what it lacked.
 set -eu
 
@@ -28,6 +28,17 @@ for part in "$@"; do
         need iproute2 ip
         need gcc cc
         [ -e /usr/include/stdio.h ] || missing="$missing libc6-dev"
+        ;;
+    bench)
+        need openssh-client ssh
+        need openssh-server sshd
+        need procps sysctl
+        need iproute2 ip
+        need gcc cc
+        [ -e /usr/include/stdio.h ] || missing="$missing libc6-dev"
+        [ -x /usr/bin/python3 ] || missing="$missing python3" # Ansible's, on the nodes
+        need pssh parallel-ssh                                # PyPI's pssh 2.3.1 ends at once under Python 3
+        need strace strace
         ;;
     esac
 done

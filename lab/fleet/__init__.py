@@ -29,7 +29,7 @@ from lab.fleet.tools import FleetError
 
 __all__ = ["PASSWORD", "RELEASE", "USERS", "Address", "Fleet", "FleetError", "NodeSpec"]
 
-_MAX_NODES = 4096  # as in fleetd.c
+_MAX_NODES = 5120  # as in fleetd.c
 _MAX_LINKS = 40  # as in Linux
 # What a login, sudo or a shell leaves behind by itself; snapshot() does not look there.
 TRACES = (

@@ -36,7 +36,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#define MAX_NODES 4096
+#define MAX_NODES 5120
 
 static struct node {
     char address[INET_ADDRSTRLEN], flags[8];

@@ -1,0 +1,123 @@
+"""One command, measured from outside: `python -m bench.measure [--netns NAME] SECONDS OUT COMMAND...`
+
+It is a program of its own because what it counts is its children: it is the command's subreaper, so CPU covers the
+whole tree of processes, also what detached itself (an SSH master left behind is ended, and counted).
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import ctypes
+import json
+import os
+import resource
+import signal
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+_PR_SET_CHILD_SUBREAPER, _CLONE_NEWNET = 36, 0x40000000
+_OVERHEAD = 50  # a sample is followed by a pause of this many times its own length: at most 2 % of one core
+TIMED_OUT = 124  # as of timeout(1)
+
+
+def descendants(pid: int) -> list[int]:
+    """All processes below one."""
+    try:
+        found = [int(child) for task in _tasks(pid) for child in (task / "children").read_text().split()]
+    except OSError:
+        return []
+    return [each for child in found for each in (child, *descendants(child))]
+
+
+def _tasks(pid: int) -> list[Path]:
+    return list(Path(f"/proc/{pid}/task").iterdir())
+
+
+def _pss_kb(pid: int) -> int:
+    """A process's proportional set size: memory that processes share is counted once among them."""
+    try:
+        lines = Path(f"/proc/{pid}/smaps_rollup").read_text(encoding="ascii").splitlines()
+    except OSError:
+        return 0
+    return next((int(line.split()[1]) for line in lines if line.startswith("Pss:")), 0)
+
+
+class Sampler(threading.Thread):
+    """Looks at the memory of this process's descendants until it is stopped; peak_kb is the largest sum seen."""
+
+    def __init__(self) -> None:
+        super().__init__(daemon=True)
+        self.peak_kb = 0
+        self._stop_now = threading.Event()
+
+    def run(self) -> None:
+        """Samples, and pauses in proportion."""
+        pause = 0.05
+        while not self._stop_now.wait(pause):
+            start = time.perf_counter()
+            self.peak_kb = max(self.peak_kb, sum(map(_pss_kb, descendants(os.getpid()))))
+            pause = max(0.05, _OVERHEAD * (time.perf_counter() - start))
+
+    def stop(self) -> None:
+        """Ends it."""
+        self._stop_now.set()
+        self.join()
+
+
+def _enter(netns: str) -> None:
+    libc = ctypes.CDLL(None, use_errno=True)
+    fd = os.open(f"/run/netns/{netns}", os.O_RDONLY)
+    if libc.setns(fd, _CLONE_NEWNET):  # os.setns() came with Python 3.12
+        raise OSError(ctypes.get_errno(), f"setns {netns}")
+    os.close(fd)
+
+
+def _end_all() -> None:
+    """Ends what the command left behind, and waits, so that its CPU is counted."""
+    for pid in descendants(os.getpid()):
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGTERM)
+    with contextlib.suppress(ChildProcessError):
+        while True:
+            os.wait()
+
+
+def measure(command: list[str], seconds: float) -> dict[str, float]:
+    """Runs a command: its exit code (124 after so many seconds), wall time and CPU in s, peak memory in MB."""
+    ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+    sampler = Sampler()
+    sampler.start()
+    start = time.perf_counter()
+    process = subprocess.Popen(command)
+    limit = threading.Timer(seconds, process.kill)  # wait(timeout) would look only every 50 ms
+    limit.start()
+    code = process.wait()
+    wall = time.perf_counter() - start
+    if limit.finished.is_set():
+        code = TIMED_OUT
+    limit.cancel()
+    sampler.stop()
+    _end_all()
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return {"code": code, "wall": wall, "cpu": used.ru_utime + used.ru_stime, "memory_mb": sampler.peak_kb / 1024}
+
+
+def main(arguments: list[str]) -> None:
+    """Measures as the arguments say, and writes the figures as JSON."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--netns", default="")
+    parser.add_argument("seconds", type=float)
+    parser.add_argument("out", type=Path)
+    parser.add_argument("command", nargs=argparse.REMAINDER)
+    given = parser.parse_args(arguments)
+    if given.netns:
+        _enter(given.netns)
+    given.out.write_text(json.dumps(measure(given.command, given.seconds)), encoding="ascii")
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

@@ -1,0 +1,1 @@
+"""What the peers run: playbooks, deploys and programs, each in an environment of its own."""

@@ -1,0 +1,42 @@
+"""Where a peer finds its work: in a folder that bench/run.py fills."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+FOLDER = Path(os.environ["BENCH_FOLDER"])
+PORT = int(os.environ["BENCH_PORT"])
+FORKS = int(os.environ["BENCH_FORKS"])
+KEY = FOLDER / "id_ed25519"
+
+
+def hosts() -> list[str]:
+    """The nodes' addresses."""
+    return (FOLDER / "hosts").read_text(encoding="ascii").split()
+
+
+def script() -> str:
+    """The whole work for one node's shell."""
+    return (FOLDER / "apply.sh").read_text(encoding="utf-8")
+
+
+def work() -> Any:
+    """The same as data: modules, sysctl, modules_file, sysctl_file."""
+    return json.loads((FOLDER / "work.json").read_text(encoding="utf-8"))
+
+
+def known_hosts() -> dict[str, str]:
+    """Each node's Ed25519 key in Base64, by its address."""
+    lines = (line.split() for line in (FOLDER / "known_hosts").read_text(encoding="ascii").splitlines())
+    return {name[1 : name.index("]")]: key for name, _, key in lines}
+
+
+def report(host: str, text: str, code: int) -> bool:
+    """Prints how many items of a node are ok, changed or failed; whether all is well."""
+    words = [line.split(" ", 1)[0] for line in text.splitlines()]
+    counts = {word: words.count(word) for word in ("ok", "changed", "failed")}
+    print(host, counts)
+    return code == 0 and not counts["failed"] and sum(counts.values()) == len(words)

@@ -1,0 +1,112 @@
+"""docs/bench.svg: wall time and client CPU of a first apply against the number of nodes, both axes logarithmic."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from html import escape
+
+from bench.drivers import DRIVERS, FIRST, FLOOR, NODEPREP, TUNED
+from bench.results import Results
+
+# Colours that the colour-blind can tell apart (Okabe and Ito); nodeprep's line is the thick one.
+_COLOURS = {
+    NODEPREP: "#d55e00",
+    FLOOR: "#999999",
+    TUNED: "#56b4e9",
+    "xargs-ssh-tuned": "#009e73",
+    "xargs-ssh": "#0072b2",
+    "fabric-naive": "#cc79a7",
+    "pyinfra": "#e69f00",
+    "ansible-script": "#000000",
+}
+_WIDTH, _HEIGHT, _LEFT, _TOP, _BETWEEN, _LEGEND = 340, 300, 60, 40, 80, 250
+_FONT = 'font-family="sans-serif" font-size="12"'
+
+Line = list[tuple[int, float]]
+
+
+@dataclass(frozen=True, slots=True)
+class Scale:
+    """A logarithmic axis: low to high, over so many pixels."""
+
+    low: float
+    high: float
+    pixels: float
+
+    def at(self, value: float) -> float:
+        """Pixels from the axis's begin."""
+        return self.pixels * math.log(value / self.low) / math.log(self.high / self.low)
+
+    def ticks(self) -> list[float]:
+        """The powers of ten."""
+        first, last = round(math.log10(self.low)), round(math.log10(self.high))
+        return [10.0**exponent for exponent in range(first, last + 1)]
+
+
+def _scale(values: Sequence[float], pixels: float) -> Scale:
+    """Whole powers of ten around all values."""
+    low, high = math.floor(math.log10(min(values))), math.ceil(math.log10(max(values)))
+    return Scale(10.0**low, 10.0 ** max(high, low + 1), pixels)
+
+
+def lines_of(results: Results, figure: str) -> dict[str, Line]:
+    """By driver, its medians for near nodes."""
+    sizes = [nodes for rtt_ms, nodes in results.places() if not rtt_ms]
+    found = {
+        driver: [(nodes, value) for nodes in sizes if (value := results.median(figure, driver, FIRST, nodes))]
+        for driver in _COLOURS
+    }
+    return {driver: line for driver, line in found.items() if line}
+
+
+def svg(results: Results) -> str:
+    """The picture; an empty one where nothing near was measured."""
+    width, height = _LEFT + 2 * _WIDTH + _BETWEEN + _LEGEND, _TOP + _HEIGHT + 60
+    walls = lines_of(results, "wall")
+    parts = [
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" {_FONT}>',
+        '<rect width="100%" height="100%" fill="white"/>',
+    ]
+    if walls:
+        parts += _panel("wall time of a first apply, s", walls, _LEFT)
+        parts += _panel("client CPU of a first apply, s", lines_of(results, "cpu"), _LEFT + _WIDTH + _BETWEEN)
+        parts += _legend(list(walls), _LEFT + 2 * _WIDTH + _BETWEEN + 20)
+    return "\n".join([*parts, "</svg>"]) + "\n"
+
+
+def _panel(title: str, lines: dict[str, Line], left: float) -> Iterator[str]:
+    across = _scale([nodes for line in lines.values() for nodes, _ in line], _WIDTH)
+    up = _scale([value for line in lines.values() for _, value in line], _HEIGHT)
+    yield f'<g transform="translate({left},{_TOP})">'
+    yield f'<text x="{_WIDTH / 2}" y="-15" text-anchor="middle" font-weight="bold">{escape(title)}</text>'
+    for value in up.ticks():
+        y = _HEIGHT - up.at(value)
+        yield f'<line x2="{_WIDTH}" y1="{y:.1f}" y2="{y:.1f}" stroke="#ddd"/>'
+        yield f'<text x="-6" y="{y + 4:.1f}" text-anchor="end">{value:g}</text>'
+    for value in across.ticks():
+        x = across.at(value)
+        yield f'<line y2="{_HEIGHT}" x1="{x:.1f}" x2="{x:.1f}" stroke="#ddd"/>'
+        yield f'<text x="{x:.1f}" y="{_HEIGHT + 18}" text-anchor="middle">{value:,.0f}</text>'
+    yield f'<text x="{_WIDTH / 2}" y="{_HEIGHT + 40}" text-anchor="middle">nodes</text>'
+    for driver, line in reversed(lines.items()):  # nodeprep's comes last, on top
+        points = [(across.at(nodes), _HEIGHT - up.at(value)) for nodes, value in line]
+        yield from _curve(driver, points)
+    yield "</g>"
+
+
+def _curve(driver: str, points: Sequence[tuple[float, float]]) -> Iterator[str]:
+    colour, width = _COLOURS[driver], 3 if driver == NODEPREP else 1.5
+    joined = " ".join(f"{x:.1f},{y:.1f}" for x, y in points)
+    yield f'<polyline points="{joined}" fill="none" stroke="{colour}" stroke-width="{width}"/>'
+    yield from (f'<circle cx="{x:.1f}" cy="{y:.1f}" r="{width + 1}" fill="{colour}"/>' for x, y in points)
+
+
+def _legend(drivers: Sequence[str], left: float) -> Iterator[str]:
+    for number, driver in enumerate(drivers):
+        y = _TOP + 10 + 22 * number
+        width = 3 if driver == NODEPREP else 1.5
+        stroke = f'stroke="{_COLOURS[driver]}" stroke-width="{width}"'
+        yield f'<line x1="{left}" x2="{left + 24}" y1="{y}" y2="{y}" {stroke}/>'
+        yield f'<text x="{left + 32}" y="{y + 4}">{escape(DRIVERS[driver].label)}</text>'
