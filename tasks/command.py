@@ -6,7 +6,7 @@ import inspect
 import logging
 import re
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, fields, replace
 from functools import partial, wraps
 from pathlib import Path
@@ -25,7 +25,7 @@ from tasks.core.batches import Pace, pace
 from tasks.core.errors import UsageError
 from tasks.core.facts import SAMPLE
 from tasks.core.inventory import template_variables
-from tasks.core.model import Host, HostKeys, RunSummary
+from tasks.core.model import Host, HostKeys, NodeResult, RunSummary
 from tasks.core.profile import Profile, Source, check_names, check_together
 from tasks.core.report import EXIT_FAILED, EXIT_USAGE, exit_code, unfinished
 from tasks.core.selection import fold
@@ -61,7 +61,7 @@ HELP = {
     "profile": "Folders of templates/ to use, comma separated. Default: the inventory's `profiles`, else kubernetes.",
     "forks": "How many nodes at a time.",
     "timeout": "Seconds that one node may take in all.",
-    "only": "modules or sysctl: leave the other half alone.",
+    "only": "modules or sysctl: leave the other half alone, and kubeadm's checks out.",
     "format": "text, json or junit (on stdout; progress goes to stderr).",
     "inventory": "Another inventory than hosts.ini.",
     "host-keys": "strict (default), accept-new, or off. Also read from the inventory and ssh_config.",
@@ -78,6 +78,7 @@ CHOICES = {
 }
 
 NUMBERS = ("forks", "timeout")
+Together = Callable[[Sequence[NodeResult]], tuple[NodeResult, ...]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -221,8 +222,12 @@ def sources(profiles: tuple[Profile, ...]) -> list[Source]:
     return [source for profile in profiles for source in (profile.modules, profile.sysctl) if source]
 
 
-def with_summary(run: Run, step: Step) -> None:
-    """The body of most verbs: a step on each host, then the summary. `fab --dry` makes a plan of any verb."""
+def with_summary(run: Run, step: Step, together: Together = tuple) -> None:
+    """The body of most verbs: a step on each host, then the summary. `fab --dry` makes a plan of any verb.
+
+    together: what is to be done with the results once all of them are there.
+    """
     if run.dry:
-        run, step = replace(run, verb="plan"), node.plan
-    run.finish(run.on_each(step))
+        run, step, together = replace(run, verb="plan"), node.plan, tuple
+    summary = run.on_each(step)
+    run.finish(replace(summary, results=together(summary.results)))

@@ -198,6 +198,8 @@ def _kernel(root: Path) -> None:
     library = root / "usr/lib/modules" / kernel.RELEASE
     for path, text in kernel.library().items():
         write(library / path, text)
+    for path, text in kernel.ready().items():
+        write(root / path, text)
     for module, commands in kernel.arrivals().items():
         write(root / "usr/share/nodeprep-fleet/modules" / module, commands)
     for stub, place in (("modprobe", "usr/sbin/modprobe"), ("uname", "usr/bin/uname")):
@@ -205,7 +207,7 @@ def _kernel(root: Path) -> None:
 
 
 def _proc_links(proc: Path) -> None:
-    own = {"sys", "modules", "cmdline", "version"}
+    own = {"sys", "modules", "cmdline", "version", "net", "swaps"}
     make_folder(proc)
     for entry in Path("/proc").iterdir():
         if not entry.name.isdigit() and entry.name not in own:

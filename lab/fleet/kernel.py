@@ -180,6 +180,32 @@ def _bring(files: dict[str, str]) -> str:
     return "\n".join(lines) + "\n"
 
 
+_OPTIONS = (
+    *("NAMESPACES", "NET_NS", "PID_NS", "IPC_NS", "UTS_NS", "CPUSETS", "MEMCG", "INET", "PROC_FS", "FAIR_GROUP_SCHED"),
+    *("CGROUPS", "CGROUP_BPF", "CGROUP_CPUACCT", "CGROUP_DEVICE", "CGROUP_FREEZER", "CGROUP_PIDS", "CGROUP_SCHED"),
+)
+_OPTIONAL = ("EXT4_FS", "NETFILTER_XT_TARGET_REDIRECT", "NETFILTER_XT_MATCH_COMMENT")
+SSHD = (
+    "   0: 00000000:0016 00000000:0000 0A 00000000:00000000 00:00000000 00000000     0        0 1146 1 0 100 0 0 10 0"
+)
+CONTAINERD = "0000000000000000: 00000002 00000000 00010000 0001 01 21519 /run/containerd/containerd.sock"
+
+
+def ready(release: str = RELEASE) -> dict[str, str]:
+    """The text of what makes a node ready for kubeadm, by its path in the root: a kernel that is built for it, control
+    groups v2, no swap, no ports taken, containerd that listens."""
+    options = [*(f"CONFIG_{name}=y" for name in _OPTIONS), *(f"CONFIG_{name}=m" for name in _OPTIONAL)]
+    unix = "Num       RefCount Protocol Flags    Type St Inode Path"
+    return {
+        f"boot/config-{release}": "\n".join([*options, "# CONFIG_AUFS_FS is not set", ""]),
+        "sys/fs/cgroup/cgroup.controllers": "cpuset cpu io memory hugetlb pids rdma misc\n",
+        "proc/swaps": "Filename\t\t\t\tType\t\tSize\t\tUsed\t\tPriority\n",
+        "proc/net/tcp": f"  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid\n{SSHD}\n",
+        "proc/net/tcp6": "  sl  local_address                         remote_address                        st\n",
+        "proc/net/unix": f"{unix}\n{CONTAINERD}\n",
+    }
+
+
 def proc(hostname: str, boot_id: str) -> dict[str, str]:
     """The text of every file below a node's /proc that is its own, by its path there."""
     modules = "".join(f"{name} 57344 0 - Live 0x0000000000000000\n" for name in PRELOADED)

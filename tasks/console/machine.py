@@ -37,7 +37,7 @@ def _text(data: Mapping[str, object]) -> str:
 
 def write_junit(summary: RunSummary, console: Console) -> None:
     """The whole run as JUnit XML: one suite a node, one case a check. What is wrong is a failure, what could not be
-    asked an error, what does not apply is skipped."""
+    asked an error, what does not apply is skipped, what is advisory passes and says so."""
     root = ElementTree.Element("testsuites", name=f"nodeprep {summary.verb}", time=f"{summary.seconds:.3f}")
     for result in summary.results:
         root.append(_suite(result, summary.verb))
@@ -75,9 +75,16 @@ def _case(host: str, item: Item) -> ElementTree.Element:
     case = ElementTree.Element("testcase", classname=f"{host}.{item.kind}", name=item.name)
     if item.status is ItemStatus.SKIPPED:
         ElementTree.SubElement(case, "skipped", message=item.why)
+    elif item.status is ItemStatus.ADVISORY:
+        ElementTree.SubElement(case, "system-out").text = f"{_found(item)}\n{_explained(item)}"
     elif item.status not in GOOD:
-        message = f"{item.status}: expected {item.expected}, got {'absent' if item.got is None else item.got}"
-        ElementTree.SubElement(case, "failure", message=message).text = "\n".join(
-            filter(None, (item.why, item.next_step))
-        )
+        ElementTree.SubElement(case, "failure", message=_found(item)).text = _explained(item)
     return case
+
+
+def _found(item: Item) -> str:
+    return f"{item.status}: expected {item.expected}, got {'absent' if item.got is None else item.got}"
+
+
+def _explained(item: Item) -> str:
+    return "\n".join(filter(None, (item.why, item.next_step)))

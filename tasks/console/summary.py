@@ -7,12 +7,12 @@ from rich.table import Table
 from rich.text import Text
 
 from tasks.console.progress import STYLES
-from tasks.core.model import Item, ItemStatus, RunSummary, Status
-from tasks.core.report import Group, fold, status_counts, table, wrong
+from tasks.core.model import Item, ItemStatus, Kind, RunSummary, Status
+from tasks.core.report import Group, advice, columns, fold, status_counts, table, wrong
 from tasks.core.selection import fold as fold_names
 
 SHOWN = 12  # problems of one group; plan shows all, it is what plan is for
-HEADINGS = ("NODES", "STATUS", "MODULES", "KEYS", "FILES", "TIME")
+HEADINGS = {Kind.MODULE: "MODULES", Kind.SYSCTL: "KEYS", Kind.FILE: "FILES", Kind.CHECK: "CHECKS"}
 
 
 def show(summary: RunSummary, console: Console, *, again: str = "") -> None:
@@ -29,7 +29,7 @@ def show(summary: RunSummary, console: Console, *, again: str = "") -> None:
 
 def _table(groups: list[Group], verb: str) -> Table:
     grid = Table(box=None, pad_edge=False, padding=(0, 3, 0, 0), header_style="bold")
-    for heading in HEADINGS:
+    for heading in ("NODES", "STATUS", *(HEADINGS[kind] for kind in columns(verb)), "TIME"):
         grid.add_column(heading, overflow="fold", justify="right" if heading == "TIME" else "left")
     for group, row in zip(groups, table(groups, fold_names, verb), strict=True):
         cells = [Text(cell) for cell in row]
@@ -39,8 +39,8 @@ def _table(groups: list[Group], verb: str) -> Table:
 
 
 def _problems(group: Group, verb: str, console: Console) -> None:
-    result, items = group.result, wrong(group.result)
-    if not items and not result.problem:
+    result, items, hints = group.result, wrong(group.result), advice(group.result)
+    if not items and not hints and not result.problem:
         return
     console.print()
     console.print(Text(fold_names(group.hosts), style="bold"))
@@ -55,6 +55,8 @@ def _problems(group: Group, verb: str, console: Console) -> None:
         _say(f"… and {sum(map(len, alike[SHOWN:]))} more: --format json has them all", "", console)
     if items and verb == "verify":
         _say("", _remedy(items, group), console)
+    for hint in hints:
+        _say(_sentence([hint], 0), hint.next_step, console)
 
 
 def _say(text: str, step: str, console: Console) -> None:
@@ -88,11 +90,12 @@ def _sentence(same: list[Item], width: int) -> str:
 
 def _own_step(item: Item) -> str:
     """A step is worth a line where the general remedy does not help."""
-    return item.next_step if item.status is not ItemStatus.DRIFT else ""
+    return item.next_step if item.status is not ItemStatus.DRIFT or item.kind is Kind.CHECK else ""
 
 
 def _remedy(items: list[Item], group: Group) -> str:
-    if not any(item.status is ItemStatus.DRIFT for item in items):
+    """What puts most of it right; checks are the admin's own to mend, each with a step of its own."""
+    if not any(item.status is ItemStatus.DRIFT and item.kind is not Kind.CHECK for item in items):
         return ""
     return f"fab -H {fold_names(group.hosts)} apply"
 

@@ -27,6 +27,9 @@ ALWAYS = (
     "/sys/devices/system/cpu/online",
 )
 
+# Parts of the reply that only verify asks for: node/join.sh.
+MORE = ("clock", "options", "listeners")
+
 
 class ModuleState(StrEnum):
     """What a module is on the running kernel."""
@@ -66,7 +69,8 @@ class FileFact:
 class Facts:
     """One probe of one node.
 
-    values: first line by path; None for an absent one. hidden: paths that exist and cannot be read, folders too.
+    values: first line by path; None for an absent one. texts: every line by path, but comments and blank ones.
+    hidden: paths that exist and cannot be read, folders too. more: what only verify asks for, for core/join.py.
     loaded: as /proc/modules has them; in_sys: seen in /sys/module only; tree: the kernel's modules, by normal name,
     True for built in; has_tree: whether there is a folder of modules for the running kernel at all; other_trees: if
     not, the kernels that have one. needs: by module, what it depends on, directly or not. units: by path, of systemd's
@@ -85,6 +89,8 @@ class Facts:
     needs: Mapping[str, frozenset[str]] = field(default_factory=dict)
     other_trees: tuple[str, ...] = ()
     units: Mapping[str, UnitState] = field(default_factory=dict)
+    texts: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    more: Mapping[str, Sequence[str]] = field(default_factory=dict)
 
     def key(self, key: str) -> str | None:
         """A key's value with its blanks folded; None when the kernel has no such key or does not show it."""
@@ -178,6 +184,8 @@ def parse(reply: str) -> Facts:
     lines = _contents(sections.get("files", []))
     return Facts(
         values={path: _first(lines.get(path)) for path in said.get("r", [])} | dict.fromkeys(said.get("a", [])),
+        texts={path: tuple(text for _, text in lines.get(path, ())) for path in said.get("r", [])},
+        more={name: sections[name] for name in MORE if name in sections},
         hidden=frozenset(said.get("x", [])),
         loaded=frozenset(said.get("l", [])),
         in_sys=frozenset(said.get("y", [])),

@@ -81,10 +81,11 @@ class Status(StrEnum):
 
 
 class ItemStatus(StrEnum):
-    """What is true of one module, key or file on a node."""
+    """What is true of one module, key, file or check on a node. Advisory is worth knowing, and wrong for nobody."""
 
     OK = "ok"
     CHANGED = "changed"
+    ADVISORY = "advisory"
     DRIFT = "drift"
     BOOT_DRIFT = "boot-drift"
     MISSING = "missing"
@@ -99,11 +100,12 @@ class Kind(StrEnum):
     FILE = "file"
     MODULE = "module"
     SYSCTL = "sysctl"
+    CHECK = "check"
 
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """One module, key or file of one node: what was wanted, what was found, and what to do about it.
+    """One module, key, file or check of one node: what was wanted, what was found, and what to do about it.
 
     expected and got are texts as a person would write them; got None means absent. why and next_step are empty
     where there is nothing to explain. decided_by: what has the last word at the next boot, `PATH:LINE`; empty if
@@ -121,10 +123,27 @@ class Item:
 
 
 @dataclass(frozen=True, slots=True)
+class Identity:
+    """What the nodes of a cluster must not share, and what they have to agree on. Empty texts: the node has none.
+
+    hidden: only root may read the product_uuid. clock: the node's seconds since 1970 less our monotonic ones, which
+    lie between these two. ignored: names of checks, see preflight.
+    """
+
+    hostname: str
+    machine_id: str
+    product_uuid: str
+    hidden: bool
+    clock: tuple[float, float] | None
+    ignored: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
 class NodeResult:
     """One host's outcome. problem and next_step are set when the node failed as a whole; seconds is wall time.
 
     same_as: the host of this run that is the same node and was worked on in its place; empty if there is none.
+    identity is for the checks between nodes (core/between.py), and in no report.
     """
 
     host: str
@@ -135,6 +154,7 @@ class NodeResult:
     notes: tuple[str, ...] = ()
     seconds: float = 0.0
     same_as: str = ""
+    identity: Identity | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,7 @@ from tasks.core.model import Item, ItemStatus, Kind, Status
 from tasks.core.persistence import lasting_key, lasting_module
 
 NOT_READABLE = "not readable"  # what is got where only root may look
-GOOD = {ItemStatus.OK, ItemStatus.CHANGED, ItemStatus.SKIPPED}
+GOOD = {ItemStatus.OK, ItemStatus.CHANGED, ItemStatus.SKIPPED, ItemStatus.ADVISORY}
 
 
 @dataclass(frozen=True, slots=True)

@@ -33,7 +33,7 @@ def fold(results: Iterable[NodeResult]) -> list[Group]:
 
 def _likeness(result: NodeResult) -> object:
     counts = tuple(sorted(tally(result.items).items()))
-    return result.status, result.problem, result.next_step, tuple(wrong(result)), counts
+    return result.status, result.problem, result.next_step, (*wrong(result), *advice(result)), counts
 
 
 def tally(items: Iterable[Item]) -> Mapping[tuple[Kind, ItemStatus], int]:
@@ -45,8 +45,14 @@ def tally(items: Iterable[Item]) -> Mapping[tuple[Kind, ItemStatus], int]:
 
 
 def wrong(result: NodeResult) -> list[Item]:
-    """The items of a result that are not as they should be."""
-    return [item for item in result.items if item.status not in GOOD]
+    """The items of a result that are not as they should be; the checks first: they are few, and no verb mends them."""
+    items = [item for item in result.items if item.status not in GOOD]
+    return sorted(items, key=lambda item: item.kind is not Kind.CHECK)
+
+
+def advice(result: NodeResult) -> list[Item]:
+    """The items that are worth knowing, and wrong for nobody."""
+    return [item for item in result.items if item.status is ItemStatus.ADVISORY]
 
 
 def status_counts(results: Iterable[NodeResult]) -> dict[Status, int]:
@@ -84,29 +90,37 @@ def as_data(summary: RunSummary) -> dict[str, object]:
 
 
 def _node(result: NodeResult) -> dict[str, object]:
-    return {**asdict(result), "seconds": round(result.seconds, 3)}
+    data = {**asdict(result), "seconds": round(result.seconds, 3)}
+    del data["identity"]
+    return data
+
+
+def columns(verb: str) -> tuple[Kind, ...]:
+    """The kinds of items that a verb's summary counts."""
+    return (Kind.MODULE, Kind.SYSCTL, Kind.FILE, *((Kind.CHECK,) if verb == "verify" else ()))
 
 
 def table(groups: Sequence[Group], names: Callable[[Iterable[str]], str], verb: str) -> list[tuple[str, ...]]:
-    """The summary's rows: nodes, status, modules, keys, files, slowest time."""
+    """The summary's rows: nodes, status, modules, keys, files, for verify checks, and the slowest time."""
     return [
         (
             names(group.hosts),
             str(group.result.status),
-            *(_counts(group.result.items, kind, verb) for kind in (Kind.MODULE, Kind.SYSCTL, Kind.FILE)),
+            *(_counts(group.result.items, kind, verb) for kind in columns(verb)),
             f"{group.seconds:.1f} s",
         )
         for group in groups
     ]
 
 
-_DONE = {Kind.MODULE: "loaded", Kind.SYSCTL: "set", Kind.FILE: "written"}
-_TO_DO = {Kind.MODULE: "to load", Kind.SYSCTL: "to set", Kind.FILE: "to write"}
+_DONE = {Kind.MODULE: "loaded", Kind.SYSCTL: "set", Kind.FILE: "written", Kind.CHECK: "changed"}
+_TO_DO = {Kind.MODULE: "to load", Kind.SYSCTL: "to set", Kind.FILE: "to write", Kind.CHECK: "refused"}
 
 
 def _counts(items: Iterable[Item], kind: Kind, verb: str) -> str:
     """`25 set, 8 ok`: the statuses of one kind, the worst first."""
     counts = {status: count for (k, status), count in tally(items).items() if k is kind}
-    words = {ItemStatus.CHANGED: _DONE[kind], ItemStatus.DRIFT: _TO_DO[kind] if verb == "plan" else "differ"}
+    differ = _TO_DO[kind] if verb == "plan" or kind is Kind.CHECK else "differ"
+    words = {ItemStatus.CHANGED: _DONE[kind], ItemStatus.DRIFT: differ}
     order = [status for status in reversed(ItemStatus) if status in counts and status is not ItemStatus.SKIPPED]
     return ", ".join(f"{counts[status]} {words.get(status, str(status))}" for status in order)

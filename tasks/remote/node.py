@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import re
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -11,7 +12,7 @@ from typing import Protocol
 
 from tasks.core import facts as facts_of
 from tasks.core import fix as fixes
-from tasks.core import instructions
+from tasks.core import instructions, join
 from tasks.core.boot import Boot
 from tasks.core.desired import RenderedFile, resolve
 from tasks.core.errors import NodeError, ProfileError, RemoteError, ShellEndedError, UnreachableError
@@ -52,7 +53,8 @@ class Channel(Protocol):
 class Work:
     """What is to be done, by whom: each host's profiles by its name, which half of them, the sudo password if any.
 
-    force_unlock: change a node even if someone else is at it.
+    force_unlock: change a node even if someone else is at it. ignored: checks that verify
+    leaves out, see preflight.
     """
 
     profiles: Mapping[str, tuple[Profile, ...]]
@@ -60,6 +62,7 @@ class Work:
     only: str = ""
     take_over: bool = False
     force_unlock: bool = False
+    ignored: frozenset[str] = frozenset()
     password: Secret | None = None
     gates: PasswordGates = field(default_factory=PasswordGates)
 
@@ -88,16 +91,20 @@ class Conversation:
         self.mark = script.new_mark()
         self.started = False
         self.holding = False
+        self.window = (0.0, 0.0)  # our monotonic seconds before the last question and after its answer
 
     def ask(self, lines: Sequence[str]) -> Facts:
         """Sends a request that reads, as the login user, and returns what it found."""
         data = script.request(self.mark, lines)
+        before = time.monotonic()
         if self.started:
             self.channel.send(f"again {len(data)}\n".encode() + data)
         else:
             self.channel.start(script.command(self.mark, len(data)), data)
         self.started = True
-        return self._reply()
+        facts = self._reply()
+        self.window = (before, time.monotonic())
+        return facts
 
     def change(self, lines: Sequence[str], host: Host, facts: Facts, work: Work) -> Facts:
         """Sends a request that changes, as root, and returns what it found afterwards."""
@@ -167,13 +174,13 @@ class Seen:
     plan: Plan
 
 
-def look(talk: Conversation, host: Host, work: Work) -> tuple[list[Wishes], Facts]:
-    """Probes a node: what is wanted of it, rendered with its own facts, and the facts."""
+def look(talk: Conversation, host: Host, work: Work, more: Sequence[str] = ()) -> tuple[list[Wishes], Facts]:
+    """Probes a node: what is wanted of it, rendered with its own facts, and the facts. more: further instructions."""
     sample = work.wishes(host, dict(SAMPLE))
-    first = asked(sample)
+    first = asked(sample, more)
     facts = talk.ask(first)
     wishes = work.wishes(host, facts.for_templates())
-    second = asked(wishes)
+    second = asked(wishes, more)
     if set(second) - set(first):  # a template whose facts change which names it holds
         facts = talk.ask(second)
     check_together(wishes)
@@ -193,12 +200,12 @@ def compare(wishes: Sequence[Wishes], facts: Facts, *, take_over: bool = False) 
     return Seen(facts, replace(plan, take_over=rivals(desired, boot)) if take_over and boot.simulated else plan)
 
 
-def asked(wishes: Sequence[Wishes]) -> list[str]:
+def asked(wishes: Sequence[Wishes], more: Sequence[str] = ()) -> list[str]:
     """The probe's instructions for everything that rendered profiles name."""
     keys = [wish.key for each in wishes for wish in each.key_wishes()]
     modules = [name for each in wishes for wish in each.module_wishes() for name in wish.candidates]
     owners = [owner for key in keys if (owner := owner_of(key))]
-    return instructions.probe(keys, [*modules, *owners])
+    return instructions.probe(keys, [*modules, *owners], more)
 
 
 def plan(talk: Conversation, host: Host, work: Work) -> NodeResult:
@@ -215,10 +222,14 @@ def advised(done: NodeResult, boot: Boot) -> NodeResult:
 
 
 def verify(talk: Conversation, host: Host, work: Work) -> NodeResult:
-    """Every item as it is now, and as the node's own files will make it at the next boot."""
-    wishes, facts = look(talk, host, work)
-    boot = Boot(facts, facts.files)
-    return advised(result(host, diff(resolve(wishes, facts), facts, boot).items, Status.DRIFT), boot)
+    """Every item as it is now, and as the node's own files will make it at the next boot; and what kubeadm checks."""
+    wishes, facts = look(talk, host, work, () if work.only else join.questions())
+    boot, desired = Boot(facts, facts.files), resolve(wishes, facts)
+    names = work.ignored | join.ignored(host)
+    checks = () if work.only else join.checks(host, facts, desired, names)
+    done = result(host, (*diff(desired, facts, boot).items, *checks), Status.DRIFT)
+    own = None if work.only else join.identity(facts, talk.window, names)
+    return replace(advised(done, boot), identity=own)
 
 
 def apply(talk: Conversation, host: Host, work: Work) -> NodeResult:

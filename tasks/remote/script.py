@@ -27,9 +27,10 @@ def _compact(name: str) -> str:
 
 
 @cache
-def script(*, changes: bool) -> str:
-    """What runs on the node; the parts that can change anything are only in it where a change is asked for."""
-    parts = ("probe.sh", *(("apply.sh", "lock.sh", "snapshot.sh") if changes else ()), "main.sh")
+def script(*, changes: bool, joins: bool = False) -> str:
+    """What runs on the node; what can change anything, or looks at more, is only in it where that is asked for."""
+    more = ("join.sh",) if joins else ()
+    parts = ("probe.sh", *more, *(("apply.sh", "lock.sh", "snapshot.sh") if changes else ()), "main.sh")
     return "\n".join(_compact(part) for part in parts) + "\n"
 
 
@@ -39,7 +40,8 @@ def request(mark: str, instructions: Iterable[str], *, changes: bool = False) ->
     if bad := next((line for line in lines if "\n" in line or "\0" in line or mark in line), None):
         raise ValueError(f"an instruction must be one line of text: {bad!r}")
     data = "\n".join(lines)
-    return f"{script(changes=changes)}{mark}\n{data}\n{mark}".encode()
+    joins = any(line.startswith("listeners ") for line in lines)
+    return f"{script(changes=changes, joins=joins)}{mark}\n{data}\n{mark}".encode()
 
 
 def command(mark: str, size: int) -> str:

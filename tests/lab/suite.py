@@ -35,6 +35,7 @@ class LabSuite:
             f"ansible_ssh_private_key_file={self.lab.directory}/id_ed25519",
             f"ansible_ssh_common_args=-o UserKnownHostsFile={self.lab.directory}/known_hosts",
             f"ansible_become_password={OPERATOR_PASSWORD}",
+            "kubeadm_ignore_preflight_errors=CRI",
         ]
         path.write_text("\n".join(["[nodes]", *lines, "[nodes:vars]", *common, ""]))
         return path

@@ -62,6 +62,10 @@ class OnNode:
         return [f"{path}:{n}:{line}" for n, line in enumerate(self.text.split("\n"), 1) if wanted.match(line)]
 
 
+def _numbered(text: str) -> list[tuple[int, str]]:
+    return [(number, line) for number, line in enumerate(text.split("\n"), 1) if line.strip()]
+
+
 def reply(
     values: Mapping[str, str] | None = None,
     *,
@@ -76,8 +80,9 @@ def reply(
     uid: int = 0,
     kernel: str | None = KERNEL,
     tree: bool = True,
+    more: Mapping[str, Iterable[str]] | None = None,
 ) -> str:
-    """A probe's reply. values: by key, or by path where it starts with a slash."""
+    """A probe's reply. values: by key, or by path where it starts with a slash. more: sections of join.sh, by name."""
     shown = {(name if name[0] == "/" else SYSCTL_ROOT + key_path(name)): text for name, text in (values or {}).items()}
     if kernel is not None:
         shown[SYSCTL_ROOT + "kernel/osrelease"] = kernel
@@ -100,7 +105,8 @@ def reply(
             *(file.listed(path) for path, file in found.items()),
             "== files",
             *(line for path, file in found.items() for line in file.matching(path)),
-            *(f"{path}:1:{text}" for path, text in shown.items() if text.strip()),
+            *(f"{path}:{n}:{line}" for path, text in shown.items() for n, line in _numbered(text)),
+            *(line for name, lines in (more or {}).items() for line in (f"== {name}", *lines)),
             "",
         ]
     )

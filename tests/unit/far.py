@@ -44,7 +44,7 @@ class Process:
         self._login, self._environment, self._umask, self._directory = login, environment, umask, directory
         self._buffer = b""
         self._mark = script.new_mark()
-        self.sent = b""
+        self.sent, self.received = b"", b""
         self.process: subprocess.Popen[bytes] | None = None
 
     def start(self, command: str, data: bytes) -> None:
@@ -90,6 +90,7 @@ class Process:
         if not data:
             said = self._buffer.decode("utf-8", "replace").strip()
             raise ShellEndedError(f"the node's shell ended with status {self.process.wait()}: {said}")
+        self.received += data
         return data
 
     def begin(self, lines: Sequence[str], *, changes: bool = False) -> Facts:

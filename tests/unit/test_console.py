@@ -51,7 +51,7 @@ def test_equal_nodes_are_one_row_and_the_worst_come_first() -> None:
         NodeResult("n9", Status.UNREACHABLE, problem="no route", next_step="look at the cable"),
     )
     rows = [re.split(r"\s{2,}", line.strip()) for line in text.splitlines()]
-    assert rows[0] == ["NODES", "STATUS", "MODULES", "KEYS", "FILES", "TIME"]
+    assert rows[0] == ["NODES", "STATUS", "MODULES", "KEYS", "FILES", "CHECKS", "TIME"]
     assert rows[1][:2] == ["n9", "unreachable"]
     assert rows[2] == ["n[1-2]", "ok", "1 ok", "2.0 s"]
     assert "  no route\n    → look at the cable\n" in text
@@ -64,6 +64,37 @@ def test_a_problem_says_what_was_expected_what_was_got_and_what_to_do() -> None:
     assert re.search(r"module +ip_vs +missing: expected loaded, got absent \(kernel 6 does not have it\)\n", text)
     assert "    → install it\n" in text
     assert "    → fab -H n1 apply\n" in text
+
+
+CRI = Item(Kind.CHECK, "CRI", ItemStatus.DRIFT, "a runtime", "none", "", "install containerd")
+SWAP = Item(Kind.CHECK, "Swap", ItemStatus.ADVISORY, "off", "/swap", "kubelet does not start", "swapoff -a")
+
+
+def test_checks_come_first_with_their_own_step_and_apply_is_offered_only_for_the_rest() -> None:
+    text = shown(NodeResult("n1", Status.DRIFT, (DRIFT, SWAP, CRI)))
+    lines = [re.sub(" +", " ", line.strip()) for line in text.split("\n\n")[1].splitlines()]
+    assert lines == [
+        "n1",
+        "check CRI expected a runtime, got none",
+        "→ install containerd",
+        "sysctl vm.x expected 1, got 0",
+        "→ fab -H n1 apply",
+        "check Swap advisory: expected off, got /swap (kubelet does not start)",
+        "→ swapoff -a",
+    ]
+    assert "apply" not in shown(NodeResult("n1", Status.DRIFT, (CRI,)))
+
+
+def test_advice_is_shown_of_a_node_that_is_right() -> None:
+    text = shown(NodeResult("n1", Status.OK, (OK, SWAP)))
+    assert "check   Swap  advisory: expected off, got /swap" in text
+    assert re.search(r"n1 +ok +1 ok +1 advisory", text)
+    assert text.endswith("1 ok\n")
+
+
+@pytest.mark.parametrize("verb", ["plan", "apply", "fix"])
+def test_only_verify_has_a_column_of_checks(verb: str) -> None:
+    assert "CHECKS" not in shown(NodeResult("n1", Status.OK, (OK,)), verb=verb)
 
 
 def test_an_empty_value_is_called_empty() -> None:

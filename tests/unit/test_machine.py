@@ -12,7 +12,7 @@ from junitparser import Error, Failure, JUnitXml, Skipped
 from rich.console import Console
 
 from tasks.console.machine import write_json, write_junit
-from tasks.core.model import Item, ItemStatus, Kind, NodeResult, RunSummary, Status
+from tasks.core.model import Identity, Item, ItemStatus, Kind, NodeResult, RunSummary, Status
 
 SCHEMA = json.loads((Path(__file__).parents[2] / "docs/report.schema.json").read_text())
 ITEMS = tuple(
@@ -52,6 +52,7 @@ def test_the_schema_refuses_another_report(field: str, value: object) -> None:
 
 def test_every_status_has_its_place_in_the_schema() -> None:
     assert set(SCHEMA["$defs"]["item"]["properties"]["status"]["enum"]) == set(map(str, ItemStatus))
+    assert set(SCHEMA["$defs"]["item"]["properties"]["kind"]["enum"]) == set(map(str, Kind))
     assert set(SCHEMA["$defs"]["status"]["enum"]) == set(map(str, Status))
 
 
@@ -59,12 +60,25 @@ def test_a_junit_parser_finds_a_suite_a_node_and_a_case_a_check() -> None:
     suites = {suite.name: suite for suite in JUnitXml.fromstring(written(write_junit).encode())}
     assert list(suites) == ["n1", "n2", "n3", "n4"]
     kinds = {case.name: type(case.result[0]) if case.result else None for case in suites["n1"]}
-    good = {"net.x.ok": None, "net.x.changed": None, "net.x.skipped": Skipped}
+    good = {"net.x.ok": None, "net.x.changed": None, "net.x.advisory": None, "net.x.skipped": Skipped}
     assert kinds == {item.name: Failure for item in ITEMS} | good
-    assert (suites["n1"].tests, suites["n1"].failures, suites["n1"].skipped) == (8, 5, 1)
+    assert (suites["n1"].tests, suites["n1"].failures, suites["n1"].skipped) == (9, 5, 1)
     assert [type(case.result[0]) for case in suites["n2"]] == [Error]
     assert [type(case.result[0]) for case in suites["n3"]] == [Skipped]
     assert [case.result for case in suites["n4"]] == [[]]
+
+
+def test_advice_passes_in_junit_and_says_what_it_is() -> None:
+    suite = next(iter(JUnitXml.fromstring(written(write_junit).encode())))
+    case = next(case for case in suite if case.name == "net.x.advisory")
+    assert (case.result, case.system_out) == ([], "advisory: expected 1, got <0> & \"'\nwhy\ndo")
+
+
+def test_what_identifies_a_node_is_in_no_report() -> None:
+    own = Identity("n1", "0123-machine", "0123-product", hidden=False, clock=(1.0, 2.0))
+    run = RunSummary("verify", (NodeResult("n1", Status.OK, identity=own),), 1.0)
+    jsonschema.validate(json.loads(written(write_json, run)), SCHEMA)
+    assert "0123" not in written(write_json, run) + written(write_junit, run)
 
 
 def test_a_failure_says_what_was_expected_what_was_got_and_what_to_do() -> None:

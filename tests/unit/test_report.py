@@ -193,7 +193,8 @@ def test_wrong_is_what_is_neither_right_nor_changed_nor_skipped() -> None:
     ("verb", "cells"),
     [
         ("plan", ("n1+n2", "drift", "1 to load", "2 to set, 1 ok", "", "3.2 s")),
-        ("verify", ("n1+n2", "drift", "1 differ", "2 differ, 1 ok", "", "3.2 s")),
+        ("apply", ("n1+n2", "drift", "1 differ", "2 differ, 1 ok", "", "3.2 s")),
+        ("verify", ("n1+n2", "drift", "1 differ", "2 differ, 1 ok", "", "", "3.2 s")),
     ],
 )
 def test_a_row_of_the_table_counts_each_kind_worst_first(verb: str, cells: tuple[str, ...]) -> None:

@@ -13,7 +13,8 @@ trap '' HUP PIPE
 refused= # 1 when the lock is another's, or no snapshot could be taken
 quiet= # 1 when sysctl -p has set all keys without a word; no when they are to be set one by one
 text=
-# shellcheck disable=SC2086 # split into lines, which is what IFS and set -f above are for
+listeners=
+# shellcheck disable=SC2086,SC2034 # split into lines, which is what IFS and set -f above are for; join.sh reads some
 for instruction in $data; do
   argument=${instruction#* }
   case $refused$instruction in 1boot\ * | 1scan) ;; 1*) continue ;; esac
@@ -24,6 +25,9 @@ for instruction in $data; do
     'look '*) look "$argument" ;;
     'want '*) want "${argument%% *}" "${argument#* }" ;;
     'unit '*) unit "$argument" ;;
+    'there '*) there "$argument" ;;
+    'options '*) options=$argument ;;
+    'listeners '*) listeners=$argument ;;
     scan) scan 2>/dev/null ;;
     'unlock '*) unlock "$argument" ;;
     'lock '*) lock "${argument%% *}" "${argument#* }" ;;

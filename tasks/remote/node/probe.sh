@@ -1,5 +1,5 @@
 # shellcheck shell=sh
-# shellcheck disable=SC2154 # mark comes from main.sh, which runs last
+# shellcheck disable=SC2154 # mark and listeners come from main.sh, which runs last
 # Reading the node: builtins where they will do, four processes in all. Writes nothing.
 
 reply=
@@ -111,6 +111,7 @@ scan() {
     echo "$mark modules"
     grep -sHE "^[^:]*/($patterns)\.ko" "$tree/modules.builtin" "$tree/modules.dep"
   fi
+  [ -z "$listeners" ] || ready
   configuration
   echo "$mark end"
   reply='' looked=''

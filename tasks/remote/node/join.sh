@@ -1,0 +1,33 @@
+# shellcheck shell=sh
+# shellcheck disable=SC2154 # mark, release, options and listeners come from the other parts
+# What only verify asks: is this node ready for kubeadm? Three processes: date, and a grep each for the kernel's
+# configuration and for who listens. Writes nothing.
+
+# there PATH: whether it is there. It is not read, for it may hold a token.
+there() { if [ -e "$1" ]; then say "x$1"; else say "a$1"; fi; }
+
+# The first of the places where kubeadm looks for the kernel's configuration (r), if we may read it (else x), and the
+# options in it that were asked for.
+configured() {
+  for place in /proc/config.gz "/boot/config-$release" "/usr/src/linux-$release/.config" /usr/src/linux/.config \
+    "/usr/lib/modules/$release/config" "/usr/lib/ostree-boot/config-$release" "/usr/lib/kernel/config-$release" \
+    "/usr/src/linux-headers-$release/.config" "/lib/modules/$release/build/.config"; do
+    [ -e "$place" ] || continue
+    [ -r "$place" ] || { echo "x$place"; return; }
+    echo "r$place"
+    case $place in
+      *.gz) gzip -dc "$place" 2>/dev/null | grep -E "^CONFIG_($options)=" ;;
+      *) grep -E "^CONFIG_($options)=" "$place" ;;
+    esac
+    return
+  done
+}
+
+ready() {
+  echo "$mark clock"
+  date +%s
+  echo "$mark options"
+  configured
+  echo "$mark listeners"
+  grep -hsE "$listeners" /proc/net/tcp /proc/net/tcp6 /proc/net/unix
+}
