@@ -8,6 +8,7 @@ rows, docs/bench.jsonl. They need root. `python -m bench --help` runs parts of i
     environments.py  each from a pinned environment of its own (pins/)
     work.py          the one desired state, in the form each peer wants it, and the check from outside
     run.py           one driver on a fresh fleet, measured from outside by measure.py; cost.py: what a node pays
+    campaign.py      all of them, one after the other
     results.py       the rows and their medians
     targets.py, report.py, plot.py    what is read from them
 """

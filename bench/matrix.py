@@ -31,16 +31,14 @@ class Block:
 QUICK = (
     Block(50, 0, 3, (*SCRIPTS, "pyinfra", "ansible-script")),
     Block(50, 0, 1, ("ansible-batched",)),
-    Block(1, NEAR_DELAY, 5, ALONE),
-    Block(1, FAR_DELAY, 5, ALONE),
-    Block(1, NEAR_DELAY, 1, ("fabric-naive", "pyinfra", "ansible-script")),
-    Block(1, FAR_DELAY, 1, ("fabric-naive", "pyinfra", "ansible-script")),
+    Block(1, NEAR_DELAY, 3, ALONE),
+    Block(1, FAR_DELAY, 3, ALONE),
     Block(50, NEAR_DELAY, 3, LIGHT),
-    Block(200, 0, 3, (NODEPREP,)),
+    Block(200, 0, 3, (NODEPREP,), (FIRST, SECOND, VERIFY)),
     Block(5000, 0, 1, (NODEPREP,), (FIRST, VERIFY)),
-    Block(200, 0, 1, LIGHT[1:], APPLIES),
-    Block(1, 0, 3, (*SCRIPTS, "pyinfra", "ansible-script")),
-    Block(10, 0, 3, SCRIPTS, (FIRST,)),
+    Block(200, 0, 1, LIGHT[1:], (FIRST,)),
+    Block(1, 0, 1, (*SCRIPTS, "pyinfra", "ansible-script"), (FIRST,)),
+    Block(10, 0, 1, (*SCRIPTS, "pyinfra", "ansible-script"), (FIRST,)),
 )
 _ALL = tuple(name for name in DRIVERS if name not in ("ssh", "ansible-idiomatic"))
 FULL = (

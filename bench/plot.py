@@ -21,7 +21,7 @@ _COLOURS = {
     "pyinfra": "#e69f00",
     "ansible-script": "#000000",
 }
-_WIDTH, _HEIGHT, _LEFT, _TOP, _BETWEEN, _LEGEND = 340, 300, 60, 40, 80, 250
+_WIDTH, _HEIGHT, _LEFT, _TOP, _BETWEEN, _LEGEND = 340, 300, 60, 40, 80, 280
 _FONT = 'font-family="sans-serif" font-size="12"'
 
 Line = list[tuple[int, float]]

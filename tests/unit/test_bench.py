@@ -13,16 +13,18 @@ from xml.etree import ElementTree
 import pytest
 from packaging.requirements import Requirement
 
-from bench import cost, environments
-from bench.__main__ import _block
+from bench import cost, environments, run
+from bench.__main__ import block as block_of
+from bench.campaign import rows_of
 from bench.drivers import DRIVERS, FIRST, NODEPREP, SECOND, TUNED, VERIFY
-from bench.matrix import FULL, QUICK, Block, turns
+from bench.matrix import FULL, QUICK, Block, Turn, turns
 from bench.measure import TIMED_OUT, measure
 from bench.plot import svg
 from bench.report import markdown
 from bench.results import Cost, Results, Row, read, write
 from bench.targets import Target, against, targets
 from bench.work import MODULES_FILE, SYSCTL_FILE, Work
+from lab.fleet import FleetError
 
 WORK = Work("# two\noverlay\nbr_netfilter\n", "net.ipv4.ip_forward = 1\nnet.ipv4.tcp_mem = 1\t2  3\n")
 
@@ -120,8 +122,18 @@ def test_the_full_matrix_has_every_size_and_every_driver() -> None:
 
 @pytest.mark.parametrize(("place", "expected"), [("50", (50, 0, 1)), ("1:50", (1, 50, 1)), ("10:0:3", (10, 0, 3))])
 def test_a_place_is_nodes_and_perhaps_delay_and_repetitions(place: str, expected: tuple[int, float, int]) -> None:
-    block = _block(place, "clush")
+    block = block_of(place, "clush")
     assert (block.nodes, block.rtt_ms, block.reps) == expected
+
+
+def test_a_fleet_that_does_not_start_is_a_failure_that_is_shown(monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*_: object) -> object:
+        raise FleetError("no memory")
+
+    monkeypatch.setattr(run, "runs", broken)
+    rows = list(rows_of(Turn("clush", 5000, 0, 0, (FIRST,)), WORK))
+    assert [(row.good, row.nodes) for row in rows] == [(False, 5000)]
+    assert "no memory" in markdown(Results(rows=rows))
 
 
 def test_the_pins_of_nodeprep_are_within_its_requirements() -> None:
