@@ -1,6 +1,6 @@
 # make demo   the whole job on three virtual nodes        make test   everything
 # make lint   style, types, shell scripts                 make clean  ends the lab, removes what was made here
-# make bench  beside the peers, in 15 minutes             make bench-full  takes hours
+# make bench  beside the peers, in 15 minutes             make bench-full  more of it
 VENV := .venv
 BIN := $(VENV)/bin
 PYTHON ?= python3

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import math
+import sys
 from functools import partial
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from bench.matrix import FULL, QUICK, TRACED, Block
 from bench.plot import svg
 from bench.report import markdown
 from bench.results import Results, read, write
+from lab.fleet import FleetError
 
 
 def _arguments() -> argparse.Namespace:
@@ -49,7 +51,10 @@ def main() -> None:
     """Measures and reports; or reports."""
     given = _arguments()
     rows = given.out / "bench.jsonl"
-    results = read(rows) if given.report else _measured(given, rows)
+    try:
+        results = read(rows) if given.report else _measured(given, rows)
+    except FleetError as error:
+        sys.exit(f"bench: {error}")
     (given.out / "bench.md").write_text(markdown(results), encoding="utf-8")
     (given.out / "bench.svg").write_text(svg(results), encoding="utf-8")
 

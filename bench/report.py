@@ -105,7 +105,7 @@ def _row(results: Results, driver: str, phase: str, nodes: int, rtt_ms: float) -
         str(len(results.good(driver, phase, nodes, rtt_ms))),
         _number(median("wall")),
         _number(median("cpu"), 1, 1000 / nodes),
-        _number(median("memory_mb"), 0),
+        _number(results.peak(driver, phase, nodes, rtt_ms), 0),
         _number(median("node_cpu"), 0, 1000 / nodes),
         _number(median("connections"), 1, 1 / nodes),
     )

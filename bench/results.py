@@ -69,6 +69,10 @@ class Results:
         values = [float(getattr(row, figure)) for row in self.good(driver, phase, nodes, rtt_ms)]
         return statistics.median(values) if values else None
 
+    def peak(self, driver: str, phase: str, nodes: int, rtt_ms: float = 0) -> float | None:
+        """The most memory in MB that any good run had: samples miss peaks, so a median would be too low."""
+        return max((row.memory_mb for row in self.good(driver, phase, nodes, rtt_ms)), default=None)
+
     def drivers(self, nodes: int, rtt_ms: float) -> list[str]:
         """Who ran there, good or not, the fastest first apply first."""
         names = dict.fromkeys(row.driver for row in self.rows if (row.nodes, row.rtt_ms) == (nodes, rtt_ms))

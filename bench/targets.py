@@ -75,7 +75,7 @@ def _scale(results: Results) -> Iterator[Target]:
         few, many = (_each(results, NODEPREP, phase, nodes) for nodes in (200, 5000))
         yield Target(f"client CPU a node at 5,000, {name}", "at 200", 1.1, _ratio(many, few))
     for phase, name in ((FIRST, APPLY[FIRST]), (VERIFY, VERIFY)):
-        few, many = (results.median("memory_mb", NODEPREP, phase, nodes) for nodes in (200, 5000))
+        few, many = (results.peak(NODEPREP, phase, nodes) for nodes in (200, 5000))
         yield Target(f"peak memory at 5,000, {name}", "at 200, same --forks", 1.5, _ratio(many, few))
 
 

@@ -26,6 +26,7 @@ for part in "$@"; do
         need shellcheck shellcheck
         need procps sysctl
         need iproute2 ip
+        need strace strace
         need gcc cc
         [ -e /usr/include/stdio.h ] || missing="$missing libc6-dev"
         ;;
