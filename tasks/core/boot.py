@@ -54,7 +54,7 @@ class Boot:
         given = [Line(COMMAND_LINE, 0, f"{name[7:]}={value}") for name, value in pairs]
         yield Run(tuple(given), Dialect.PLAIN)
         if setter := self._known.setter:
-            files = in_order(self._files, SYSCTL, by_folder=setter.by_folder)
+            files = in_order(self._files, SYSCTL, setter.reading)
             files += [self._files[path] for path in setter.last if path in self._files]
             runs = [lines_of([file]) for file in files] if setter.each_alone else [lines_of(files)]
             yield from (Run(tuple(lines), setter.dialect) for lines in runs)

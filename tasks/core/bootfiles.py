@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from tasks.core.facts import FileFact
@@ -57,28 +57,40 @@ def arguments(command_line: str) -> list[tuple[str, str]]:
     return [(name, value) for name, _, value in (word.partition("=") for word in words)]
 
 
-def in_order(
-    files: Mapping[str, FileFact],
-    kind: str,
-    folders: Sequence[str] = FOLDERS,
-    *,
-    mask: bool = True,
-    by_folder: Sequence[str] = (),
-) -> list[FileFact]:
-    """The files of a family that count, in the order they are read.
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """Which files of a family are read, and in what order.
 
-    By name; if mask, each name from the first of the folders that has it. by_folder: folders that are read one after
-    the other, whatever the names.
+    folders: the first masks the others. masking: those whose names mask, if not all do. by_folder: whether they are
+    read folder by folder, the first last, or by name over all of them. null_masks: whether a link to /dev/null masks
+    as an empty file does.
     """
-    chosen: dict[tuple[int, str, str], FileFact] = {}
-    seen: set[str] = set()
-    for folder in folders:
-        prefix = f"{folder}/{kind}/"
-        names = [path.removeprefix(prefix) for path in files if path.startswith(prefix) and path.endswith(".conf")]
-        rank = by_folder.index(folder) if by_folder else 0
-        chosen |= {(rank, name, folder): files[prefix + name] for name in names if not (mask and name in seen)}
-        seen |= set(names)
+
+    folders: tuple[str, ...] = FOLDERS
+    masking: tuple[str, ...] = FOLDERS
+    by_folder: bool = False
+    null_masks: bool = True
+
+
+BY_NAME = Reading()  # systemd's way, kmod's and procps'
+
+
+def in_order(files: Mapping[str, FileFact], kind: str, reading: Reading = BY_NAME) -> list[FileFact]:
+    """The files of a family that count, in the order they are read."""
+    chosen: dict[tuple[int, str, int], FileFact] = {}
+    masked: set[str] = set()
+    for rank, folder in enumerate(reading.folders):
+        found = _named(files, f"{folder}/{kind}/", null_masks=reading.null_masks)
+        group = -rank if reading.by_folder else 0
+        chosen |= {(group, name, -rank): file for name, file in found.items() if name not in masked}
+        masked |= set(found) if folder in reading.masking else set()
     return [chosen[place] for place in sorted(chosen)]
+
+
+def _named(files: Mapping[str, FileFact], prefix: str, *, null_masks: bool) -> dict[str, FileFact]:
+    """The files of one folder, by name."""
+    paths = [path for path in files if path.startswith(prefix) and path.endswith(".conf")]
+    return {path.removeprefix(prefix): files[path] for path in paths if null_masks or files[path].link != "/dev/null"}
 
 
 def lines_of(files: Iterable[FileFact]) -> list[Line]:

@@ -8,7 +8,6 @@ from fnmatch import fnmatchcase
 
 from tasks.core.bootfiles import (
     COMMAND_LINE,
-    FOLDERS,
     MODPROBE,
     MODULES,
     NOWHERE,
@@ -20,7 +19,7 @@ from tasks.core.bootfiles import (
     lines_of,
 )
 from tasks.core.facts import Facts, FileFact
-from tasks.core.inits import SYSTEMD, Init
+from tasks.core.inits import SYSTEMD, Init, Loader, is_busybox
 from tasks.core.keys import MODULE, normal_module
 
 # An install line that does load the module, in the end.
@@ -38,10 +37,9 @@ class Modules:
 
     def _listed(self, files: Mapping[str, FileFact]) -> list[Line]:
         """The lines of modules-load.d and its like."""
-        loader = self._init.loader
-        folders, mask, last = (loader.folders, loader.mask, loader.last) if loader else (FOLDERS, True, ())
-        single = [files[path] for path in last if path in files]
-        return lines_of([*in_order(files, MODULES, folders, mask=mask), *single])
+        loader = self._init.loader or Loader("")
+        single = [files[path] for path in loader.last if path in files]
+        return lines_of([*in_order(files, MODULES, loader.reading), *single])
 
     def refused(self, name: str) -> Obstacle | None:
         """Why nothing at all will load a module; None if something may."""
@@ -119,7 +117,7 @@ class Modules:
 
     def _forbidden(self, name: str) -> Obstacle | None:
         """Why a module will not be loaded by anything: an install line instead of it (the first counts), the kernel."""
-        patterns = self._said("install")
+        patterns = [] if is_busybox(self._facts, "modprobe") else self._said("install")  # it knows no install lines
         install = next((line for line, about in patterns if fnmatchcase(normal_module(name), about)), None)
         command = " ".join(install.words[2:]) if install else ""
         if install and not LOADS.search(command):

@@ -2,16 +2,17 @@
 
 Sources: systemd 247, 252 and 257 (src/modules-load, src/sysctl, conf-files.c; the rules are the same in all three);
 Debian's /etc/init.d/kmod and procps; OpenRC's init.d/modules.in and sysctl.in; Alpine's aports, main/openrc,
-modules.initd and sysctl.initd. Of any other init nothing is claimed.
+modules.initd and sysctl.initd. Of any other init nothing is claimed. What
+docs/decisions/0003 saw on nodes without systemd is what is told here.
 """
 
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 
-from tasks.core.bootfiles import FOLDERS
+from tasks.core.bootfiles import BY_NAME, Reading
 from tasks.core.facts import Facts, UnitState
 
 LOADER, SETTER = "systemd-modules-load.service", "systemd-sysctl.service"
@@ -32,14 +33,12 @@ class Dialect(Enum):
 class Loader:
     """Who loads modules at boot.
 
-    mask: whether a name in an earlier folder masks the later ones. last: single files that are read too. blacklist:
-    whether it heeds a blacklist for what it is told to load. parameters: whether words after a line's first are none of
-    the module's name.
+    last: single files that are read too. blacklist: whether it heeds a blacklist for what it is told to load.
+    parameters: whether words after a line's first are none of the module's name.
     """
 
     name: str
-    folders: tuple[str, ...] = FOLDERS
-    mask: bool = True
+    reading: Reading = BY_NAME
     last: tuple[str, ...] = ()
     blacklist: bool = True
     parameters: bool = False
@@ -49,13 +48,13 @@ class Loader:
 class Setter:
     """Who sets keys at boot.
 
-    by_folder: folders that are read one after the other, where names alone do not decide. last: single files that are
-    read at the end. each_alone: whether each file is a run of its own, so that names of one mean nothing to another.
+    last: single files that are read at the end. each_alone: whether each file is a run of its own, so that names of one
+    mean nothing to another.
     """
 
     name: str
     dialect: Dialect
-    by_folder: tuple[str, ...] = ()
+    reading: Reading = BY_NAME
     last: tuple[str, ...] = ()
     each_alone: bool = False
 
@@ -73,19 +72,14 @@ class Init:
 
 SYSTEMD = Init("systemd", Loader(LOADER), Setter(SETTER, Dialect.TABLE))
 SYSCTL_CONF, MODULES_FILE = ("/etc/sysctl.conf",), ("/etc/modules",)
-KMOD = Loader("/etc/init.d/kmod", last=MODULES_FILE, blacklist=False, parameters=True)
+KMOD = Loader("/etc/init.d/kmod", Reading(null_masks=False), MODULES_FILE, blacklist=False, parameters=True)
 PROCPS = Setter("/etc/init.d/procps", Dialect.LINES, last=SYSCTL_CONF)
-OPENRC_MODULES = Loader("/etc/init.d/modules", folders=("/etc", "/usr/lib"), parameters=True)
+OPENRC_MODULES = Loader("/etc/init.d/modules", Reading(("/etc", "/usr/lib")), parameters=True)
 OPENRC_SYSCTL = Setter("/etc/init.d/sysctl", Dialect.LINES, last=SYSCTL_CONF)
+ALPINE = Reading(("/etc", "/usr/lib", "/lib"), masking=("/etc",), by_folder=True, null_masks=False)
 ALPINE_MODULES = Loader(
-    "/etc/init.d/modules",
-    folders=("/etc", "/usr/lib", "/lib"),
-    mask=False,
-    last=MODULES_FILE,
-    blacklist=False,
-    parameters=True,
+    "/etc/init.d/modules", replace(ALPINE, masking=()), MODULES_FILE, blacklist=False, parameters=True
 )
-ALPINE_ORDER = ("/lib", "/usr/lib", "/usr/local/lib", "/etc")
 RUNLEVELS = re.compile(r"/etc/(?:runlevels/(?:sysinit|boot|default)/|rcS\.d/S[0-9]+)([a-z-]+)")
 
 
@@ -109,8 +103,8 @@ def _sysvinit(facts: Facts) -> bool:
 
 
 def _alpine(facts: Facts, scripts: set[str]) -> Init:
-    dialect = Dialect.PLAIN if _busybox_sysctl(facts) else Dialect.LINES
-    setter = Setter("/etc/init.d/sysctl", dialect, ALPINE_ORDER, SYSCTL_CONF, each_alone=True)
+    dialect = Dialect.PLAIN if is_busybox(facts, "sysctl") else Dialect.LINES
+    setter = Setter("/etc/init.d/sysctl", dialect, ALPINE, SYSCTL_CONF, each_alone=True)
     return Init(
         "Alpine's OpenRC",
         ALPINE_MODULES if "modules" in scripts else None,
@@ -121,15 +115,18 @@ def _alpine(facts: Facts, scripts: set[str]) -> Init:
 
 def _openrc(facts: Facts, scripts: set[str]) -> Init | None:
     """OpenRC's own scripts. With busybox's sysctl they differ from version to version: nothing is claimed."""
-    if _busybox_sysctl(facts):
+    if is_busybox(facts, "sysctl"):
         return None
     loads = {"modules", "modules-load"} & scripts
     setter = OPENRC_SYSCTL if "sysctl" in scripts else None
     return Init("OpenRC", OPENRC_MODULES if loads else None, setter, tried=False)
 
 
-def _busybox_sysctl(facts: Facts) -> bool:
-    links = [facts.files[path].link or "" for path in ("/sbin/sysctl", "/usr/sbin/sysctl") if path in facts.files]
+def is_busybox(facts: Facts, program: str) -> bool:
+    """Whether a program is busybox's, where there is no systemd."""
+    links = [
+        facts.files[path].link or "" for path in (f"/sbin/{program}", f"/usr/sbin/{program}") if path in facts.files
+    ]
     return any(link.endswith("busybox") for link in links)
 
 

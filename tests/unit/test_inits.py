@@ -45,6 +45,16 @@ OTHER_INITS: dict[str, tuple[dict[str, str], dict[str, str], str]] = {
         {"/etc/sysctl.conf": "x.y=1", f"{ETC}/zz.conf": "x.y=2"},
         "1 /etc/sysctl.conf:1",
     ),
+    "in Alpine only /etc masks": (
+        ALPINE | BUSYBOX,
+        {"/usr/lib/sysctl.d/a.conf": "x.y=1", "/lib/sysctl.d/a.conf": "x.y=2\nx.z=1"},
+        "1 /usr/lib/sysctl.d/a.conf:1",
+    ),
+    "in Alpine an empty file masks": (
+        ALPINE | BUSYBOX,
+        {"/usr/lib/sysctl.d/a.conf": "x.y=1", "/etc/sysctl.d/a.conf": "", "/lib/sysctl.d/b.conf": "x.y=2"},
+        "2 /lib/sysctl.d/b.conf:1",
+    ),
     "busybox knows no patterns and no dash": (
         ALPINE | BUSYBOX,
         {f"{ETC}/a.conf": "x.y=1\nx.*=2\n-x.y=3"},
@@ -97,6 +107,28 @@ INITS: dict[str, tuple[dict[str, object], str]] = {
 def test_which_init_a_node_has(case: dict[str, object], name: str) -> None:
     known = init_of(facts(**{"files": {}, **case}))  # type: ignore[arg-type]
     assert (known.name if known else "") == name
+
+
+NULLS: dict[str, tuple[dict[str, str], bool, bool]] = {
+    "for Debian's kmod not, for procps yes": (DEBIAN, True, False),
+    "for Alpine neither": (ALPINE | BUSYBOX, True, True),
+}
+
+
+@pytest.mark.parametrize(("links", "loads", "sets"), NULLS.values(), ids=NULLS)
+def test_whether_a_link_to_dev_null_masks(links: dict[str, str], loads: bool, sets: bool) -> None:
+    files = {"/usr/lib/modules-load.d/a.conf": "foo", f"{LIB}/a.conf": "x.y=1", "/etc/os-release": "ID=debian"}
+    files |= {"/etc/os-release": "ID=alpine"} if "/etc/runlevels/boot/modules" in links else {}
+    nulls = {"/etc/modules-load.d/a.conf": "/dev/null", f"{ETC}/a.conf": "/dev/null"}
+    found = boot(files, runs="openrc", links=links | nulls)
+    assert (found.module_obstacle("foo") is None, found.key("x.y") is not None) == (loads, sets)
+
+
+def test_busyboxs_modprobe_knows_no_install_lines() -> None:
+    files = {"/etc/modules": "foo", "/etc/modprobe.d/a.conf": "install foo /bin/true", "/etc/os-release": "ID=alpine"}
+    busybox = {"/sbin/modprobe": "/bin/busybox"}
+    assert boot(files, runs="openrc", links=ALPINE | busybox).module_obstacle("foo") is None
+    assert boot(files, runs="openrc", links=ALPINE).module_obstacle("foo") is not None
 
 
 def test_an_init_script_that_is_not_started_does_nothing() -> None:

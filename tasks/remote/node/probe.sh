@@ -78,7 +78,8 @@ configuration() {
   started= # where there is no systemd: which init scripts load and set
   if [ ! -d /run/systemd/system ]; then
     set -- "$@" /etc/inittab
-    for place in /sbin/init /sbin/sysctl /usr/sbin/sysctl /etc/rcS.d/S*kmod /etc/rcS.d/S*procps /etc/runlevels/*/*; do
+    for place in /sbin/modprobe /sbin/sysctl /usr/sbin/sysctl /etc/rcS.d/S*kmod /etc/rcS.d/S*procps /etc/runlevels/*/*
+    do
       [ ! -e "$place" ] || started="$started$place
 "
     done
