@@ -28,13 +28,17 @@ _BOOT_ID = "cat /proc/sys/kernel/random/boot_id"
 
 
 class Node:
-    """One node of a lab. Made by Lab; `record` is what lab.json says about it."""
+    """One node of a lab. Made by Lab; `record` is what lab.json says about it.
+
+    arguments: what its kernel's command line has besides at the next boot; not remembered.
+    """
 
     def __init__(self, lab: Path, record: NodeRecord, *, tied: bool = False) -> None:
         self.record = record
         self.folder = lab / state.NODES / record.name
         self._lab = lab
         self._tied = tied
+        self.arguments = ""
 
     @property
     def name(self) -> str:
@@ -71,7 +75,7 @@ class Node:
         image = ensure_image(flavour_named(self.record.release))
         self._prepare(image)
         accel = qemu.accelerator(image, cache_folder())
-        command = qemu.command_line(name=self.name, port=self.port, image=image, accel=accel)
+        command = qemu.command_line(name=self.name, port=self.port, image=image, accel=accel, arguments=self.arguments)
         tie = ["setpriv", "--pdeathsig", "KILL"] if self._tied else []
         with (self.folder / qemu.LOG).open("ab") as log, image.in_use() as held:
             child = subprocess.Popen(  # reaped by Process.wait

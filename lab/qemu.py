@@ -19,13 +19,18 @@ TCG = "tcg,thread=multi"
 _PROBE_SECONDS = 15.0
 
 
-def command_line(*, name: str, port: int, image: Image, accel: str, memory: int = 256) -> list[str]:
-    """The command of one node. Files of the node itself are named relative to its folder, where QEMU is started."""
+def command_line(
+    *, name: str, port: int, image: Image, accel: str, memory: int = 256, arguments: str = ""
+) -> list[str]:
+    """The command of one node. Files of the node itself are named relative to its folder, where QEMU is started.
+
+    arguments: what its kernel's command line has besides.
+    """
     return [
         "qemu-system-x86_64",
         *("-name", name, "-nodefaults", "-no-user-config", "-display", "none"),
         *("-machine", "pc,usb=off", "-accel", accel, "-cpu", "max", "-m", str(memory)),
-        *("-kernel", str(image.kernel), "-initrd", INITRD, "-append", _KERNEL),
+        *("-kernel", str(image.kernel), "-initrd", INITRD, "-append", f"{_KERNEL} {arguments}".strip()),
         *("-drive", f"file={DISK},if=virtio,format=qcow2"),
         *("-netdev", f"user,id=net,restrict=on,hostfwd=tcp:127.0.0.1:{port}-:22"),
         *("-device", "virtio-net-pci,netdev=net,romfile="),

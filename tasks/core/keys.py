@@ -18,10 +18,13 @@ OWNERS = (
     ("net.ipv6.", "ipv6"),
 )
 
-# Two files of /proc/sys for one value of the kernel (net/ipv4/devinet.c, net/netfilter/nf_conntrack_standalone.c).
+# Two files of /proc/sys for one value of the kernel (net/ipv4/devinet.c, net/netfilter/nf_conntrack_standalone.c,
+# fs/notify/inotify/inotify_user.c).
 _TWINS = (
     ("net/ipv4/ip_forward", "net/ipv4/conf/all/forwarding"),
     ("net/netfilter/nf_conntrack_max", "net/nf_conntrack_max"),
+    ("fs/inotify/max_user_instances", "user/max_inotify_instances"),
+    ("fs/inotify/max_user_watches", "user/max_inotify_watches"),
 )
 TWIN = {one: other for pair in _TWINS for one, other in (pair, pair[::-1])}
 # A number written to one makes the other 0 (mm/page-writeback.c, mm/util.c).

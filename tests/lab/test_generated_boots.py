@@ -1,0 +1,137 @@
+"""Dozens of generated configurations a release: what is predicted, what systemd says it reads, what the boot brings."""
+
+from __future__ import annotations
+
+import os
+import random
+import re
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from lab.nodes import Lab, Node
+from tasks.core import instructions
+from tasks.core.boot import Boot
+from tasks.core.bootfiles import COMMAND_LINE, SYSCTL, in_order
+from tasks.core.facts import Facts, ModuleState, parse
+from tasks.core.keys import same_value
+from tasks.remote import script
+from tests.lab.conftest import PORT_BASE
+from tests.lab.generate import (
+    CONNTRACK,
+    KEYS,
+    MODULES,
+    TOGETHER,
+    Configuration,
+    key_configuration,
+    module_configuration,
+)
+from tests.lab.suite import loaded, values
+
+pytestmark = pytest.mark.lab
+SEED = int(os.environ.get("NODEPREP_SEED", "20"))
+LEAST = 40  # configurations, each on a key or a module of its own
+COUPLED = [key for one, other, _ in TOGETHER for key in (one, other)]
+# Which keys take what is written to them: each line is a key and its value, if it takes the next nine.
+TAKES = r"""
+while read -r key; do
+  file=/proc/sys/$(echo "$key" | tr . /)
+  read -r now 2>/dev/null <"$file" || continue
+  for more in 1 2 3 4 5 6 7 8 9; do
+    echo $((now + more)) 2>/dev/null >"$file" && read -r got <"$file" && [ "$got" = $((now + more)) ] || continue 2
+  done
+  echo "$now" >"$file" && echo "$key $now"
+done
+"""
+
+
+@pytest.fixture(params=["bookworm", "trixie"])
+def node(request: pytest.FixtureRequest) -> Iterator[Node]:
+    folder = Path(tempfile.mkdtemp(prefix="nodeprep-boots-"))
+    try:
+        with Lab(folder, release=request.param, count=1, port_base=PORT_BASE + 20) as lab:
+            yield lab.nodes[0]
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def test_generated_configurations_boot_as_predicted(node: Node) -> None:
+    chance = random.Random(f"{SEED} {node.record.release}")
+    keys, modules = keys_that_take(node), modules_that_load(node)
+    assert node.run(f"modprobe {CONNTRACK}").returncode == 0
+    before = values(node, COUPLED)
+    made = together(key_configuration(chance, keys), module_configuration(chance, modules))
+    put(node, made)
+
+    facts = asked(node, [*keys, *COUPLED], modules, made.arguments)
+    boot = Boot(facts, facts.files)
+    expected = {key: said_of(boot, key, str(now)) for key, now in {**before, **keys}.items()}
+    there = {name for name in modules if boot.module_obstacle(name) is None}
+    node.arguments = " ".join(made.arguments)
+    node.reboot()
+
+    assert files_that_systemd_reads(node) == [file.path for file in in_order(facts.files, SYSCTL)]
+    got, now = values(node, expected), loaded(node)
+    wrong: dict[str, tuple[object, object]] = {
+        key: (said, got[key]) for key, said in expected.items() if not same_value(key, said, got[key])
+    }
+    wrong |= {name: (name in there, name in now) for name in modules if (name in there) != (name in now)}
+    lines = "\n".join(made.about(name) for name in wrong)
+    assert not wrong, f"NODEPREP_SEED={SEED}, {node.record.release}: predicted, got {wrong}\n{lines}"
+    changed = [key for key in expected if expected[key] != str({**before, **keys}[key])]
+    assert len(changed) + len(modules) >= LEAST
+    assert len(changed) >= len(expected) // 2
+    assert 5 < len(there) < len(modules) - 5
+
+
+def keys_that_take(node: Node) -> Mapping[str, int]:
+    """The keys that this kernel has and that hold what is written to them, with their values."""
+    done = node.run(f"bash -c '{TAKES}'", stdin="".join(f"{key}\n" for key in KEYS))
+    pairs = [line.split() for line in done.stdout.splitlines()]
+    return {key: int(now) for key, now in pairs}
+
+
+def modules_that_load(node: Node) -> list[str]:
+    """The modules that this kernel has and has not loaded."""
+    facts = asked(node, [], MODULES)
+    return [name for name in MODULES if facts.module(name) is ModuleState.LOADABLE]
+
+
+def asked(node: Node, keys: Iterable[str], modules: Iterable[str], arguments: Iterable[str] = ()) -> Facts:
+    """What the probe finds; with the command line as it is going to be."""
+    mark = script.new_mark()
+    data = script.request(mark, instructions.probe(keys, modules))
+    done = subprocess.run(
+        [*node.ssh_command("root"), script.command(mark, len(data))], input=data, capture_output=True, check=True
+    )
+    reply = done.stdout.decode().partition(f"{mark} begin\n")[2].partition(f"{mark} end\n")[0]
+    facts = parse(reply.replace(mark, "=="))
+    line = " ".join([facts.values[COMMAND_LINE] or "", *arguments])
+    return replace(facts, values={**facts.values, COMMAND_LINE: line})
+
+
+def together(keys: Configuration, modules: Configuration) -> Configuration:
+    return Configuration(keys.files | modules.files, keys.links | modules.links, [*keys.arguments, *modules.arguments])
+
+
+def put(node: Node, made: Configuration) -> None:
+    command = [*node.ssh_command("root"), "tar -C / -xf - && sync"]
+    subprocess.run(command, input=made.archive(), check=True, capture_output=True, timeout=60)
+
+
+def said_of(boot: Boot, key: str, now: str) -> str:
+    """What a key is going to be; as it is now, where nothing sets it."""
+    found = boot.key(key)
+    return now if found is None or found.value is None else found.value
+
+
+def files_that_systemd_reads(node: Node) -> list[str]:
+    """`systemd-sysctl --cat-config` prints each file's path as a comment, and then the file."""
+    done = node.run("/lib/systemd/systemd-sysctl --cat-config")
+    assert done.returncode == 0, done.stderr
+    return re.findall(r"^# (/\S+\.conf)$", done.stdout, re.MULTILINE)
