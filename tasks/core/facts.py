@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from tasks.core.errors import RemoteError
-from tasks.core.keys import key_path
+from tasks.core.keys import key_name, key_path, owner_of
 
 SYSCTL_ROOT = "/proc/sys/"
 CONTAINERS = ("/.dockerenv", "/run/.containerenv")
@@ -25,6 +25,7 @@ ALWAYS = (
     "/run/systemd/system",
     "/run/openrc",
     "/sys/devices/system/cpu/online",
+    "/sys/kernel/security/lockdown",
 )
 
 # Parts of the reply that only verify asks for: node/join.sh.
@@ -113,7 +114,14 @@ class Facts:
             return ModuleState.LOADED
         if self.tree.get(name) or name in self.in_sys:
             return ModuleState.BUILTIN
-        return ModuleState.LOADABLE if name in self.tree else ModuleState.MISSING
+        if name in self.tree:
+            return ModuleState.LOADABLE
+        return ModuleState.BUILTIN if self._shows_keys_of(name) else ModuleState.MISSING
+
+    def _shows_keys_of(self, name: str) -> bool:
+        """Whether keys are there that come with a module only. In a container no list may tell of it."""
+        there = {path for path, value in self.values.items() if value is not None} | self.hidden
+        return any(owner_of(key_name(path.removeprefix(SYSCTL_ROOT))) == name for path in there)
 
     @property
     def unreadable(self) -> tuple[str, ...]:

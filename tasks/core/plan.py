@@ -11,6 +11,7 @@ from tasks.core.desired import Desired, RenderedFile, Setting, comes_with
 from tasks.core.facts import SYSCTL_ROOT, Facts, ModuleState
 from tasks.core.keys import at_least, key_path, owner_of, satisfied
 from tasks.core.model import Item, ItemStatus, Kind, Status
+from tasks.core.modules import missing_module, wanted_module
 from tasks.core.persistence import lasting_key, lasting_module
 
 NOT_READABLE = "not readable"  # what is got where only root may look
@@ -41,9 +42,9 @@ class Plan:
 def diff(desired: Desired, facts: Facts, boot: Boot | None = None) -> Plan:
     """One node's plan. boot: the next boot to be checked too, of the files as they are or as they are going to be."""
     files = [_file(file, facts) for file in desired.files]
-    modules = [_module(name, facts) for name in desired.modules]
+    modules = [wanted_module(name, facts) for name in desired.modules]
     keys = [_key(setting, facts, desired.modules) for setting in desired.settings]
-    lost = [_missing_module(name, facts) for name in desired.missing_modules]
+    lost = [missing_module(name, facts) for name in desired.missing_modules]
     skipped = [
         *(_skipped(Kind.MODULE, name, facts) for name in desired.skipped_modules),
         *(_skipped(Kind.SYSCTL, name, facts) for name in desired.skipped_keys),
@@ -109,31 +110,6 @@ def file_problem(file: RenderedFile, facts: Facts) -> str:
 
 def _differing(one: Sequence[str], other: Sequence[str]) -> int:
     return max(len(set(one) - set(other)), len(set(other) - set(one)), 1)
-
-
-def _module(name: str, facts: Facts) -> Item:
-    state = facts.module(name)
-    if state is not ModuleState.LOADABLE:
-        return Item(Kind.MODULE, name, ItemStatus.OK, "loaded", str(state))
-    if facts.key("kernel.modules_disabled") == "1":
-        why, step = "kernel.modules_disabled is 1: nothing more can be loaded until a reboot", "reboot the node"
-        return Item(Kind.MODULE, name, ItemStatus.MISSING, "loaded", "not loaded", why, step)
-    return Item(Kind.MODULE, name, ItemStatus.DRIFT, "loaded", "not loaded", "", f"modprobe {name}")
-
-
-def _missing_module(name: str, facts: Facts) -> Item:
-    if facts.container:
-        why = f"this node is a container ({facts.container}) and cannot load modules"
-        return Item(Kind.MODULE, name, ItemStatus.HOST_MANAGED, "loaded", None, why, f"load {name} on its host")
-    if facts.has_tree:
-        why = f"kernel {facts.kernel} does not have it"
-        step = "install the distribution's package of extra modules for this kernel, or boot a kernel that has it"
-    else:
-        why = (
-            f"there is no /lib/modules/{facts.kernel}: the kernel's package was replaced since the boot, or a container"
-        )
-        step = "reboot into the installed kernel; in a container, load it on the host"
-    return Item(Kind.MODULE, name, ItemStatus.MISSING, "loaded", None, why, step)
 
 
 def _key(setting: Setting, facts: Facts, modules: Collection[str]) -> Item:

@@ -81,6 +81,7 @@ def reply(
     kernel: str | None = KERNEL,
     tree: bool = True,
     more: Mapping[str, Iterable[str]] | None = None,
+    other_trees: Iterable[str] = (),
 ) -> str:
     """A probe's reply. values: by key, or by path where it starts with a slash. more: sections of join.sh, by name."""
     shown = {(name if name[0] == "/" else SYSCTL_ROOT + key_path(name)): text for name, text in (values or {}).items()}
@@ -95,6 +96,7 @@ def reply(
             *(f"a{path}" for path in absent),
             *(f"x{path}" for path in hidden),
             *([f"t{folder}"] if tree else []),
+            *(f"k/lib/modules/{other}" for other in other_trees),
             f"u{uid}",
             *(f"l{name}" for name in loaded),
             *(f"y{name}" for name in in_sys),

@@ -77,7 +77,7 @@ def test_a_module_is_what_the_kernel_shows_of_it(
     ("node", "status", "why", "step"),
     [
         ({}, "missing", "does not have it", "package of extra modules"),
-        ({"tree": False}, "missing", "replaced since the boot", "reboot"),
+        ({"tree": False, "other_trees": ["6.2"]}, "missing", "replaced since the boot", "reboot"),
         (
             {"values": {"/run/systemd/container": "lxc"}},
             "host-managed",
