@@ -78,7 +78,7 @@ configuration() {
   started= # where there is no systemd: which init scripts load and set
   if [ ! -d /run/systemd/system ]; then
     set -- "$@" /etc/inittab
-    for place in /sbin/modprobe /sbin/sysctl /usr/sbin/sysctl /etc/rcS.d/S*kmod /etc/rcS.d/S*procps /etc/runlevels/*/*
+    for place in /etc/rcS.d/S*kmod /etc/rcS.d/S*procps /etc/runlevels/*/* /sbin/sysctl /usr/sbin/sysctl /sbin/modprobe
     do
       [ ! -e "$place" ] || started="$started$place
 "
