@@ -33,6 +33,9 @@ def refusal(facts: Facts) -> RemoteError | None:
         return RemoteError(_locked(holder), "wait until it is done; if it never is: --force-unlock")
     if why := facts.complaints.get(("snapshot", STORE)):
         return RemoteError(f"no snapshot could be written, so nothing was changed: {why}", f"make room for {STORE}")
+    if why := facts.complaints.get(("extend", STORE)):
+        problem = f"the snapshot could not be completed, so no key was set: {why}"
+        return RemoteError(problem, f"make room for {STORE}, then apply again")
     return None
 
 

@@ -22,12 +22,22 @@ refuse() {
   refused=1
 }
 
+# sweep TARGET: what sessions that were killed have left beside it. Nobody else writes there: the lock is ours.
+sweep() {
+  set +f
+  for each in "${1%.conf}".*; do
+    case ${each##*.} in *[!0-9a-f]*) ;; ????????????????????????????????) rm -f "$each" ;; esac # 32, as a mark has
+  done
+  set -f
+}
+
 # keep PATH: $text becomes the file, complete or not at all, and survives a power cut.
 keep() {
   ! [ -d "$1" ] || { echo "$1 is a folder" >&2; return 1; } # mv would put the file into it
   temporary=${1%.conf}.$mark
+  sweep "$1"
   umask 022
-  if mkdir -p "${1%/*}" && printf %s "$text" >"$temporary" && flush "$temporary" && mv -f "$temporary" "$1"; then
+  if mkdir -p "${1%/*}" && put "$text" "$temporary" && flush "$temporary" && mv -f "$temporary" "$1"; then
     flush "${1%/*}"
     ! command -v restorecon >/dev/null || restorecon -F "$1"
   else
@@ -42,6 +52,7 @@ disable() {
   file=$(readlink -f "$1") || return 1
   [ "$(sed -n "$2p" "$file")" = "$3" ] || { echo "line $2 has changed meanwhile" >&2; return 1; }
   temporary=${file%.conf}.$mark
+  sweep "$file"
   if cp -p "$file" "$temporary" && sed "$2s/^/# taken over by nodeprep: /" "$file" >"$temporary" && flush "$temporary" &&
     mv -f "$temporary" "$file"; then
     flush "${file%/*}"
@@ -51,6 +62,9 @@ disable() {
     return 1
   fi
 }
+
+# put TEXT FILE: where that fails, cat is heard: dash's printf says "I/O error", and busybox's nothing at all.
+put() { printf %s "$1" 2>/dev/null >"$2" || printf %s "$1" | cat >"$2"; }
 
 # coreutils before 8.24 and busybox take no file: then everything is flushed.
 flush() { sync "$@" 2>/dev/null || sync; }

@@ -95,7 +95,7 @@ snapshot() {
     try snapshot "$1" create "$1" "$taken" || { taken='' refused=1; return; }
   else
     before=changed
-    try snapshot "$1" extend "$taken" || refused=1
+    try extend "$1" extend "$taken" || refused=1
   fi
   news='' copies=''
 }
@@ -128,7 +128,7 @@ extend() {
 # written FOLDER TEXT: the copies and the text, on the disk.
 written() {
   [ ! "$copies" ] || cp -pP $copies "$1/" || return
-  printf %s "${noted#?}" >"$2" || return
+  put "${noted#?}" "$2" || return
   set +f
   flush "$1"/*
 }

@@ -1,0 +1,19 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests import fault_table
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--fault-table", type=Path, help="write the fault suite's table to this file")
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    rows = fault_table.kept(terminalreporter)
+    if rows:
+        fault_table.show(terminalreporter, rows)
+        if path := terminalreporter.config.getoption("--fault-table"):
+            fault_table.write(path, rows)

@@ -1,0 +1,177 @@
+"""At every command that an apply starts on a node, everything that can go wrong: files stay whole, the report is true,
+the next apply puts the node right, and rollback takes all of it back."""
+
+from __future__ import annotations
+
+import contextlib
+import subprocess
+from collections.abc import Iterator, Sequence
+from functools import partial
+from pathlib import Path
+
+import pytest
+
+from lab.fleet import PASSWORD, Fleet
+from tests import fault_table
+from tests.ssh.faults import DISK, Act, Fault, Scene, apply, copy_to_disk, story
+from tests.ssh.relay import Relay
+from tests.ssh.stops import NO_SHELL, NO_SSHD, STAY, Stops
+from tests.ssh.suite import MODULES, SYSCTL, Suite
+
+
+@contextlib.contextmanager
+def scene(folder: Path, count: int, **variables: object) -> Iterator[Scene]:
+    """Nodes n1, n2, ... with a user."""
+    with Fleet(count) as fleet, Relay() as relay:
+        found = Scene(fleet, Suite(fleet, folder, iter(fleet.hosts)), relay, Stops(fleet))
+        for _ in range(count):
+            found.add(**variables)
+        yield found
+
+
+LOGINS: dict[str, dict[str, object]] = {
+    "root": {},
+    "admin": {"user": "admin"},
+    "operator": {"user": "operator", "become_password": PASSWORD},
+}
+
+
+@pytest.fixture(scope="module", params=LOGINS)
+def login(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+@pytest.fixture(scope="module")
+def commands(login: str, tmp_path_factory: pytest.TempPathFactory) -> list[str]:
+    """All commands of an apply by that login."""
+    with scene(tmp_path_factory.mktemp("count"), 1, **LOGINS[login]) as one:
+        one.stops.arm(one.hosts["n1"], 0)
+        assert apply(one, ["n1"]).statuses == {"n1": "changed"}
+        return one.stops.steps(one.hosts["n1"])
+
+
+# ---- at every command ----
+
+
+def read_only(name: str, *paths: str) -> Fault:
+    """Folders that become read-only."""
+
+    def remount(options: str, at: Scene, host: str) -> None:
+        for path in paths:
+            at.mount("-o", f"remount,bind,{options}", at.root(host, path))
+
+    def prepare(at: Scene, host: str) -> None:
+        for path in paths:
+            at.mount("--bind", at.root(host, path), at.root(host, path))
+
+    return Fault(f"{name} read-only", prepare=prepare, strike=partial(remount, "ro"), heal=partial(remount, "rw"))
+
+
+def fill(at: Scene, host: str) -> None:
+    with contextlib.suppress(OSError), at.fleet.path(host, f"{DISK}/filler").open("wb", buffering=0) as file:
+        while True:
+            file.write(bytes(4096))
+
+
+EVERYWHERE = (
+    Fault("connection reset", strike=lambda at, host: at.relay.cut(host)),
+    Fault("connection silent", strike=lambda at, host: at.relay.mute(host), timeout=20),
+    Fault("shell killed", NO_SHELL),
+    Fault("sshd killed", NO_SSHD),
+    Fault("command hangs", STAY, timeout=20),
+    Fault(
+        "disk full",
+        prepare=copy_to_disk,
+        strike=fill,
+        heal=lambda at, host: at.fleet.path(host, f"{DISK}/filler").unlink(missing_ok=True),
+    ),
+    read_only("/etc", "/etc"),
+    # Not all of it: on these nodes a module could not bring its keys then, as it can with a real kernel.
+    read_only("/proc/sys", "/proc/sys/kernel", "/proc/sys/vm", "/proc/sys/net/core"),
+)
+# root has no sudo between; where sudo is, what ends a connection or a shell has one process more to end.
+BY = {"admin": ("shell killed", "sshd killed"), "operator": ("connection reset", "command hangs")}
+
+
+@pytest.mark.parametrize("fault", EVERYWHERE, ids=lambda fault: fault.name)
+def test_a_fault_at_any_command_of_an_apply(
+    fault: Fault, login: str, commands: Sequence[str], tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    if fault.name not in BY.get(login, (fault.name,)):
+        pytest.skip("root's apply shows it")
+    steps = {f"n{number}": number for number in range(1, len(commands) + 1)}
+    with scene(tmp_path, len(steps), **LOGINS[login]) as at:
+        rows = story(at, dict.fromkeys(steps, fault), steps, commands)
+    assert len(rows) >= 20
+    fault_table.keep(request.node, rows)
+
+
+# ---- there from the start ----
+
+
+def written(path: str, text: str, mode: int = 0o644) -> Act:
+    """A file that is there already."""
+
+    def write(at: Scene, host: str) -> None:
+        at.fleet.write(host, path, text)
+        at.fleet.path(host, path).chmod(mode)
+
+    return write
+
+
+def immutable(path: str) -> Fault:
+    def change(flag: str) -> Act:
+        return lambda at, host: subprocess.run(["chattr", flag, at.fleet.path(host, path)], check=True)
+
+    def prepare(at: Scene, host: str) -> None:
+        if path.endswith(".conf"):
+            written(path, "# older\n")(at, host)
+        change("+i")(at, host)
+
+    return Fault(f"{path} is immutable", prepare=prepare, heal=change("-i"))
+
+
+def program(name: str, text: str) -> Act:
+    return written(f"/usr/local/sbin/{name}", f"#!/bin/sh\n{text}\n", 0o755)
+
+
+def gone(path: str) -> Act:
+    return lambda at, host: at.fleet.path(host, path).unlink(missing_ok=True)
+
+
+FROM_THE_START = (
+    immutable(SYSCTL),
+    immutable(MODULES),
+    immutable("/etc/sysctl.d"),
+    immutable("/etc/modules-load.d"),
+    Fault("our file has mode 0600", prepare=written(SYSCTL, "# older\n", 0o600)),
+    Fault("our file has mode 0666", prepare=written(MODULES, "# older\n", 0o666)),
+    Fault("our file is a link", prepare=lambda at, host: at.fleet.path(host, SYSCTL).symlink_to("/dev/null")),
+    Fault(
+        "our file is a folder",
+        prepare=lambda at, host: at.fleet.path(host, SYSCTL).mkdir(),
+        heal=lambda at, host: at.fleet.path(host, SYSCTL).rmdir(),
+    ),
+    Fault(
+        "restorecon fails",
+        prepare=program("restorecon", "echo 'restorecon: SELinux: Could not get canonical path' >&2; exit 1"),
+        heal=gone("/usr/local/sbin/restorecon"),
+    ),
+    Fault(
+        "modprobe is not there",
+        prepare=program("modprobe", "exit 127"),
+        heal=gone("/usr/local/sbin/modprobe"),
+    ),
+    Fault("sysctl is not there", prepare=program("sysctl", "exit 127"), heal=gone("/usr/local/sbin/sysctl")),
+)
+
+
+def test_a_fault_that_is_there_from_the_start(tmp_path: Path, request: pytest.FixtureRequest) -> None:
+    faults = {f"n{number}": fault for number, fault in enumerate(FROM_THE_START, 1)}
+    with scene(tmp_path, len(faults)) as at:
+        rows = story(at, faults, dict.fromkeys(faults, 0), ())
+    told = {row.fault: row.reported.split(":")[0] for row in rows}
+    fine = {fault.name for fault in FROM_THE_START if "mode" in fault.name or "link" in fault.name}
+    fine |= {"sysctl is not there", "restorecon fails"}
+    assert told == {fault.name: "changed" if fault.name in fine else "failed" for fault in FROM_THE_START}
+    fault_table.keep(request.node, rows)
