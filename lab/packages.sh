@@ -29,6 +29,9 @@ for part in "$@"; do
         need strace strace
         need gcc cc
         [ -e /usr/include/stdio.h ] || missing="$missing libc6-dev"
+        need jq jq
+        need golang-go go
+        [ -e /usr/share/gocode/src/k8s.io/system-validators ] || missing="$missing golang-k8s-system-validators-dev"
         ;;
     bench)
         need openssh-client ssh

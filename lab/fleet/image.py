@@ -207,7 +207,7 @@ def _kernel(root: Path) -> None:
 
 
 def _proc_links(proc: Path) -> None:
-    own = {"sys", "modules", "cmdline", "version", "net", "swaps"}
+    own = {"sys", "modules", "cmdline", "version", "net", "swaps", "config.gz"}
     make_folder(proc)
     for entry in Path("/proc").iterdir():
         if not entry.name.isdigit() and entry.name not in own:

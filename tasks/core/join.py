@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 from tasks.core import system
 from tasks.core.desired import Desired
 from tasks.core.errors import UsageError
-from tasks.core.facts import SYSCTL_ROOT, Facts
+from tasks.core.facts import SYSCTL_ROOT, Facts, ModuleState
 from tasks.core.inventory import template_variables
 from tasks.core.keys import key_name
 from tasks.core.model import Host, Identity, Item, ItemStatus, Kind
@@ -59,6 +59,7 @@ def questions() -> list[str]:
         *(f"look {path}" for path in looks),
         *theirs,
         "want configs configs",
+        "want nf_tables nf[-_]tables",
         f"options {system.ASKED}",
         f"listeners {listeners}",
     ]
@@ -159,7 +160,7 @@ def _runtime(facts: Facts) -> Item:
 
 
 def _swap(facts: Facts) -> Item:
-    swaps = [line.split()[0] for line in facts.texts.get(SWAPS, ())[1:]]
+    swaps = [word for line in facts.texts.get(SWAPS, ())[1:] for word in line.split()[:1]]
     if not swaps:
         return _item("Swap", ItemStatus.OK, "off", "off")
     why = "kubelet does not start with swap unless it is told to"
@@ -176,16 +177,24 @@ def _version(text: str) -> tuple[int, int] | None:
 def _proxy_mode(host: Host, facts: Facts) -> Iterator[Item]:
     """kube-proxy's mode, where the inventory chooses one: whether this kernel has what it needs."""
     mode = template_variables(host).get("kube_proxy_mode")
-    kernel = _version(facts.kernel) or (0, 0)
-    if mode == "nftables" and kernel < (5, 13):
-        step = "boot a newer kernel, or choose kube_proxy_mode=iptables"
-        yield _item("KubeProxyMode", ItemStatus.DRIFT, "kernel >= 5.13 for nftables", facts.kernel, step=step)
+    if mode == "nftables" and (got := _without_nftables(facts)):
+        step = "boot a kernel that has it, or choose kube_proxy_mode=iptables"
+        yield _item("KubeProxyMode", ItemStatus.DRIFT, "kernel >= 5.13 with nf_tables", got, step=step)
     elif mode == "ipvs":
         why = "deprecated since Kubernetes 1.35"
         step = "choose kube_proxy_mode=nftables (kernel >= 5.13), or iptables"
         yield _item("KubeProxyMode", ItemStatus.ADVISORY, "nftables or iptables", "ipvs", why=why, step=step)
     elif mode:
         yield _item("KubeProxyMode", ItemStatus.OK, str(mode), str(mode))
+
+
+def _without_nftables(facts: Facts) -> str:
+    """What this kernel lacks for kube-proxy's nftables mode; an empty text if nothing is known to be amiss."""
+    if (_version(facts.kernel) or (0, 0)) < (5, 13):
+        return f"kernel {facts.kernel}"
+    if facts.has_tree and facts.module("nf_tables") is ModuleState.MISSING:
+        return f"kernel {facts.kernel}, without nf_tables"
+    return ""
 
 
 def _hostname(facts: Facts) -> Item:
@@ -234,12 +243,12 @@ def _key(path: str) -> str:
 
 
 def _content(path: str, facts: Facts, desired: Desired) -> Item:
-    """kubeadm compares the first byte."""
+    """kubeadm compares the first byte. Where the profile has the key, it is the key that is told, and only once."""
     got, key, name = facts.values.get(path), _key(path), named("FileContent", path)
     if got is not None and got.startswith("1"):
         return _item(name, ItemStatus.OK, "1", got)
     if any(setting.key == key for setting in desired.settings):
-        return _item(name, ItemStatus.DRIFT, "1", got, why=f"it is {key} of the profile")
+        return _item(name, ItemStatus.SKIPPED, "1", got, why=f"the profile has it: see {key}")
     bring = "fab -H NODE fix br_netfilter, then " if got is None and "/bridge/" in path else ""
     return _item(name, ItemStatus.DRIFT, "1", got, step=f"{bring}fab -H NODE fix {key}=1")
 

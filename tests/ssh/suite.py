@@ -24,6 +24,7 @@ SYSCTL = "/etc/sysctl.d/99-zz-nodeprep-kubernetes.conf"
 FIX_SYSCTL = "/etc/sysctl.d/99-zz-nodeprep-zz-fix.conf"
 FIX_MODULES = "/etc/modules-load.d/nodeprep-zz-fix.conf"
 SUDO_LOG = "/var/log/sudo.log"
+RIGHT = ("ok", "advisory", "skipped")  # of an item: nothing that would make a node fail
 PROMPTS = (b"'sudo.password' config value: ", b"unlocking SSH keys: ")  # what fab asks, and then waits
 
 
@@ -79,7 +80,7 @@ class Said:
     def items(self, name: str, *, wrong: bool = False) -> dict[str, dict[str, Any]]:
         """A node's items by name; only those that are not right if wrong."""
         found = {item["name"]: item for item in self.node(name)["items"]}
-        return {key: item for key, item in found.items() if not wrong or item["status"] not in ("ok", "skipped")}
+        return {key: item for key, item in found.items() if not wrong or item["status"] not in RIGHT}
 
     def problem(self, name: str) -> str:
         """What a node's failure and its next step say."""

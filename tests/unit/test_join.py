@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from lab.fleet import kernel
 from tasks.core import instructions, join, system
@@ -236,7 +238,14 @@ def test_cgroup_v1_is_refused_since_kubernetes_1_35(kubelet: str, status: str) -
 )
 def test_the_chosen_kube_proxy_mode_has_the_kernel_it_needs(mode: str, kernel: str, status: str) -> None:
     for name in ("kube_proxy_mode", "PROXY_MODE"):
-        assert str(found(on=host(**{name: mode}), kernel=kernel)["KubeProxyMode"].status) == status
+        item = found(on=host(**{name: mode}), kernel=kernel, loadable=["nf_tables"])["KubeProxyMode"]
+        assert str(item.status) == status
+
+
+def test_nftables_mode_wants_nf_tables_of_a_kernel_that_tells_its_modules() -> None:
+    on = host(kube_proxy_mode="nftables")
+    assert found(on=on)["KubeProxyMode"].got == "kernel 6.1.0-13-amd64, without nf_tables"
+    assert wrong(found(on=on, builtin=["nf_tables"])) == wrong(found(on=on, tree=False)) == {}
 
 
 def test_a_mode_that_nobody_chose_is_not_judged() -> None:
@@ -283,7 +292,7 @@ def test_a_profile_that_loads_br_netfilter_has_its_key_checked_too() -> None:
     assert wrong(found(modules="br_netfilter\n", loadable=["br_netfilter"])) == {BRIDGE: "drift"}
     assert wrong(found({key: "1"}, modules="br_netfilter\n", loaded=["br_netfilter"])) == {}
     item = found({key: "0"}, sysctl=f"{key} = 1\n", loaded=["br_netfilter"])[BRIDGE]
-    assert (str(item.status), item.why, item.next_step) == ("drift", f"it is {key} of the profile", "")
+    assert (str(item.status), item.why) == ("skipped", f"the profile has it: see {key}")
 
 
 @pytest.mark.parametrize("names", ["CRI,Swap", "cri,SWAP,port-1", "all"])
@@ -296,6 +305,28 @@ def test_what_is_to_be_ignored_is_skipped_and_says_what_it_was(names: str) -> No
 def test_every_check_can_be_ignored_by_the_name_it_has() -> None:
     two = host(ipv6_stack=True, kube_network_plugin="flannel", kubeadm_role="control-plane", kube_proxy_mode="ipvs")
     assert set(found(on=two)) | set(found()) <= set(CHECKED)
+
+
+LINES = st.lists(st.text(), max_size=5)
+
+
+@given(
+    values=st.dictionaries(
+        st.sampled_from([*READY, *join.JOINED, system.V1]), st.text(alphabet=st.characters(exclude_characters="\n"))
+    ),
+    listeners=LINES,
+    options=LINES,
+    clock=LINES,
+)
+def test_whatever_a_node_says_is_judged(
+    values: dict[str, str], listeners: list[str], options: list[str], clock: list[str]
+) -> None:
+    seen = facts(values, more={"options": options, "listeners": listeners, "clock": clock})
+    items = join.checks(
+        in_groups("kube_control_plane", kube_proxy_mode="nftables"), seen, resolve([], seen), frozenset()
+    )
+    assert {item.name for item in items} <= set(CHECKED)
+    assert join.identity(seen, (1.0, 2.0), frozenset()).ignored == frozenset()
 
 
 # On a real shell
