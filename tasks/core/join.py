@@ -124,7 +124,7 @@ def role(host: Host) -> str:
     groups = set(host.groups)
     given = host.variables.get("kubeadm_role")
     if given is not None:
-        if given not in ROLES:
+        if str(given) not in ROLES:
             raise UsageError(f"host {host.name}: kubeadm_role: expected one of {', '.join(ROLES)}, got {given!r}")
         return str(given)
     if groups & CONTROL_PLANE_GROUPS:

@@ -14,7 +14,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tasks.core import instructions
+from tasks.core import instructions, join
 from tasks.core.desired import RenderedFile
 from tasks.core.errors import RemoteError
 from tasks.core.facts import ALWAYS, Facts, ModuleState, parse
@@ -101,6 +101,13 @@ def test_only_a_request_that_changes_holds_what_can_change_anything() -> None:
         ).replace('set_key "${argument%% *}"', "")
         assert word in script.script(changes=True)
     assert ">" not in script.script(changes=False).replace("2>/dev/null", "").replace("2>&1", "")
+
+
+def test_what_only_verify_asks_travels_only_with_its_questions() -> None:
+    plain, asking = (script.request(MARK, [*lines, "scan"]).decode() for lines in ([], join.questions()))
+    for word in ("date +%s", "/boot/config-", "/proc/net/tcp"):
+        assert (word in plain, word in asking) == (False, True)
+    assert ">" not in script.script(changes=False, joins=True).replace("2>/dev/null", "").replace("2>&1", "")
 
 
 def test_the_script_travels_without_comments_and_indentation() -> None:

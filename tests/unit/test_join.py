@@ -99,9 +99,10 @@ def test_the_ports_are_those_of_the_nodes_part_in_the_cluster(on: Host, ports: s
     assert wrong(found(on=on)) == {}
 
 
-def test_a_part_that_no_node_has_is_a_usage_error() -> None:
+@pytest.mark.parametrize("given", ["master", ["worker"], 1])
+def test_a_part_that_no_node_has_is_a_usage_error(given: object) -> None:
     with pytest.raises(UsageError, match="host n1: kubeadm_role: expected one of control-plane, worker, etcd"):
-        join.role(host(kubeadm_role="master"))
+        join.role(host(kubeadm_role=given))
 
 
 @pytest.mark.parametrize(
