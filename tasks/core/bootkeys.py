@@ -49,14 +49,14 @@ def writes_of(runs: Iterable[Run]) -> list[Write]:
 
 
 def _writes(run: Run) -> list[Write]:
-    parsed = [pair for line in run.lines for pair in _parsed(line, run.dialect)]
-    named = frozenset(path for path, _ in parsed)
+    pairs = [pair for line in run.lines for pair in parsed(line, run.dialect)]
+    named = frozenset(path for path, _ in pairs)
     table = run.dialect is Dialect.TABLE
-    kept = _table(parsed) if table else [pair for pair in parsed if pair[1].value is not None]
+    kept = _table(pairs) if table else [pair for pair in pairs if pair[1].value is not None]
     return [Write(path, found, named) for path, found in kept]
 
 
-def _parsed(line: Line, dialect: Dialect) -> list[tuple[str, Assignment]]:
+def parsed(line: Line, dialect: Dialect) -> list[tuple[str, Assignment]]:
     """A line as path or pattern and value; `-key` without a value leaves that key out of all patterns."""
     name, equals, value = line.text.strip().partition("=")
     plain = dialect is Dialect.PLAIN
@@ -70,14 +70,14 @@ def _parsed(line: Line, dialect: Dialect) -> list[tuple[str, Assignment]]:
     return [(path, Assignment(" ".join(value.split()) if equals else None, line))]
 
 
-def _table(parsed: Iterable[tuple[str, Assignment]]) -> list[tuple[str, Assignment]]:
+def _table(pairs: Iterable[tuple[str, Assignment]]) -> list[tuple[str, Assignment]]:
     """systemd-sysctl's table: the last value of each path, in the order in which the values came.
 
     Another value goes to the end, the same one keeps its place. A path that is left out stays only where it was set
     before: that is worth knowing.
     """
     table: dict[str, Assignment] = {}
-    for path, found in parsed:
+    for path, found in pairs:
         if path in table and table[path].value != found.value:
             del table[path]
         elif path not in table and found.value is None:

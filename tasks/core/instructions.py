@@ -10,11 +10,12 @@ from tasks.core.inits import LOADER, SETTER
 from tasks.core.keys import coupled, key_path
 from tasks.core.plan import Plan
 from tasks.core.snapshot import LOCK, STORE, Stamp
+from tasks.core.writers import SIGNS
 
 
 def probe(keys: Iterable[str], modules: Iterable[str], more: Sequence[str] = ()) -> list[str]:
     """What to look at: these keys and modules, and what is looked at on every node, and more instructions."""
-    paths = dict.fromkeys([*ALWAYS, *map(_path, keys)])
+    paths = dict.fromkeys([*ALWAYS, *SIGNS, *map(_path, keys)])
     names = dict.fromkeys(name.replace("-", "_") for name in modules)
     wants = [f"want {name} {name.replace('_', '[-_]')}" for name in names]
     return [*(f"look {path}" for path in paths), f"unit {LOADER}", f"unit {SETTER}", *wants, *more, "scan"]

@@ -9,13 +9,12 @@ from dataclasses import replace
 from tasks.core.boot import Boot
 from tasks.core.bootfiles import COMMAND_LINE, MODPROBE, NOWHERE, Line, Obstacle
 from tasks.core.bootkeys import Assignment
-from tasks.core.desired import REPAIRS, SYSCTL_PATH, Desired, RenderedFile, Setting
+from tasks.core.desired import OUR_KEYS, REPAIRS, SYSCTL_PATH, Desired, RenderedFile, Setting
 from tasks.core.facts import Facts, FileFact
 from tasks.core.inits import LOADER, SETTER
 from tasks.core.keys import owner_of, satisfied
 from tasks.core.model import Item, ItemStatus
 
-OURS = SYSCTL_PATH.format("")[: -len(".conf")]
 PLAIN = re.compile(r"[A-Za-z0-9_./@:+-]+\Z")  # of a file with another name no line is touched
 REPAIRED = SYSCTL_PATH.format(REPAIRS)
 TAKE_OVER = "remove that line, or let apply --take-over comment it out"
@@ -78,7 +77,7 @@ def _in_the_way(desired: Desired, boot: Boot) -> list[Line]:
 
 def _to_comment_out(line: Line) -> bool:
     """Whole lines of other people's files; those that go on in the next line are left to people."""
-    return bool(line.number and PLAIN.match(line.path) and not line.path.startswith(OURS) and not line.more)
+    return bool(line.number and PLAIN.match(line.path) and not line.path.startswith(OUR_KEYS) and not line.more)
 
 
 def _overridden(item: Item, setting: Setting, found: Assignment) -> Item:
@@ -86,7 +85,7 @@ def _overridden(item: Item, setting: Setting, found: Assignment) -> Item:
     step = _step(Obstacle("", found.line)) if found.line.path == COMMAND_LINE else TAKE_OVER
     if found.line.path == REPAIRED:
         step = f"fab -H NODE fix {setting.key}='{setting.value}' takes that line back"
-    elif found.line.path.startswith(OURS):
+    elif found.line.path.startswith(OUR_KEYS):
         step = "apply that profile again; if it is no longer chosen, remove its files"
     if found.value is None:
         return _fading(item, "not set at boot", Obstacle("this line leaves it out", found.line), step)

@@ -13,6 +13,7 @@ from tasks.core.keys import at_least, key_path, owner_of, satisfied
 from tasks.core.model import Item, ItemStatus, Kind, Status
 from tasks.core.modules import missing_module, wanted_module
 from tasks.core.persistence import lasting_key, lasting_module
+from tasks.core.writers import likely_writer
 
 NOT_READABLE = "not readable"  # what is got where only root may look
 GOOD = {ItemStatus.OK, ItemStatus.CHANGED, ItemStatus.SKIPPED, ItemStatus.ADVISORY}
@@ -124,7 +125,7 @@ def _key(setting: Setting, facts: Facts, modules: Collection[str]) -> Item:
     if got is None:
         why, step = "only root may read it, so it counts as different", "verify it as root: fab -H root@NODE verify"
         return Item(Kind.SYSCTL, setting.key, ItemStatus.DRIFT, wanted, NOT_READABLE, why, step)
-    return Item(Kind.SYSCTL, setting.key, ItemStatus.DRIFT, wanted, got)
+    return Item(Kind.SYSCTL, setting.key, ItemStatus.DRIFT, wanted, got, likely_writer(setting.key, got, facts))
 
 
 def _missing_key(key: str, wanted: str, facts: Facts) -> Item:

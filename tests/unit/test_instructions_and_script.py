@@ -19,6 +19,7 @@ from tasks.core.desired import RenderedFile
 from tasks.core.errors import RemoteError
 from tasks.core.facts import ALWAYS, Facts, ModuleState, parse
 from tasks.core.plan import Plan
+from tasks.core.writers import SIGNS
 from tasks.remote import script
 from tests.unit.far import SHELLS, Shell, needs, run
 
@@ -36,7 +37,7 @@ def dash(tmp_path: Path) -> Shell:
 def test_a_probe_looks_at_what_is_looked_at_everywhere_and_at_what_is_wanted() -> None:
     lines = instructions.probe(["net.ipv4.ip_forward", "vm.x", "vm.x"], ["br-netfilter", "br_netfilter", "overlay"])
     assert lines == [
-        *(f"look {path}" for path in ALWAYS),
+        *(f"look {path}" for path in (*ALWAYS, *SIGNS)),
         "look /proc/sys/net/ipv4/ip_forward",
         "look /proc/sys/vm/x",
         "unit systemd-modules-load.service",
