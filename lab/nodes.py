@@ -19,11 +19,10 @@ from lab.flavours import flavour_named
 from lab.image import Image, Say, cache_folder, ensure_image, silent
 from lab.process import Process
 from lab.qmp import Qmp
-from lab.state import NodeRecord
+from lab.state import FIRST_PORT, NodeRecord
 
 BOOT_SECONDS = 240.0
 SHUTDOWN_SECONDS = 90.0
-FIRST_PORT = 2201
 _BOOT_ID = "cat /proc/sys/kernel/random/boot_id"
 
 

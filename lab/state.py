@@ -13,6 +13,7 @@ from lab.process import Process
 
 PROJECT = Path(__file__).parent.parent
 LAB_JSON, NODES = "lab.json", "nodes"
+FIRST_PORT = 2201
 
 
 @dataclass(frozen=True, slots=True)

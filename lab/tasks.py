@@ -6,15 +6,16 @@ import os
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import TypeVar, cast
+from typing import TYPE_CHECKING, TypeVar, cast
 
 from invoke import Context, Exit, task
 
 from lab.errors import LabError, LabUsageError
 from lab.flavours import FLAVOURS
-from lab.image import purge_cache
-from lab.nodes import FIRST_PORT, Lab, Node
-from lab.state import state_folder
+from lab.state import FIRST_PORT, state_folder
+
+if TYPE_CHECKING:
+    from lab.nodes import Node
 
 _Verb = TypeVar("_Verb", bound=Callable[..., None])
 
@@ -27,6 +28,8 @@ def _task(**texts: str) -> Callable[[_Verb], _Verb]:
 @_task(nodes="how many", release=", ".join(FLAVOURS), port_base="port of the first node")
 def up(c: Context, nodes: int = 3, release: str = "bookworm", port_base: int = FIRST_PORT) -> None:
     """Boot throw-away nodes on loopback ports; nodes that run are left alone."""
+    from lab.nodes import Lab
+
     with _told():
         lab = Lab(state_folder(), release, nodes, port_base, tied=False)
         seconds = lab.start(_say)
@@ -38,6 +41,9 @@ def up(c: Context, nodes: int = 3, release: str = "bookworm", port_base: int = F
 @_task(purge="remove the cached images too")
 def down(c: Context, purge: bool = False) -> None:
     """Kill the nodes and remove their disks, keys and logs."""
+    from lab.image import purge_cache
+    from lab.nodes import Lab
+
     with _told():
         lab = Lab.existing(state_folder())
         lab.stop()
@@ -53,6 +59,8 @@ def down(c: Context, purge: bool = False) -> None:
 @_task()
 def status(c: Context) -> None:
     """Show the nodes, and whether they run."""
+    from lab.nodes import Lab
+
     nodes = Lab.existing(state_folder()).nodes
     for node in nodes:
         _say(f"{_line(node)}  {'up' if node.alive() else 'down'}")
@@ -63,6 +71,8 @@ def status(c: Context) -> None:
 @_task(node="its name, e.g. lab-2; all if left out")
 def reboot(c: Context, node: str = "") -> None:
     """Reboot a node, or all, from inside; waits until they are back."""
+    from lab.nodes import Lab
+
     with _told():
         lab = Lab.existing(state_folder())
         chosen = [lab.node(node)] if node else lab.nodes
@@ -73,6 +83,8 @@ def reboot(c: Context, node: str = "") -> None:
 @_task(node="its name, e.g. lab-2", command="what to run there; a shell if left out", user="log in as")
 def ssh(c: Context, node: str, command: str = "", user: str = "") -> None:
     """Log in to a node with the lab's key."""
+    from lab.nodes import Lab
+
     with _told():
         chosen = Lab.existing(state_folder()).node(node)
         words = [*chosen.ssh_command(user or chosen.record.user), *([command] if command else [])]

@@ -1,9 +1,14 @@
 """fab -H … apply"""
 
-from dataclasses import replace
+from __future__ import annotations
 
-from tasks.command import FORCE_UNLOCK, Run, fleet_task, with_summary
-from tasks.remote import node
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from tasks.verb import FORCE_UNLOCK, fleet_task
+
+if TYPE_CHECKING:
+    from tasks.command import Run
 
 
 @fleet_task(
@@ -12,5 +17,7 @@ from tasks.remote import node
 )
 def apply(run: Run, take_over: bool = False, force_unlock: bool = False) -> None:
     """Write the files, load the modules, set the keys, read everything back."""
+    from tasks.remote import node
+
     work = replace(run.work, take_over=take_over, force_unlock=force_unlock)
-    with_summary(replace(run, work=work), node.apply)
+    replace(run, work=work).with_summary(node.apply)

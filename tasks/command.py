@@ -1,14 +1,12 @@
-"""What all verbs share: the flags, the inventory and the profiles they lead to, the fan-out, and the exit code."""
+"""What all verbs share: the inventory and the profiles that their flags lead to, the fan-out, and the exit code."""
 
 from __future__ import annotations
 
-import inspect
 import logging
-import re
 import sys
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, fields, replace
-from functools import partial, wraps
+from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +14,6 @@ import invoke
 
 from tasks import project
 from tasks.console import output
-from tasks.console.debugging import hide_secrets
 from tasks.console.machine import as_json, write_json, write_junit
 from tasks.console.progress import progress
 from tasks.console.summary import show
@@ -31,53 +28,18 @@ from tasks.core.report import EXIT_FAILED, EXIT_USAGE, exit_code, unfinished
 from tasks.core.selection import fold
 from tasks.core.text import printable_lines
 from tasks.remote import fleet, node
-from tasks.remote.executor import FleetContext, FleetTask
+from tasks.remote.executor import FleetContext
 from tasks.remote.node import Step, Work
 from tasks.remote.session import Access
 from tasks.remote.stamp import new_stamp
 from tasks.remote.sudo import clean
+from tasks.verb import Options
 
-hide_secrets()  # here: fab reads the environment's password after it has imported us
-
-
-@dataclass(frozen=True, slots=True)
-class Options:
-    """The flags of every verb."""
-
-    profile: str = ""
-    forks: int = 20
-    timeout: int = 60
-    only: str = ""
-    format: str = "text"
-    inventory: str = ""
-    host_keys: str = ""
-    serial: str = ""
-    max_fail: str = ""
-    report: str = ""
-    retry: str = ""
-
-
-HELP = {
-    "profile": "Folders of templates/ to use, comma separated. Default: the inventory's `profiles`, else kubernetes.",
-    "forks": "How many nodes at a time.",
-    "timeout": "Seconds that one node may take in all.",
-    "only": "modules or sysctl: leave the other half alone, and kubeadm's checks out.",
-    "format": "text, json or junit (on stdout; progress goes to stderr).",
-    "inventory": "Another inventory than hosts.ini.",
-    "host-keys": "strict (default), accept-new, or off. Also read from the inventory and ssh_config.",
-    "serial": "Sizes of batches, such as 1,10,25%: the next one starts when one is done. The last size repeats.",
-    "max-fail": "How many nodes may fail, 3 or 10%, before no further one starts.",
-    "report": "File that gets the run as JSON, whatever happens.",
-    "retry": "Only the nodes that failed, were unreachable or not reached in this file of --report.",
-}
-FORCE_UNLOCK = "Change a node even if it says that someone else is changing it."
 CHOICES = {
     "only": ("", "modules", "sysctl"),
     "format": ("text", "json", "junit"),
     "host_keys": ("", *(str(mode) for mode in HostKeys)),
 }
-
-NUMBERS = ("forks", "timeout")
 Together = Callable[[Sequence[NodeResult]], tuple[NodeResult, ...]]
 
 
@@ -107,6 +69,17 @@ class Run:
             if given:
                 raise UsageError(f"{flag} is for plan, apply, verify and fix")
         return self.options.format == "json"
+
+    def with_summary(self, step: Step, together: Together = tuple) -> None:
+        """What most verbs do: a step on each host, then the summary. `fab --dry` makes a plan of any verb.
+
+        together: what is to be done with the results once all of them are there.
+        """
+        if self.dry:
+            replace(self, verb="plan", dry=False).with_summary(node.plan)
+            return
+        summary = self.on_each(step)
+        self.finish(replace(summary, results=together(summary.results)))
 
     def finish(self, summary: RunSummary) -> None:
         """Keeps the report, prints the summary, and ends the command with its exit code."""
@@ -144,33 +117,9 @@ def _as_typed(host: Host) -> str:
     return host.name if host.groups or not host.user else f"{host.user}@{host.name}"
 
 
-def fleet_task(**own_help: str) -> Callable[[Callable[..., None]], FleetTask]:
-    """Makes a verb of `body(run, ...)`: its own flags, then the shared ones; usage errors end with exit code 2."""
-    return partial(_verb, own_help)
-
-
-def _verb(own_help: dict[str, str], body: Callable[..., None]) -> FleetTask:
-    @wraps(body)
-    def call(context: Any, *args: Any, **given: Any) -> None:
-        shared = {field.name: given.pop(field.name) for field in fields(Options)}
-        try:
-            body(load(context, body.__name__, _options(shared)), *args, **given)
-        except UsageError as error:
-            raise invoke.Exit(printable_lines(f"{body.__name__}: {error}"), code=EXIT_USAGE) from error
-
-    own = inspect.signature(body).parameters.values()
-    # Texts, numbers too: invoke ends with a traceback where a number is none.
-    flags = [inspect.Parameter(f.name, inspect.Parameter.KEYWORD_ONLY, default=str(f.default)) for f in fields(Options)]
-    call.__signature__ = inspect.Signature([*own, *flags])  # type: ignore[attr-defined]
-    return FleetTask(call, help={**own_help, **HELP}, auto_shortflags=False)
-
-
-def _options(given: dict[str, str]) -> Options:
-    """The flags as they were typed, with numbers as numbers."""
-    for name in NUMBERS:
-        if not re.fullmatch("[1-9][0-9]{0,8}", given[name]):
-            raise UsageError(f"--{name}: expected a whole number above 0, got {given[name]}")
-    return Options(**{**given, **{name: int(given[name]) for name in NUMBERS}})  # type: ignore[arg-type]
+def refused(verb: str, error: UsageError) -> invoke.Exit:
+    """A mistake of the admin's as the end of the command."""
+    return invoke.Exit(printable_lines(f"{verb}: {error}"), code=EXIT_USAGE)
 
 
 def load(context: Any, verb: str, options: Options) -> Run:
@@ -220,14 +169,3 @@ def _check_templates(host: Host, work: Work) -> None:
 def sources(profiles: tuple[Profile, ...]) -> list[Source]:
     """The files of some profiles."""
     return [source for profile in profiles for source in (profile.modules, profile.sysctl) if source]
-
-
-def with_summary(run: Run, step: Step, together: Together = tuple) -> None:
-    """The body of most verbs: a step on each host, then the summary. `fab --dry` makes a plan of any verb.
-
-    together: what is to be done with the results once all of them are there.
-    """
-    if run.dry:
-        run, step, together = replace(run, verb="plan"), node.plan, tuple
-    summary = run.on_each(step)
-    run.finish(replace(summary, results=together(summary.results)))

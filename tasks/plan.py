@@ -1,10 +1,18 @@
 """fab -H … plan"""
 
-from tasks.command import Run, fleet_task, with_summary
-from tasks.remote import node
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from tasks.verb import fleet_task
+
+if TYPE_CHECKING:
+    from tasks.command import Run
 
 
 @fleet_task()
 def plan(run: Run) -> None:
     """Show what apply would change, node by node, key by key. Writes nothing."""
-    with_summary(run, node.plan)
+    from tasks.remote import node
+
+    run.with_summary(node.plan)

@@ -1,25 +1,25 @@
 """fab -H … show"""
 
-from functools import partial
+from __future__ import annotations
 
-from tasks.command import Run, fleet_task
-from tasks.console import files, output
-from tasks.core.model import Host, NodeResult, Status
-from tasks.remote.node import Conversation, Work, rendered
+from typing import TYPE_CHECKING
+
+from tasks.verb import fleet_task
+
+if TYPE_CHECKING:
+    from tasks.command import Run
 
 
 @fleet_task()
 def show(run: Run) -> None:
     """Print the files as they would be uploaded, resolved for each node. Writes nothing."""
+    from tasks.console import files, output
+    from tasks.core.model import Status
+    from tasks.remote import node
+
     as_json = run.as_json
-    found: dict[str, dict[str, str]] = {}
-    summary = run.on_each(partial(_collect, found))
-    files.show(found, output.results(), as_json=as_json)
-    if any(result.status is not Status.OK for result in summary.results):
+    summary = run.on_each(node.show)
+    shown = [result for result in summary.results if result.status is Status.OK]
+    files.show({result.host: node.texts(result) for result in shown}, output.results(), as_json=as_json)
+    if len(shown) < len(summary.results):
         run.finish(summary)
-
-
-def _collect(found: dict[str, dict[str, str]], talk: Conversation, host: Host, work: Work) -> NodeResult:
-    """Keeps one host's files by path."""
-    found[host.name] = {file.path: "\n".join(file.lines) + "\n" for file in rendered(talk, host, work)}
-    return NodeResult(host.name, Status.OK)

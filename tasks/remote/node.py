@@ -14,12 +14,12 @@ from tasks.core import facts as facts_of
 from tasks.core import fix as fixes
 from tasks.core import instructions, join
 from tasks.core.boot import Boot
-from tasks.core.desired import RenderedFile, resolve
+from tasks.core.desired import resolve
 from tasks.core.errors import NodeError, ProfileError, RemoteError, ShellEndedError, UnreachableError
 from tasks.core.facts import SAMPLE, Facts
 from tasks.core.inventory import template_variables
 from tasks.core.keys import owner_of
-from tasks.core.model import Host, Item, NodeResult, Secret, Status
+from tasks.core.model import Host, Item, ItemStatus, Kind, NodeResult, Secret, Status
 from tasks.core.persistence import planned, rivals
 from tasks.core.plan import NOT_READABLE, Plan, diff, settled, status_of
 from tasks.core.profile import Profile, Wishes, check_together, compatible, digest, render, text
@@ -187,9 +187,17 @@ def look(talk: Conversation, host: Host, work: Work, more: Sequence[str] = ()) -
     return wishes, facts
 
 
-def rendered(talk: Conversation, host: Host, work: Work) -> tuple[RenderedFile, ...]:
-    """The files as they would be uploaded to a host."""
-    return resolve(*look(talk, host, work)).files
+def show(talk: Conversation, host: Host, work: Work) -> NodeResult:
+    """The files as they would be uploaded to a host: items that expect a text at a path. Nothing is compared."""
+    files = resolve(*look(talk, host, work)).files
+    texts = {file.path: "".join(f"{line}\n" for line in file.lines) for file in files}
+    items = [Item(Kind.FILE, path, ItemStatus.OK, expected=text, got="") for path, text in texts.items()]
+    return NodeResult(host.name, Status.OK, tuple(items))
+
+
+def texts(shown: NodeResult) -> dict[str, str]:
+    """Path to text, of what show() found."""
+    return {item.name: item.expected for item in shown.items}
 
 
 def compare(wishes: Sequence[Wishes], facts: Facts, *, take_over: bool = False) -> Seen:

@@ -69,6 +69,18 @@ def test_no_module_of_the_core_imports_it_itself(package: str) -> None:
     assert not {path for path in importers(package) if path.startswith("core/")}
 
 
+def test_the_list_of_verbs_and_their_help_load_nothing_that_only_a_run_needs() -> None:
+    code = "import json, sys, fabfile, fabric.main; print(json.dumps(list(sys.modules)))"
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    loaded = set(json.loads(done.stdout))
+    verbs = {f"tasks.{name}" for name in importlib.import_module("fabfile").ns.tasks}
+    light = {"tasks.verb", "tasks.remote.executor", "tasks.core.errors", "tasks.console.debugging"}
+    own = {"tasks", "tasks.core", "tasks.remote", "tasks.console", *verbs, *light}
+    lab = {"lab", "lab.tasks", "lab.errors", "lab.flavours", "lab.state", "lab.process"}
+    assert {name for name in loaded if name.split(".")[0] in ("tasks", "lab")} == own | lab
+    assert not {"jinja2", "rich"} & loaded  # yaml comes with invoke
+
+
 def test_paramiko_is_imported_at_the_edge_only() -> None:
     assert importers("paramiko") <= {"remote/session.py", "remote/hostkeys.py", "remote/proxy.py"}
 
