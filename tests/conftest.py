@@ -1,10 +1,14 @@
 from __future__ import annotations
 
+import signal
 from pathlib import Path
 
 import pytest
 
 from tests import fault_table
+
+# What a script starts in the background ignores Ctrl-C, and so would the runs that are interrupted here.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
