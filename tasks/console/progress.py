@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import islice
 from threading import Lock
 from types import TracebackType
 from typing import Self
@@ -36,8 +37,7 @@ class PlainProgress:
 
     def batch(self, number: int, of: int, size: int) -> None:
         """`apply batch 2/4: 10 nodes`."""
-        nodes = f"{size} node{'s' if size != 1 else ''}"
-        self._console.print(f"{self._verb} batch {number}/{of}: {nodes}", markup=False)
+        self._say(f"{self._verb} batch {number}/{of}: {size} node{'s' if size != 1 else ''}")
 
     def started(self, host: str) -> None:
         """Nothing is said before there is a result."""
@@ -45,8 +45,12 @@ class PlainProgress:
     def finished(self, result: NodeResult) -> None:
         """`verify [2/3] lab-2: drift (1.2 s)`."""
         self._done += 1
-        line = f"{self._verb} [{self._done}/{self._total}] {result.host}: {result.status} ({result.seconds:.1f} s)"
-        self._console.print(line, markup=False)
+        self._say(f"{self._verb} [{self._done}/{self._total}] {result.host}: {result.status} ({result.seconds:.1f} s)")
+
+    def _say(self, line: str) -> None:
+        """Past rich, which takes as long for a line as a node takes for its login."""
+        self._console.file.write(f"{line}\n")
+        self._console.file.flush()
 
 
 class LiveProgress:
@@ -89,9 +93,9 @@ class LiveProgress:
 
     def _show(self) -> None:
         with self._lock:
-            names = list(self._working)
-        more = f" and {len(names) - 3} more" if len(names) > 3 else ""
-        self._bar.update(self._task, who=", ".join(names[:3]) + more)
+            names, count = list(islice(self._working, 3)), len(self._working)
+        more = f" and {count - 3} more" if count > 3 else ""
+        self._bar.update(self._task, who=", ".join(names) + more)
 
 
 def progress(console: Console, verb: str, total: int) -> PlainProgress | LiveProgress:

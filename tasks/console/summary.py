@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from itertools import islice
+
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
@@ -11,6 +14,8 @@ from tasks.core.model import Item, ItemStatus, Kind, RunSummary, Status
 from tasks.core.report import Group, advice, columns, fold, status_counts, table, wrong
 from tasks.core.selection import fold as fold_names
 
+GROUPS = 20  # a screen of groups of equal nodes, and as many notes; the report has the rest
+NAMES = 240  # characters for the names of one group
 SHOWN = 12  # problems of one group; plan shows all, it is what plan is for
 HEADINGS = {Kind.MODULE: "MODULES", Kind.SYSCTL: "KEYS", Kind.FILE: "FILES", Kind.CHECK: "CHECKS"}
 
@@ -18,8 +23,12 @@ HEADINGS = {Kind.MODULE: "MODULES", Kind.SYSCTL: "KEYS", Kind.FILE: "FILES", Kin
 def show(summary: RunSummary, console: Console, *, again: str = "") -> None:
     """Prints a whole run. again: the command that does again what was not done, if something was not."""
     groups = fold(summary.results)
-    console.print(_table(groups, summary.verb))
-    for group in groups:
+    shown, rest = groups[:GROUPS], groups[GROUPS:]
+    console.print(_table(shown, summary.verb))
+    if rest:
+        nodes = sum(len(group.hosts) for group in rest)
+        console.print(Text(f"… and {len(rest)} more groups of {nodes} nodes: --report FILE has them all"))
+    for group in shown:
         _problems(group, summary.verb, console)
     _notes(summary, console)
     console.print(_totals(summary))
@@ -31,11 +40,20 @@ def _table(groups: list[Group], verb: str) -> Table:
     grid = Table(box=None, pad_edge=False, padding=(0, 3, 0, 0), header_style="bold")
     for heading in ("NODES", "STATUS", *(HEADINGS[kind] for kind in columns(verb)), "TIME"):
         grid.add_column(heading, overflow="fold", justify="right" if heading == "TIME" else "left")
-    for group, row in zip(groups, table(groups, fold_names, verb), strict=True):
+    for group, row in zip(groups, table(groups, _names, verb), strict=True):
         cells = [Text(cell) for cell in row]
         cells[1].stylize(STYLES[group.result.status])
         grid.add_row(*cells)
     return grid
+
+
+def _names(hosts: Iterable[str]) -> str:
+    """The names folded; of many that do not fold, the first ones and how many there are."""
+    names = tuple(hosts)
+    text = fold_names(names)
+    if len(text) <= NAMES:
+        return text
+    return f"{text[:NAMES].rpartition(',')[0] or text[:NAMES]},… ({len(names)} nodes)"
 
 
 def _problems(group: Group, verb: str, console: Console) -> None:
@@ -43,7 +61,7 @@ def _problems(group: Group, verb: str, console: Console) -> None:
     if not items and not hints and not result.problem:
         return
     console.print()
-    console.print(Text(fold_names(group.hosts), style="bold"))
+    console.print(Text(_names(group.hosts), style="bold"))
     if result.problem:
         _say(result.problem, result.next_step, console)
     alike = _alike(items)
@@ -97,7 +115,8 @@ def _remedy(items: list[Item], group: Group) -> str:
     """What puts most of it right; checks are the admin's own to mend, each with a step of its own."""
     if not any(item.status is ItemStatus.DRIFT and item.kind is not Kind.CHECK for item in items):
         return ""
-    return f"fab -H {fold_names(group.hosts)} apply"
+    names = fold_names(group.hosts)
+    return f"fab -H {names} apply" if len(names) <= NAMES else "apply with the same -H"
 
 
 def _notes(summary: RunSummary, console: Console) -> None:
@@ -106,8 +125,10 @@ def _notes(summary: RunSummary, console: Console) -> None:
     for result in summary.results:
         for note in result.notes:
             about.setdefault(note, []).append(result.host)
-    for note, hosts in about.items():
-        console.print(Text(f"\nnote: {fold_names(hosts)}: {note}", style="dim"))
+    for note, hosts in islice(about.items(), GROUPS):
+        console.print(Text(f"\nnote: {_names(hosts)}: {note}", style="dim"))
+    if len(about) > GROUPS:
+        console.print(Text(f"\n… and {len(about) - GROUPS} more notes: --report FILE has them all", style="dim"))
 
 
 def _totals(summary: RunSummary) -> Text:

@@ -247,6 +247,7 @@ def _guarded(tree: nodes.Template) -> set[str]:
     return {guard.node.name for guard in [*guards, *filters] if isinstance(guard.node, nodes.Name)}
 
 
+@lru_cache(maxsize=4096)  # hosts whose variables differ still share most lines
 def _module_line(path: str, number: int, text: str) -> ModuleWish:
     optional = text.startswith("-")
     candidates = tuple(name.strip() for name in text.removeprefix("-").split("|"))
@@ -258,6 +259,7 @@ def _module_line(path: str, number: int, text: str) -> ModuleWish:
     return ModuleWish(number, candidates, optional)
 
 
+@lru_cache(maxsize=4096)
 def _key_line(path: str, number: int, text: str) -> KeyWish:
     match = re.fullmatch(r"(-?)\s*([^\s=>]+)\s*(>=|=)\s*(.*)", text)
     if not match or not match[4]:

@@ -23,12 +23,13 @@ class Group:
 
 
 def fold(results: Iterable[NodeResult]) -> list[Group]:
-    """Results folded and sorted worst first; what is wrong has to be equal in every detail."""
+    """Results folded and sorted, the worst and of these the largest group first; what is wrong has to be equal in every
+    detail."""
     found: dict[object, list[NodeResult]] = {}
     for result in results:
         found.setdefault(_likeness(result), []).append(result)
     groups = [Group(tuple(r.host for r in same), same[0], max(r.seconds for r in same)) for same in found.values()]
-    return sorted(groups, key=lambda group: WORST_FIRST.index(group.result.status))
+    return sorted(groups, key=lambda group: (WORST_FIRST.index(group.result.status), -len(group.hosts)))
 
 
 def _likeness(result: NodeResult) -> object:

@@ -12,6 +12,7 @@ from threading import Event, Lock, Thread, current_thread, main_thread
 from typing import Protocol
 
 from tasks.core.batches import Pace
+from tasks.core.compact import Pool
 from tasks.core.model import Host, NodeResult, RunSummary, Status
 from tasks.core.report import FAILURES
 from tasks.core.selection import same_node
@@ -100,6 +101,7 @@ class _Crew:
         self._waiting: deque[Host] = deque()
         self._started: set[str] = set()
         self._done: dict[str, NodeResult] = {}
+        self._pool = Pool()
         self._failed = self._members = self._interrupts = 0
         self._stopped = ""  # why no further host may start
         self._lock, self._over = Lock(), Event()
@@ -164,7 +166,7 @@ class _Crew:
             self._lock,
             contextlib.suppress(Exception),
         ):  # nobody watches any more: a closed stderr is no reason to stop
-            self._done[result.host] = result
+            self._done[result.host] = self._pool.result(result)
             self._failed += result.status in FAILURES
             if not self._pace.sizes and (why := self._too_many()):
                 self._stopped = why

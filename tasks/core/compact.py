@@ -1,0 +1,25 @@
+"""Equal things kept once: thousands of nodes of one kind have the same items, and each arrives as text of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable
+from dataclasses import replace
+from typing import TypeVar
+
+from tasks.core.model import NodeResult
+
+T = TypeVar("T", bound=Hashable)
+
+
+class Pool:
+    """What was kept so far. Not for several threads at a time."""
+
+    def __init__(self) -> None:
+        self._kept: dict[Hashable, Hashable] = {}
+
+    def result(self, result: NodeResult) -> NodeResult:
+        """An equal result, whose items are the objects of earlier ones where they are equal."""
+        return replace(result, items=self._one(tuple(map(self._one, result.items))), problem=self._one(result.problem))
+
+    def _one(self, thing: T) -> T:
+        return self._kept.setdefault(thing, thing)  # type: ignore[return-value]

@@ -1,0 +1,224 @@
+"""Five thousand nodes, the most that Kubernetes supports: what is kept, shown and done for each does not grow with
+their number. Counted, not timed."""
+
+from __future__ import annotations
+
+import io
+import threading
+import tracemalloc
+from collections.abc import Iterable
+from typing import Any
+
+import pytest
+from rich.console import Console
+
+from tasks.console import hosts as shown_hosts
+from tasks.console import output, summary
+from tasks.console.progress import LiveProgress, progress
+from tasks.core import connection, profile
+from tasks.core.compact import Pool
+from tasks.core.inventory import parse
+from tasks.core.model import Host, Item, ItemStatus, Kind, NodeResult, RunSummary, Status
+from tasks.core.selection import fold, same_node, select
+from tasks.remote import fleet
+from tests.unit.build import profile as a_profile
+
+MANY = 5000
+ITEMS = 43
+
+
+def hosts(count: int = MANY) -> list[Host]:
+    return [Host(f"n{number:04}", f"10.0.{number // 250}.{number % 250 + 1}") for number in range(1, count + 1)]
+
+
+def looked_at(host: Host) -> NodeResult:
+    """What a healthy node's probe makes: items of its own, though they are equal to everybody's."""
+    items = (
+        Item(Kind.SYSCTL, f"vm.x{number}", ItemStatus.OK, f"{number}" * 2, f"{number}" * 2) for number in range(ITEMS)
+    )
+    return NodeResult(host.name, Status.OK, tuple(items), seconds=0.1)
+
+
+class Nobody:
+    """A Progress that looks away."""
+
+    def batch(self, number: int, of: int, size: int) -> None:
+        """No."""
+
+    def started(self, host: str) -> None:
+        """No."""
+
+    def finished(self, result: NodeResult) -> None:
+        """No."""
+
+
+def run(count: int, forks: int = 8) -> RunSummary:
+    return fleet.run("verify", hosts(count), looked_at, forks, Nobody())
+
+
+# Kept
+
+
+def test_equal_items_of_all_nodes_are_the_same_objects() -> None:
+    results = run(MANY).results
+    assert len(results) == MANY
+    assert {len(result.items) for result in results} == {ITEMS}
+    assert len({id(result.items) for result in results}) == 1
+    assert len({id(item) for result in results for item in result.items}) == ITEMS
+
+
+def test_what_differs_between_nodes_is_kept_as_it_is() -> None:
+    pool = Pool()
+    both = [
+        NodeResult(name, Status.DRIFT, (Item(Kind.SYSCTL, "vm.x", ItemStatus.DRIFT, "1", got),))
+        for name, got in ("a0", "b7")
+    ]
+    assert [pool.result(result) for result in both] == both
+
+
+def kept(count: int) -> int:
+    """The bytes that a run leaves behind, without its hosts."""
+    some = hosts(count)
+    fleet.run("verify", some[:10], looked_at, 8, Nobody())  # what is made once is made now
+    tracemalloc.start()
+    try:
+        result = fleet.run("verify", some, looked_at, 8, Nobody())
+        return tracemalloc.get_traced_memory()[0] if len(result.results) == count else -1
+    finally:
+        tracemalloc.stop()
+
+
+def test_a_healthy_node_costs_less_than_half_a_kilobyte_of_memory() -> None:
+    assert (kept(1500) - kept(500)) / 1000 < 512
+
+
+def test_no_more_threads_than_forks_are_alive() -> None:
+    before, most = threading.active_count(), 0
+
+    def task(host: Host) -> NodeResult:
+        nonlocal most
+        most = max(most, threading.active_count())
+        return NodeResult(host.name, Status.OK)
+
+    fleet.run("verify", hosts(), task, 30, Nobody())
+    assert most - before <= 30
+
+
+# Shown
+
+
+def text_of(results: Iterable[NodeResult], **more: Any) -> str:
+    stream = io.StringIO()
+    summary.show(RunSummary("verify", tuple(results), 60.0), output.console(stream), **more)
+    return stream.getvalue()
+
+
+def test_thousands_of_equal_nodes_are_one_row_with_their_names_folded() -> None:
+    text = text_of(NodeResult(host.name, Status.OK) for host in hosts(4800))
+    assert text.splitlines()[1].split()[:2] == ["n[0001-4800]", "ok"]
+    assert len(text.splitlines()) < 6
+
+
+def drifting(host: Host) -> NodeResult:
+    got = Item(Kind.SYSCTL, "vm.x", ItemStatus.DRIFT, "1", host.name)
+    return NodeResult(host.name, Status.DRIFT, (got,), notes=(f"about {host.name}",))
+
+
+def test_thousands_of_different_troubles_are_a_screen_of_them_and_how_many_more() -> None:
+    bad = [NodeResult("n9999", Status.UNREACHABLE, problem="no route"), *map(drifting, hosts())]
+    text = text_of(bad)
+    assert text.count("expected 1, got n") == summary.GROUPS - 1
+    assert text.splitlines()[1].split()[:2] == ["n9999", "unreachable"]
+    assert f"… and {MANY + 1 - summary.GROUPS} more groups of {MANY + 1 - summary.GROUPS} nodes: --report FILE" in text
+    assert f"… and {MANY - summary.GROUPS} more notes" in text
+    assert len(text.splitlines()) < 8 * summary.GROUPS
+    assert text.endswith("verify: 5001 nodes in 60.0 s: 1 unreachable, 5000 drift\n")
+
+
+def test_of_equally_bad_groups_the_largest_is_shown_first() -> None:
+    lone = [drifting(host) for host in hosts(30)]
+    item = Item(Kind.MODULE, "ip_vs", ItemStatus.DRIFT, "loaded", "not loaded")
+    many = [NodeResult(f"m{number}", Status.DRIFT, (item,)) for number in range(9)]
+    assert text_of([*lone, *many]).splitlines()[1].split()[0] == "m[0-8]"
+
+
+def test_names_that_do_not_fold_are_cut_and_counted() -> None:
+    names = [
+        f"node-{chr(97 + number % 26)}{chr(97 + number // 26 % 26)}{chr(97 + number // 676)}" for number in range(MANY)
+    ]
+    text = text_of(NodeResult(name, Status.FAILED, problem="x") for name in names)
+    assert f",… ({MANY} nodes)" in text
+    assert max(map(len, text.splitlines())) < 2 * summary.NAMES
+
+
+def test_a_command_that_nobody_could_paste_is_not_told() -> None:
+    item = Item(Kind.SYSCTL, "vm.x", ItemStatus.DRIFT, "1", "0")
+    text = text_of(NodeResult(f"x{'y' * number}z", Status.DRIFT, (item,)) for number in range(100))
+    assert "→ apply with the same -H" in text
+
+
+def test_hosts_are_one_line_each_however_many_and_long_they_are() -> None:
+    stream = io.StringIO()
+    many = [Host(host.name, host.address, variables={"x": "y" * 300}) for host in hosts()]
+    shown_hosts.show(many, output.console(stream), as_json=False)
+    lines = stream.getvalue().splitlines()
+    assert len(lines) == MANY + 1
+    assert {line.index("x=") for line in lines[1:]} == {lines[0].index("VARIABLES")}
+
+
+@pytest.mark.parametrize("live", [True, False])
+def test_progress_says_as_much_of_thousands_as_of_few(live: bool) -> None:
+    stream = io.StringIO()
+    console = Console(file=stream, force_terminal=live, width=100)
+    with progress(console, "apply", MANY) as watching:
+        assert isinstance(watching, LiveProgress) is live
+        for host in hosts():
+            watching.started(host.name)
+        for host in hosts():
+            watching.finished(NodeResult(host.name, Status.OK))
+    text = stream.getvalue()
+    assert text.count("n4999") == (0 if live else 1)
+    assert len(text) < 60 * MANY
+
+
+# Before the first connection
+
+
+def test_hosts_whose_variables_all_differ_share_the_lines_that_do_not() -> None:
+    wanted = "".join(f"vm.x{number} = {number}\n" for number in range(60)) + "vm.own = {{ own }}\n"
+    template = a_profile(wanted)
+    profile._key_line.cache_clear()
+    rendered = [profile.render(template, {"own": number}) for number in range(MANY)]
+    assert profile._key_line.cache_info().misses == 60 + MANY
+    assert [each.key_wishes()[-1].value for each in rendered[:2]] == ["0", "1"]
+
+
+def test_hosts_with_the_same_variables_share_what_was_rendered() -> None:
+    template = a_profile("vm.x = {{ x }}\n")
+    profile._lines.cache_clear()
+    for number in range(MANY):
+        profile.render(template, {"x": 1, "inventory_hostname": f"n{number}"})
+    assert profile._lines.cache_info().misses == 1
+
+
+def test_each_host_is_resolved_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[str] = []
+    real = connection.connection
+
+    def counted(name: str, values: Any) -> Any:
+        asked.append(name)
+        return real(name, values)
+
+    monkeypatch.setattr("tasks.core.inventory.connection", counted)
+    chosen = select(parse(f"[nodes]\nn[0001:{MANY}]\n", "hosts.ini"), "nodes", reachable_name=lambda _: False)
+    assert len(chosen) == len(asked) == len(set(asked)) == MANY
+
+
+def test_twins_among_thousands_are_found() -> None:
+    many = hosts()
+    assert same_node([*many, Host("again", many[4321].address)]) == {"again": many[4321].name}
+
+
+def test_the_names_of_a_whole_cluster_fold_into_a_word() -> None:
+    names = [host.name for host in hosts() if host.name != "n0200"]
+    assert fold(names) == "n[0001-0199,0201-5000]"
