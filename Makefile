@@ -53,7 +53,7 @@ $(VENV)/.run: requirements.txt | packages $(BIN)/python
 	$(BIN)/python -m pip install -qq --disable-pip-version-check -r requirements.txt
 	@touch $@
 
-$(VENV)/.dev: requirements-dev.txt requirements.txt | packages-test $(BIN)/python
+$(VENV)/.dev: requirements-dev.txt requirements-dask.txt requirements.txt | packages-test $(BIN)/python
 	$(BIN)/python -m pip install -qq --disable-pip-version-check -r requirements-dev.txt
 	@touch $@ $(VENV)/.run
 

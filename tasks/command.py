@@ -6,7 +6,6 @@ import logging
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +26,7 @@ from tasks.core.profile import Profile, Source, check_names, check_together
 from tasks.core.report import EXIT_FAILED, EXIT_USAGE, exit_code, unfinished
 from tasks.core.selection import fold
 from tasks.core.text import printable_lines
-from tasks.remote import fleet, node
+from tasks.remote import engine, fleet, node
 from tasks.remote.executor import FleetContext
 from tasks.remote.node import Step, Work
 from tasks.remote.session import Access
@@ -57,10 +56,13 @@ class Run:
 
     def on_each(self, step: Step) -> RunSummary:
         """Runs a step on every host, with progress on stderr."""
-        seconds = float(self.options.timeout)
-        task = partial(fleet.one, step, work=self.work, access=self.access, seconds=seconds)
-        with progress(output.progress(), self.verb, len(self.hosts)) as watching:
-            return fleet.run(self.verb, self.hosts, task, self.options.forks, watching, self.pace)
+        job = engine.Job(step, self.work, self.access, float(self.options.timeout))
+        with (
+            engine.named(self.options.engine) as chosen,
+            progress(output.progress(), self.verb, len(self.hosts)) as watching,
+        ):
+            at_once = chosen.at_once(self.options.forks)
+            return fleet.run(self.verb, self.hosts, chosen.task(job), at_once, watching, self.pace)
 
     @property
     def as_json(self) -> bool:
@@ -139,6 +141,7 @@ def load(context: Any, verb: str, options: Options) -> Run:
     password = context.config.sudo.get("password")
     secret = clean(password) if password else None
     work = Work(profiles, stamp=new_stamp(verb), only=options.only, password=secret)
+    hosts = engine.prepared(options.engine, hosts, secret)
     for host in hosts:
         _check_templates(host, work)
     if options.report:

@@ -32,6 +32,7 @@ class Options:
     max_fail: str = ""
     report: str = ""
     retry: str = ""
+    engine: str = "threads"
 
 
 NUMBERS = ("forks", "timeout")
@@ -47,6 +48,7 @@ HELP = {
     "max-fail": "How many nodes may fail, 3 or 10%, before no further one starts.",
     "report": "File that gets the run as JSON, whatever happens.",
     "retry": "Only the nodes that failed, were unreachable or not reached in this file of --report.",
+    "engine": "threads (of this process), or dask=tcp://HOST:PORT: the workers of a dask scheduler (docs/dask.md).",
 }
 FORCE_UNLOCK = "Change a node even if it says that someone else is changing it."
 

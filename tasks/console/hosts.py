@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Iterator
 
 from rich.cells import cell_len
 from rich.console import Console
 
 from tasks.console.machine import write_data
-from tasks.core.connection import is_secret
 from tasks.core.model import Host
+from tasks.core.secrets import masked
 from tasks.core.text import printable
 
 HEADINGS = ("NAME", "ADDRESS", "PORT", "USER", "GROUPS", "VARIABLES")
-SECRET = re.compile(r"pass(word|phrase|wd)|secret|token|credential", re.IGNORECASE)
 
 
 def show(hosts: Iterable[Host], console: Console, *, as_json: bool) -> None:
@@ -37,7 +35,7 @@ def _columns(rows: list[list[str]]) -> Iterator[str]:
 
 
 def _row(host: Host) -> dict[str, object]:
-    variables = {name: _masked(name, value) for name, value in sorted(host.variables.items())}
+    variables = {name: masked(name, value) for name, value in sorted(host.variables.items())}
     return {
         "name": host.name,
         "address": host.address,
@@ -46,15 +44,6 @@ def _row(host: Host) -> dict[str, object]:
         "groups": list(host.groups),
         "variables": variables,
     }
-
-
-def _masked(name: str, value: object) -> object:
-    """A variable without what its name, or a name inside it, says is secret."""
-    if is_secret(name) or SECRET.search(name):
-        return "[secret]"
-    if isinstance(value, dict):
-        return {str(key): _masked(str(key), inner) for key, inner in value.items()}
-    return [_masked("", inner) for inner in value] if isinstance(value, list) else value
 
 
 def _cell(value: object) -> str:

@@ -50,6 +50,10 @@ class PasswordGates:
         self._lock = Lock()
         self._gates: dict[Secret, PasswordGate] = {}
 
+    def __reduce__(self) -> tuple[type[PasswordGates], tuple[()]]:
+        """Another process has gates of its own."""
+        return PasswordGates, ()
+
     def of(self, password: Secret) -> PasswordGate:
         """The gate that every host with this password goes through."""
         with self._lock:

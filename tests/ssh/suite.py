@@ -218,6 +218,13 @@ class Suite:
         path = self.fleet.path(host, SUDO_LOG)
         return path.read_text().replace("\n    ", " ") if path.exists() else ""
 
+    def hold(self, host: str) -> Path:
+        """Lets a node's modprobe make a file `under-way` and wait for a file `gate` beside it, whose path this is."""
+        original = self.fleet.read(host, "/usr/sbin/modprobe")
+        wait = "touch /root/under-way; while [ ! -e /root/gate ]; do sleep 0.05; done"
+        self.fleet.write(host, "/usr/sbin/modprobe", original.replace("\n", f"\n{wait}\n", 1))
+        return self.fleet.path(host, "/root") / "gate"
+
     def value(self, host: str, key: str) -> str:
         """A key's value on a node."""
         return self.fleet.read(host, key_file(key)).strip()

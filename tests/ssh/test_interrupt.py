@@ -98,8 +98,7 @@ def test_ctrl_c_starts_no_further_batch_and_the_report_is_there_to_go_on_from(
 
 def test_a_second_ctrl_c_writes_the_report_and_the_node_can_be_done_again(suite: Suite) -> None:
     slow = suite.fresh("slow")
-    gate = suite.fleet.path(slow, "/root") / "gate"
-    hold_modprobe(suite, slow)
+    gate = suite.hold(slow)
     report = suite.folder / "run.json"
     with running(suite, "--timeout", "30", "--report", str(report)) as process:
         _until(lambda: gate.with_name("under-way").exists())
@@ -116,18 +115,10 @@ def test_a_second_ctrl_c_writes_the_report_and_the_node_can_be_done_again(suite:
     assert suite.json("verify").code == 0
 
 
-def hold_modprobe(suite: Suite, host: str) -> None:
-    """Lets a node's modprobe touch /root/under-way and wait for /root/gate."""
-    original = suite.fleet.read(host, "/usr/sbin/modprobe")
-    wait = "touch /root/under-way; while [ ! -e /root/gate ]; do sleep 0.05; done"
-    suite.fleet.write(host, "/usr/sbin/modprobe", original.replace("\n", f"\n{wait}\n", 1))
-
-
 def test_ctrl_c_lets_a_host_under_way_finish(suite: Suite) -> None:
     suite.fresh("quick")
     slow = suite.fresh("slow")
-    gate = suite.fleet.path(slow, "/root") / "gate"
-    hold_modprobe(suite, slow)
+    gate = suite.hold(slow)
     with running(suite, "--timeout", "30") as process:
         await_result(process)
         _until(lambda: gate.with_name("under-way").exists())
