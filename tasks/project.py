@@ -202,13 +202,13 @@ def check_writable(path: Path) -> None:
         raise UsageError(f"--report {path}: cannot be written: {error.strerror} ({target.parent})") from error
 
 
-def save(path: Path, text: str) -> None:
+def save(path: Path, pieces: Iterable[str]) -> None:
     """Writes a file as a whole: whoever reads it, or whatever breaks, finds the old text or the new. Raises OSError."""
     target = path.resolve()
     draft = _draft(target)
     try:
         with draft.open("x", encoding="utf-8", errors="backslashreplace") as file:
-            file.write(text)
+            file.writelines(pieces)
             file.flush()
             os.fsync(file.fileno())
         draft.replace(target)

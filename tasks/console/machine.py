@@ -3,46 +3,55 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from xml.etree import ElementTree
+from xml.sax.saxutils import quoteattr
 
 from rich.console import Console
 
 from tasks.core.model import Item, ItemStatus, NodeResult, RunSummary
 from tasks.core.plan import GOOD
-from tasks.core.report import FAILURES, as_data
+from tasks.core.report import FAILURES, about, node
 from tasks.core.text import UNSAFE
 
 
-def as_json(summary: RunSummary) -> str:
-    """The whole run as one JSON document: what --format json prints and --report keeps."""
-    return _text(as_data(summary))
+def as_json(summary: RunSummary) -> Iterator[str]:
+    """The whole run as one JSON document: what --format json prints and --report keeps.
+
+    In pieces, each a line with one node: as one text a run of thousands of nodes would take half a gigabyte.
+    """
+    yield f'{_escaped(json.dumps(about(summary), ensure_ascii=False))[:-1]}, "nodes": ['
+    for number, result in enumerate(summary.results):
+        yield f"{',' if number else ''}\n{_escaped(json.dumps(node(result), ensure_ascii=False))}"
+    yield "\n]}\n"
 
 
 def write_json(summary: RunSummary, console: Console) -> None:
     """The whole run as one JSON document, untouched by the terminal's width."""
-    console.file.write(as_json(summary))
+    console.file.writelines(as_json(summary))
 
 
 def write_data(data: Mapping[str, object], console: Console) -> None:
     """Plain data as one JSON document, untouched by the terminal's width."""
-    console.file.write(_text(data))
-
-
-def _text(data: Mapping[str, object]) -> str:
-    """JSON in which what a terminal acts on is escaped."""
     lines = json.dumps(data, indent=2, ensure_ascii=False).split("\n")
-    return "".join(f"{UNSAFE.sub(lambda bad: json.dumps(bad[0])[1:-1], line)}\n" for line in lines)
+    console.file.write("".join(f"{_escaped(line)}\n" for line in lines))
+
+
+def _escaped(line: str) -> str:
+    """A line of JSON in which what a terminal acts on is escaped."""
+    return UNSAFE.sub(lambda bad: json.dumps(bad[0])[1:-1], line)
 
 
 def write_junit(summary: RunSummary, console: Console) -> None:
     """The whole run as JUnit XML: one suite a node, one case a check. What is wrong is a failure, what could not be
     asked an error, what does not apply is skipped, what is advisory passes and says so."""
-    root = ElementTree.Element("testsuites", name=f"nodeprep {summary.verb}", time=f"{summary.seconds:.3f}")
-    for result in summary.results:
-        root.append(_suite(result, summary.verb))
-    ElementTree.indent(root)
-    console.file.write(f'<?xml version="1.0" encoding="UTF-8"?>\n{ElementTree.tostring(root, encoding="unicode")}\n')
+    name, seconds = quoteattr(f"nodeprep {summary.verb}"), quoteattr(f"{summary.seconds:.3f}")
+    console.file.write(f'<?xml version="1.0" encoding="UTF-8"?>\n<testsuites name={name} time={seconds}>\n')
+    for result in summary.results:  # one after the other, for the same reason as in as_json()
+        suite = _suite(result, summary.verb)
+        ElementTree.indent(suite)
+        console.file.write(f"{ElementTree.tostring(suite, encoding='unicode')}\n")
+    console.file.write("</testsuites>\n")
 
 
 def _suite(result: NodeResult, verb: str) -> ElementTree.Element:

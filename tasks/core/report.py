@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
+from functools import lru_cache
 
 from tasks.core.model import Item, ItemStatus, Kind, NodeResult, RunSummary, Status
 from tasks.core.plan import GOOD
@@ -78,22 +79,27 @@ def exit_code(summary: RunSummary) -> int:
     return EXIT_DRIFT if Status.DRIFT in counts and summary.verb != "plan" else EXIT_OK
 
 
-def as_data(summary: RunSummary) -> dict[str, object]:
-    """The run as plain data for JSON: every node in the order of selection, every item."""
+def about(summary: RunSummary) -> dict[str, object]:
+    """The run as plain data for JSON, without its nodes."""
     return {
         "verb": summary.verb,
         "exit_code": exit_code(summary),
         "interrupted": summary.interrupted,
         "seconds": round(summary.seconds, 3),
         "counts": {str(status): count for status, count in status_counts(summary.results).items()},
-        "nodes": [_node(result) for result in summary.results],
     }
 
 
-def _node(result: NodeResult) -> dict[str, object]:
-    data = {**asdict(result), "seconds": round(result.seconds, 3)}
-    del data["identity"]
-    return data
+def node(result: NodeResult) -> dict[str, object]:
+    """One node as plain data for JSON, with every item."""
+    names = [field.name for field in fields(result) if field.name != "identity"]
+    data = {name: getattr(result, name) for name in names}
+    return {**data, "seconds": round(result.seconds, 3), "items": [_item(item) for item in result.items]}
+
+
+@lru_cache(maxsize=4096)  # thousands of nodes share their items
+def _item(item: Item) -> Mapping[str, object]:
+    return asdict(item)
 
 
 def columns(verb: str) -> tuple[Kind, ...]:

@@ -281,8 +281,8 @@ def test_a_file_is_saved_as_a_whole_with_the_rights_that_new_files_have(tmp_path
     try:
         check_writable(path)
         assert list(tmp_path.iterdir()) == []
-        save(path, "old \udc80 text\n")
-        save(path, "new\n")
+        save(path, ["old \udc80", " text\n"])
+        save(path, ["new\n"])
     finally:
         os.umask(umask)
     assert path.read_text() == "new\n"
@@ -293,7 +293,7 @@ def test_a_file_is_saved_as_a_whole_with_the_rights_that_new_files_have(tmp_path
 def test_a_link_stays_and_what_it_leads_to_is_saved(tmp_path: Path) -> None:
     (tmp_path / "link").symlink_to("real")
     check_writable(tmp_path / "link")
-    save(tmp_path / "link", "x")
+    save(tmp_path / "link", ["x"])
     assert (tmp_path / "link").is_symlink()
     assert (tmp_path / "real").read_text() == "x"
 
@@ -304,10 +304,10 @@ def test_a_file_that_cannot_be_saved_leaves_the_old_one_and_no_draft(
     def full(_: int) -> None:
         raise OSError(28, "No space left on device")
 
-    save(tmp_path / "run.json", "old")
+    save(tmp_path / "run.json", ["old"])
     monkeypatch.setattr(os, "fsync", full)
     with pytest.raises(OSError, match="No space left"):
-        save(tmp_path / "run.json", "new")
+        save(tmp_path / "run.json", ["new"])
     assert (tmp_path / "run.json").read_text() == "old"
     assert len(list(tmp_path.iterdir())) == 1
 

@@ -9,8 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tasks.console.machine import as_json
 from tasks.core.model import Item, ItemStatus, Kind, NodeResult, RunSummary, Status
-from tasks.core.report import WORST_FIRST, as_data, exit_code, fold, status_counts, table, tally, wrong
+from tasks.core.report import WORST_FIRST, exit_code, fold, status_counts, table, tally, wrong
 
 OK = Item(Kind.SYSCTL, "vm.x", ItemStatus.OK, "1", "1")
 DRIFT = replace(OK, status=ItemStatus.DRIFT, got="0")
@@ -106,7 +107,7 @@ def test_folding_loses_no_host_and_keeps_the_worst_first(results: list[NodeResul
 def test_counts_add_up_and_the_data_is_json(results: list[NodeResult]) -> None:
     run = summary(*results)
     assert sum(status_counts(results).values()) == len(results)
-    data = json.loads(json.dumps(as_data(run)))
+    data = json.loads("".join(as_json(run)))
     assert [node["host"] for node in data["nodes"]] == [found.host for found in results]
     assert sum(data["counts"].values()) == len(results)
 
@@ -116,7 +117,7 @@ def test_every_status_has_its_place() -> None:
 
 
 def test_the_data_holds_every_item_and_the_verdict() -> None:
-    data = as_data(summary(result("n1", Status.DRIFT, OK, DRIFT), result("n2")))
+    data = json.loads("".join(as_json(summary(result("n1", Status.DRIFT, OK, DRIFT), result("n2")))))
     assert data == {
         "verb": "verify",
         "exit_code": 3,
@@ -127,7 +128,7 @@ def test_the_data_holds_every_item_and_the_verdict() -> None:
             {
                 "host": "n1",
                 "status": "drift",
-                "items": (
+                "items": [
                     {
                         "kind": "sysctl",
                         "name": "vm.x",
@@ -148,20 +149,20 @@ def test_the_data_holds_every_item_and_the_verdict() -> None:
                         "next_step": "",
                         "decided_by": "",
                     },
-                ),
+                ],
                 "problem": "",
                 "next_step": "",
-                "notes": (),
+                "notes": [],
                 "seconds": 1.0,
                 "same_as": "",
             },
             {
                 "host": "n2",
                 "status": "ok",
-                "items": (),
+                "items": [],
                 "problem": "",
                 "next_step": "",
-                "notes": (),
+                "notes": [],
                 "seconds": 1.0,
                 "same_as": "",
             },

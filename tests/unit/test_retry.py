@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import json
 import shlex
 
 import pytest
 
+from tasks.console.machine import as_json
 from tasks.core.errors import SourceError
 from tasks.core.model import NodeResult, RunSummary, Status
-from tasks.core.report import as_data
 from tasks.core.retry import LONGEST, command, names
 
 
 def report(*results: NodeResult) -> str:
-    return json.dumps(as_data(RunSummary("apply", results, 1.0)))
+    return "".join(as_json(RunSummary("apply", results, 1.0)))
 
 
 def test_what_failed_was_unreachable_or_was_not_reached_is_done_again_in_its_order() -> None:

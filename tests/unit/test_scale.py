@@ -4,6 +4,7 @@ their number. Counted, not timed."""
 from __future__ import annotations
 
 import io
+import json
 import threading
 import tracemalloc
 from collections.abc import Iterable
@@ -14,6 +15,7 @@ from rich.console import Console
 
 from tasks.console import hosts as shown_hosts
 from tasks.console import output, summary
+from tasks.console.machine import as_json, write_junit
 from tasks.console.progress import LiveProgress, progress
 from tasks.core import connection, profile
 from tasks.core.compact import Pool
@@ -179,6 +181,31 @@ def test_progress_says_as_much_of_thousands_as_of_few(live: bool) -> None:
     text = stream.getvalue()
     assert text.count("n4999") == (0 if live else 1)
     assert len(text) < 60 * MANY
+
+
+def test_a_report_is_made_of_pieces_of_one_node_each() -> None:
+    results = [looked_at(host) for host in hosts(200)]
+    pieces = list(as_json(RunSummary("verify", tuple(results), 1.0)))
+    assert len(pieces) == 2 + len(results)
+    assert max(map(len, pieces)) < 2 * len(pieces[1])
+    assert [node["host"] for node in json.loads("".join(pieces))["nodes"]] == [result.host for result in results]
+    assert "".join(pieces).count("\n") == len(results) + 2
+
+
+def test_junit_is_written_node_by_node() -> None:
+    class Stream(io.StringIO):
+        longest = 0
+
+        def write(self, text: str) -> int:
+            self.longest = max(self.longest, len(text))
+            return super().write(text)
+
+    sizes = []
+    for count in (1, 50):
+        stream = Stream()
+        write_junit(RunSummary("verify", tuple(map(looked_at, hosts(count))), 1.0), Console(file=stream))
+        sizes.append(stream.longest)
+    assert sizes[0] == sizes[1]
 
 
 # Before the first connection
