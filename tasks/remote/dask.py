@@ -107,9 +107,8 @@ class Workers:
         sent = self._client.submit(_brought, errand, pure=False)
 
         def one(host: Host) -> NodeResult:
-            future = self._client.submit(on_worker, sent, host, pure=False)
             try:
-                return self._wait_for(future)
+                return self._wait_for(self._client.submit(on_worker, sent, host, pure=False))
             except Exception as error:
                 return failure(host, _as_remote(error))
 

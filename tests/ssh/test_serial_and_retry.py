@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from lab.fleet import Address, Fleet
+from lab.fleet.tools import wait_until
 from tests.ssh.suite import Said, Suite
 
 
@@ -98,6 +99,24 @@ def test_a_report_that_cannot_be_written_is_told_before_any_connection(suite: Su
     assert (done.code, done.stdout) == (2, "")
     assert "cannot be written" in done.stderr
     assert counted(suite, hosts) == {"n1": 0}
+
+
+def test_a_report_that_cannot_be_written_any_more_costs_nothing_but_the_report(suite: Suite) -> None:
+    gate = suite.hold(suite.fresh("n"))
+    folder = suite.folder / "reports"
+    folder.mkdir()
+    process = suite.start(suite.command("apply", "--format", "json", "--report", str(folder / "run.json")))
+    try:
+        wait_until(gate.with_name("under-way").exists, "the node is at work")
+        folder.rmdir()
+        gate.touch()
+        out, err = process.communicate(timeout=60)
+    finally:
+        process.kill()
+        process.communicate()
+    assert process.returncode == 4
+    assert json.loads(out)["counts"] == {"changed": 1}
+    assert b"run.json could not be written: No such file or directory" in err
 
 
 def test_the_last_line_is_the_command_that_does_only_the_rest(suite: Suite) -> None:
