@@ -141,13 +141,18 @@ def load(context: Any, verb: str, options: Options) -> Run:
     password = context.config.sudo.get("password")
     secret = clean(password) if password else None
     work = Work(profiles, stamp=new_stamp(verb), only=options.only, password=secret)
-    hosts = engine.prepared(options.engine, hosts, secret)
+    hosts = engine.prepared(options.engine, hosts, secrets=_given_secrets(context.config))
     for host in hosts:
         _check_templates(host, work)
     if options.report:
         project.check_writable(Path(options.report))
     access = Access(context.config, _host_keys(options))
     return Run(verb, options, hosts, work, access, pace(options.serial, options.max_fail), context.dry)
+
+
+def _given_secrets(config: Any) -> bool:
+    """Whether fab has a password or passphrase, for sudo or the login: by prompt, environment or configuration."""
+    return any((config.sudo.get("password"), *map(config.connect_kwargs.get, ("password", "passphrase"))))
 
 
 def _check(options: Options) -> None:

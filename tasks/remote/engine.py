@@ -9,7 +9,7 @@ from functools import partial
 from typing import Protocol
 
 from tasks.core.errors import UsageError
-from tasks.core.model import Host, NodeResult, Secret
+from tasks.core.model import Host, NodeResult
 from tasks.core.secrets import without_secrets
 from tasks.remote import fleet
 from tasks.remote.node import Step, Work
@@ -63,15 +63,15 @@ def named(name: str) -> Iterator[Engine]:
         yield workers
 
 
-def prepared(name: str, hosts: Sequence[Host], password: Secret | None) -> tuple[Host, ...]:
+def prepared(name: str, hosts: Sequence[Host], *, secrets: bool) -> tuple[Host, ...]:
     """The hosts as that engine may have them: to dask workers no secret travels. Raises UsageError for a password that
-    would have to, and for what is no engine."""
+    would have to, and for what is no engine. secrets: whether fab itself was given one."""
     if name == THREADS:
         return tuple(hosts)
     if not name.startswith((f"{DASK}tcp://", f"{DASK}tls://")):
         raise UsageError(f"--engine: expected threads, or dask=tcp://HOST:PORT (or tls://), got {name!r}")
     holders = [host.name for host in hosts if host.become.password or host.ssh.password]
-    if password or holders:
+    if secrets or holders:
         whose = holders[0] if holders else "the command line"
         raise UsageError(
             f"--engine: no password travels to dask workers, and {whose} has one: set FABRIC_SUDO_PASSWORD where they"

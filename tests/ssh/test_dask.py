@@ -196,6 +196,10 @@ def test_no_password_travels(suite: Suite, scheduler: Cluster) -> None:
     done = suite.fab("apply", *scheduler.words, env={"FABRIC_SUDO_PASSWORD": PASSWORD})
     assert (done.code, done.stdout) == (2, "")
     assert "and the command line has one" in done.stderr
+    command = suite.command("apply", *scheduler.words, core=["--prompt-for-passphrase"])
+    code, seen = suite.on_terminal(command, PASSWORD)
+    assert code == 2
+    assert b"and the command line has one" in seen.replace(b"\r\n", b" ")
     assert suite.fleet.connections(host) == 0
 
 

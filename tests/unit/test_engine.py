@@ -25,33 +25,33 @@ PLAIN = Host("n1", "192.0.2.9", variables={"x": 1})
 )
 def test_what_is_no_engine_is_refused(name: str) -> None:
     with pytest.raises(UsageError, match="--engine: expected threads, or dask=tcp://"):
-        engine.prepared(name, [PLAIN], None)
+        engine.prepared(name, [PLAIN], secrets=False)
 
 
 def test_threads_get_the_hosts_as_they_are() -> None:
     host = replace(PLAIN, become=Become(password=Secret("x")), variables={"db_password": "y"})
-    assert engine.prepared("threads", [host], Secret("z")) == (host,)
+    assert engine.prepared("threads", [host], secrets=True) == (host,)
 
 
 @pytest.mark.parametrize(
-    ("host", "password", "whose"),
+    ("host", "secrets", "whose"),
     [
-        (replace(PLAIN, become=Become(password=Secret("hunter2"))), None, "n1"),
-        (replace(PLAIN, ssh=SshOptions(password=Secret("hunter2"))), None, "n1"),
-        (PLAIN, Secret("hunter2"), "the command line"),
+        (replace(PLAIN, become=Become(password=Secret("hunter2"))), False, "n1"),
+        (replace(PLAIN, ssh=SshOptions(password=Secret("hunter2"))), False, "n1"),
+        (PLAIN, True, "the command line"),
     ],
 )
 @pytest.mark.parametrize("name", [SCHEDULER, SCHEDULER.replace("tcp", "tls")])
-def test_no_password_travels_to_a_worker(name: str, host: Host, password: Secret | None, whose: str) -> None:
+def test_no_password_travels_to_a_worker(name: str, host: Host, secrets: bool, whose: str) -> None:
     with pytest.raises(UsageError, match=f"no password travels to dask workers, and {whose} has one") as caught:
-        engine.prepared(name, [host], password)
+        engine.prepared(name, [host], secrets=secrets)
     assert "hunter2" not in str(caught.value)
 
 
 def test_variables_that_hold_a_secret_anywhere_stay_behind() -> None:
     kept = {"kube_proxy_mode": "ipvs", "ansible_host": "192.0.2.9", "nested": {"a": [1, {"b": "c"}]}, "none": None}
     secret = {"api_token": "s", "db": {"user": "u", "password": "s"}, "all": [{"deep": {"client_secret": "s"}}]}
-    (host,) = engine.prepared(SCHEDULER, [replace(PLAIN, variables={**kept, **secret})], None)
+    (host,) = engine.prepared(SCHEDULER, [replace(PLAIN, variables={**kept, **secret})], secrets=False)
     assert host.variables == without_secrets({**kept, **secret}) == kept
 
 
