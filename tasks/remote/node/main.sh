@@ -1,10 +1,8 @@
 # shellcheck shell=sh
+# shellcheck disable=SC2154 # b comes from boot.sh
 # One request: the lines of its data in order, each an instruction; then the next request, as this or as another user.
 
 mark=$2
-data=${b#*"$mark"}
-data=${data%"$mark"}
-b=
 IFS='
 '
 set -f
@@ -14,8 +12,11 @@ refused= # 1 when the lock is another's, or no snapshot could be taken
 quiet= # 1 when sysctl -p has set all keys without a word; no when they are to be set one by one
 text=
 listeners=
+ours=1 # empty after the script's own lines; to cut them off with ${b#*"$mark"} took dash 22 ms, 90 with the changes
 # shellcheck disable=SC2086,SC2034 # split into lines, which is what IFS and set -f above are for; join.sh reads some
-for instruction in $data; do
+for instruction in $b; do
+  case $ours$instruction in "1$mark") ours= ;; esac
+  [ -z "$ours" ] || continue
   argument=${instruction#* }
   case $refused$instruction in 1boot\ * | 1scan) ;; 1*) continue ;; esac
   case $instruction in
