@@ -105,7 +105,8 @@ def _strongest(wishes: Iterable[KeyWish]) -> dict[str, KeyWish]:
         stronger = wish if known.floor and not wish.floor else known
         if known.floor and wish.floor:
             stronger = replace(known, value=raised(wish.key, known.value, wish.value))
-        strongest[wish.key] = replace(stronger, optional=known.optional and wish.optional)
+        optional = known.optional and wish.optional
+        strongest[wish.key] = stronger if stronger.optional == optional else replace(stronger, optional=optional)
     return strongest
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 
 KEY = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_./:@-]*\Z")
 MODULE = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_-]*\Z")
@@ -104,6 +105,9 @@ def integer(text: str) -> int | None:
     return int(re.sub(r"^(-?)0(?=[0-7])", r"\g<1>0o", text), 0)
 
 
+@lru_cache(
+    maxsize=16
+)  # nodes of a fleet have the same lists, of thousands of ports; few are kept, for a text may be long
 def ports(text: str) -> frozenset[int] | None:
     """The ports of a list such as `10250,30000-32767`; None when it is no such list for the kernel: no blanks in it."""
     found: set[int] = set()
@@ -116,6 +120,7 @@ def ports(text: str) -> frozenset[int] | None:
     return frozenset(found)
 
 
+@lru_cache(maxsize=16)
 def port_text(numbers: frozenset[int]) -> str:
     """A set of ports as the kernel prints it: sorted, neighbours folded into ranges."""
     runs: list[list[int]] = []
