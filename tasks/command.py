@@ -29,7 +29,7 @@ from tasks.core.text import printable_lines
 from tasks.remote import engine, fleet, node
 from tasks.remote.executor import FleetContext
 from tasks.remote.node import Step, Work
-from tasks.remote.session import Access
+from tasks.remote.route import Access
 from tasks.remote.stamp import new_stamp
 from tasks.remote.sudo import clean
 from tasks.verb import Options
@@ -146,7 +146,7 @@ def load(context: Any, verb: str, options: Options) -> Run:
         _check_templates(host, work)
     if options.report:
         project.check_writable(Path(options.report))
-    access = Access(context.config, _host_keys(options))
+    access = Access.of(context.config, _host_keys(options))
     return Run(verb, options, hosts, work, access, pace(options.serial, options.max_fail), context.dry)
 
 

@@ -24,7 +24,7 @@ from tasks.core.model import Host, HostKeys, NodeResult
 from tasks.remote import fleet
 from tasks.remote.engine import Job
 from tasks.remote.node import Step, Work, failure
-from tasks.remote.session import Access
+from tasks.remote.route import Access
 from tasks.remote.sudo import clean
 
 CODE = Path(__file__).resolve().parents[1]
@@ -59,10 +59,9 @@ def on_worker(errand: Errand, host: Host) -> NodeResult:
     try:
         if errand.code != code():
             raise RemoteError(f"the dask worker runs other code: expected {errand.code}, got {code()}", _SAME_CODE)
-        config = _config(errand.key_files)
-        password = config.sudo.get("password")
+        access, password = _own(errand.key_files, errand.host_keys)
         work = replace(errand.work, password=clean(password) if password else None)
-        return fleet.one(errand.step, host, work, Access(config, errand.host_keys), errand.seconds)
+        return fleet.one(errand.step, host, work, access, errand.seconds)
     except Exception as error:
         return failure(host, error)
 
@@ -75,11 +74,11 @@ _SAME_CODE = "bring the checkout there to the same version, and start the worker
 
 
 @lru_cache(maxsize=8)
-def _config(key_files: tuple[str, ...]) -> Any:
-    """fabric's configuration as the worker's own files and environment say, with the keys of -i."""
+def _own(key_files: tuple[str, ...], host_keys: HostKeys | None) -> tuple[Access, str]:
+    """How the worker's own files and environment lead to hosts, with the keys of -i; and its sudo password."""
     config = fabric.Config(overrides={"connect_kwargs": {"key_filename": list(key_files)}} if key_files else {})
     config.load_shell_env()
-    return config
+    return Access.of(config, host_keys), config.sudo.get("password") or ""
 
 
 class Workers:
@@ -94,7 +93,7 @@ class Workers:
 
     def task(self, job: Job) -> Callable[[Host], NodeResult]:
         """Sends the errand to all workers, and then each host to one of them."""
-        keys = job.access.config.connect_kwargs.get("key_filename") or ()
+        keys = job.access.login.get("key_filename") or ()
         errand = Errand(
             job.step,
             job.work,

@@ -13,7 +13,7 @@ from tasks.core.model import Host, NodeResult
 from tasks.core.secrets import without_secrets
 from tasks.remote import fleet
 from tasks.remote.node import Step, Work
-from tasks.remote.session import Access
+from tasks.remote.route import Access
 
 THREADS = "threads"
 DASK = "dask="

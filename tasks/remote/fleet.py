@@ -17,8 +17,10 @@ from tasks.core.model import Host, NodeResult, RunSummary, Status
 from tasks.core.report import FAILURES
 from tasks.core.selection import same_node
 from tasks.core.text import printable
+from tasks.remote.deadline import Deadline
 from tasks.remote.node import Conversation, Step, Work, failure
-from tasks.remote.session import Access, Deadline, Session
+from tasks.remote.route import Access
+from tasks.remote.session import Session
 
 
 class Progress(Protocol):

@@ -24,7 +24,7 @@ from tasks.core.persistence import planned, rivals
 from tasks.core.plan import NOT_READABLE, Plan, diff, settled, status_of
 from tasks.core.profile import Profile, Wishes, check_together, compatible, digest, render, text
 from tasks.core.snapshot import Stamp, refusal
-from tasks.core.text import printable
+from tasks.core.text import UNSAFE, printable
 from tasks.remote import script
 from tasks.remote.stamp import new_stamp
 from tasks.remote.sudo import PasswordGate, PasswordGates, passwordless
@@ -38,6 +38,10 @@ class Channel(Protocol):
     @property
     def user(self) -> str:
         """Who is logged in."""
+
+    @property
+    def seconds_left(self) -> float:
+        """Until the host's deadline."""
 
     def start(self, command: str, data: bytes) -> None:
         """Runs a command with the beginning of its stdin."""
@@ -131,7 +135,7 @@ class Conversation:
 
     def _with_password(self, data: bytes, host: Host, password: Secret, gate: PasswordGate) -> None:
         """sudo asks on our stream, with our mark; only then the password is sent, and only once."""
-        gate.enter(host.name, 60)
+        gate.enter(host.name, self.channel.seconds_left)
         accepted: bool | None = None
         prompt, ready = f"{self.mark} password".encode(), f"{self.mark} ready\n".encode()
         try:
@@ -332,6 +336,8 @@ def result(host: Host, items: Sequence[Item], bad: Status) -> NodeResult:
 
 def _printable_item(item: Item) -> Item:
     """An item whose texts, a node's among them, are harmless: terminal escapes of a node never reach the screen."""
+    if not UNSAFE.search(f"{item.name}{item.expected}{item.got}{item.why}{item.next_step}{item.decided_by}"):
+        return item
     return replace(
         item,
         name=printable(item.name),

@@ -1,133 +1,164 @@
-"""One node's SSH session: one connection, one channel. The only importer of fabric.Connection and paramiko's client."""
+"""One node's SSH session: one connection, one channel."""
 
 from __future__ import annotations
 
 import contextlib
+import random
 import re
 import socket
 import time
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
-from functools import cache, partial
-from pathlib import Path
-from threading import Event, Lock
+from collections.abc import Mapping
+from functools import cache
+from threading import Lock
 from typing import Any
 
-import paramiko
-from fabric import Connection
-from paramiko.ssh_exception import (
-    AuthenticationException,
-    NoValidConnectionsError,
-    PasswordRequiredException,
-    SSHException,
-)
+from paramiko import ChannelException, PasswordRequiredException, SSHException
 
 from tasks.core.errors import NodeError, RemoteError, ShellEndedError, UnreachableError
 from tasks.core.model import Host, HostKeys
+from tasks.remote.deadline import Deadline
 from tasks.remote.hostkeys import DEFAULT_FILES, KnownHosts, Policy, names_of
+from tasks.remote.line import Line, Stream, TooLateError
+from tasks.remote.login import Client
 from tasks.remote.proxy import Proxy, expand
+from tasks.remote.route import Access, Hop, route
 
 LARGEST_REPLY = 2 * 1024 * 1024  # bytes; a healthy reply has some 5 kB, and its facts take twenty times its size
-CONNECT_SECONDS = 10.0
+# Pauses before a connection is tried again that an sshd took and closed without a key exchange, as it does above its
+# MaxStartups. Half as much more or less, at random, so that hosts behind one jump host do not come back together.
+PAUSES = (0.25, 0.5, 1.0, 2.0, 4.0)
 
 
-class Deadline:
-    """A point in time that a host's work must not pass."""
-
-    def __init__(self, seconds: float) -> None:
-        self.seconds = seconds
-        self._end = time.monotonic() + seconds
-
-    def remaining(self) -> float:
-        """Seconds left, never less than a hundredth: paramiko takes 0 for non-blocking."""
-        return max(self._end - time.monotonic(), 0.01)
-
-    @property
-    def passed(self) -> bool:
-        """Whether no time is left."""
-        return time.monotonic() >= self._end
-
-
-@dataclass(frozen=True, slots=True)
-class Access:
-    """What connecting needs besides the host: fabric's configuration (with ssh_config and -i) and the admin's word."""
-
-    config: Any
-    host_keys: HostKeys | None
+class _RefusedError(UnreachableError):
+    """A server closed the connection before the key exchange was done: it may take the next one."""
 
 
 class Session:
-    """A channel to one host, opened by `with`. Every failure is a NodeError."""
+    """A channel to one host, closed at the end of the `with` block. Every failure is a NodeError.
+
+    Nothing is connected before start(): the login, the channel, the command and its stdin go out together.
+    """
 
     def __init__(self, host: Host, access: Access, deadline: Deadline) -> None:
         self.host, self.deadline = host, deadline
-        self._connection = _connection(host, access, deadline)
-        self._channel: paramiko.Channel | None = None
+        self._access, self._route = access, route(host, access)
+        self._lines: list[Line] = []
         self._proxy: Proxy | None = None
+        self._channel: Any = None  # paramiko.Channel; its stubs leave out half of it
         self._buffer = bytearray()
 
     @property
     def user(self) -> str:
         """Who is logged in."""
-        return str(self._connection.user)
+        return self._route.hops[-1].user
+
+    @property
+    def seconds_left(self) -> float:
+        """Until the deadline."""
+        return self.deadline.remaining()
 
     def __enter__(self) -> Session:
-        try:
-            self._start_proxy()
-            self._connection.open()
-            transport = self._connection.transport
-            transport.set_keepalive(15)
-            self._channel = transport.open_session(timeout=self.deadline.remaining())
-        except Exception as error:
-            failed, proxy = self._failed_hop(), self._proxy.said() if self._proxy else ""
-            self.close()
-            if proxy and not isinstance(error, NodeError):
-                raise UnreachableError(f"ProxyCommand: {proxy}", "try the same with ssh -v") from error
-            whose = "" if failed is self._connection else f"jump host {_address(failed)}: "
-            raise _unreachable(failed, error, whose) from error
         return self
-
-    def _start_proxy(self) -> None:
-        """Puts a ProxyCommand before the first hop, if there is one."""
-        first = list(_hops(self._connection))[-1]
-        if isinstance(first.gateway, str):
-            self._proxy = Proxy(expand(first.gateway, first.host, first.port, first.user))
-            first.gateway = None
-            first.connect_kwargs["sock"] = self._proxy.socket
-
-    def _failed_hop(self) -> Connection:
-        """The first hop that could not be reached: a jump host, or the node itself."""
-        hops = list(_hops(self._connection))
-        return next((hop for hop in reversed(hops) if not hop.is_connected), hops[0])
 
     def __exit__(self, *_: object) -> None:
         self.close()
 
     def close(self) -> None:
-        """Ends the connection and those to its jump hosts; never raises."""
-        for hop in _hops(self._connection):
-            with contextlib.suppress(Exception):
-                hop.client.close()
+        """Ends the connection and those to its jump hosts, so that nothing on the node waits for us; never raises."""
+        for line in reversed(self._lines):
+            line.close()
         if self._proxy:
             self._proxy.close()
-            self._proxy = None
+        self._lines, self._proxy, self._channel = [], None, None
+
+    # ---- connecting ----
 
     def start(self, command: str, data: bytes) -> None:
-        """Runs a command with data on its stdin; more may be sent later."""
+        """Connects, and runs a command with data on its stdin; more may be sent later."""
+        for pause in (*PAUSES, None):
+            try:
+                self._connect(command, data)
+                return
+            except _RefusedError:
+                self.close()
+                seconds = (pause or 0) * random.uniform(0.5, 1.5)  # noqa: S311 # no secret
+                if pause is None or self._route.proxy_command or seconds > self.deadline.remaining():
+                    raise
+                time.sleep(seconds)
+
+    def _connect(self, command: str, data: bytes) -> None:
+        *between, node = self._route.hops
+        for hop in between:
+            self._reach(hop, None)
+        line = self._reach(node, (command, data))
         with self._lost():
-            self._open.exec_command(command)
-        self.send(data)
+            self._channel = line.shell()
+
+    def _reach(self, hop: Hop, request: tuple[str, bytes] | None) -> Line:
+        """A line to a server whose key was checked, logged in; through those that were reached before."""
+        whose = "" if hop is self._route.hops[-1] else f"jump host {hop}: "
+        reached = len(self._lines)
+        try:
+            return self._log_in(hop, self._socket(hop), request)
+        except Exception as error:
+            said = self._proxy.said() if self._proxy else ""
+            if said and not isinstance(error, NodeError):
+                raise UnreachableError(f"ProxyCommand: {said}", "try the same with ssh -v") from error
+            line = self._lines[reached] if len(self._lines) > reached else None
+            raise _unreachable(hop, line, error, whose) from error
+
+    @property
+    def _patience(self) -> float:
+        """Seconds for a connection, and again for its key exchange."""
+        return self.host.ssh.connect_timeout or self._access.seconds
+
+    def _socket(self, hop: Hop) -> Any:
+        """What leads to a server."""
+        if self._lines:
+            with self.deadline.within(self._patience):
+                return self._lines[-1].tunnel(hop.host, hop.port)
+        if self._route.proxy_command:
+            self._proxy = Proxy(expand(self._route.proxy_command, hop.host, hop.port, hop.user))
+            return self._proxy.socket
+        sock = socket.create_connection((hop.host, hop.port), min(self._patience, self.deadline.remaining()))
+        # Nagle and delayed ACKs cost two times 40 ms a login.
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        return sock
+
+    def _log_in(self, hop: Hop, sock: Any, request: tuple[str, bytes] | None) -> Line:
+        policy = _policy(hop, self.host, self._access)
+        stream = Stream(sock, self.deadline)
+        line = Line(stream, self._patience, request, disabled_algorithms={"keys": policy.refused_algorithms()})
+        self._lines.append(line)
+        client = Client()
+        client.set_missing_host_key_policy(policy)
+        client.connect(
+            hop.host,
+            hop.port,
+            sock=stream,
+            transport_factory=lambda *_, **__: line,
+            **self._login(hop),
+        )
+        return line
+
+    def _login(self, hop: Hop) -> dict[str, Any]:
+        """As whom and with what: fabric's settings for every hop, the inventory's password for the node alone."""
+        login = {**self._access.login, "username": hop.user, "key_filename": list(hop.key_files)}
+        if self.host.ssh.password is not None and hop is self._route.hops[-1]:
+            login["password"] = str(self.host.ssh.password)
+        return login
+
+    # ---- talking ----
 
     def send(self, data: bytes) -> None:
         """Sends to the command's stdin."""
         with self._lost():
-            self._open.settimeout(self.deadline.remaining())
-            self._open.sendall(data)
+            self._line.send(self._open, data)
 
     def receive(self, *ends: bytes) -> tuple[bytes, bytes]:
         """Output up to the first line that is one of `ends`, and that line. Raises RemoteError when it does not come.
 
-        Bytes of stdout and stderr that came before are part of it: node scripts join the two.
+        Bytes of stdout and stderr that came before are part of it.
         """
         longest, searched = max(map(len, ends)), 0
         while not (found := [(at, end) for end in ends if (at := self._buffer.find(end, searched)) >= 0]):
@@ -141,29 +172,36 @@ class Session:
         return before, end
 
     def _more(self) -> bytes:
+        channel = self._open
         with self._lost():
-            self._open.settimeout(self.deadline.remaining())
-            data: bytes = self._open.recv(65536)
-            if not data:
+            self._line.until(lambda: channel.recv_ready() or channel.eof_received or channel.closed)
+            if not channel.recv_ready():
                 raise EOFError("its end of it is gone")
+        data: bytes = channel.recv(65536)
         return data
 
     def _ended(self) -> ShellEndedError:
         """The command ended before its reply was complete: say what it said last."""
         channel = self._open
-        channel.settimeout(1.0)
-        with contextlib.suppress(Exception):
-            while len(self._buffer) < LARGEST_REPLY and (more := channel.recv(65536) or channel.recv_stderr(65536)):
-                self._buffer += more
         # the end of the output comes before the exit status
-        status = channel.recv_exit_status() if channel.status_event.wait(1.0) else "unknown"
+        with contextlib.suppress(Exception), self.deadline.within(1.0):
+            self._line.until(lambda: channel.closed or channel.exit_status >= 0)
+        while len(self._buffer) < LARGEST_REPLY and channel.recv_ready():
+            self._buffer += channel.recv(65536)
+        status = channel.exit_status if channel.exit_status >= 0 else "unknown"
         lines = self._buffer.decode("utf-8", "replace").split("\n")
         said = "; ".join(line.strip() for line in lines if line.strip())[-300:]
         problem = f"the node's shell ended with status {status}: {said or 'it said nothing'}"
         return ShellEndedError(problem, "log in with ssh, and see whether that user gets a shell")
 
     @property
-    def _open(self) -> paramiko.Channel:
+    def _line(self) -> Line:
+        if not self._lines:
+            raise RemoteError("the session is not open")
+        return self._lines[-1]
+
+    @property
+    def _open(self) -> Any:
         if self._channel is None:
             raise RemoteError("the session is not open")
         return self._channel
@@ -172,122 +210,29 @@ class Session:
     def _lost(self) -> Any:
         try:
             yield
-        except TimeoutError as error:
+        except TooLateError as error:
             problem = f"no answer within {self.deadline.seconds:g} s"
             raise RemoteError(problem, "look at the node's load, or give it more time: --timeout") from error
+        except ChannelException as error:
+            raise UnreachableError(
+                f"it opens no session: {error.text}", "look at MaxSessions in the node's sshd_config"
+            ) from error
         except (OSError, SSHException, EOFError) as error:
             # Only the command is gone, perhaps while we were still sending; when the connection is, no end was told.
-            if self._open.eof_received:
+            if self._channel and (self._channel.eof_received or not self._line.broken):
                 raise self._ended() from error
-            raise UnreachableError(f"the connection was lost: {error}", "run the same command again") from error
+            problem = f"the connection was lost: {error or 'it was closed'}"
+            raise UnreachableError(problem, "run the same command again") from error
 
 
-def _hops(connection: Connection) -> Iterator[Any]:
-    """A connection and those to its jump hosts, the first hop last."""
-    hop: Any = connection
-    while isinstance(hop, Connection):
-        yield hop
-        hop = hop.gateway
-
-
-def _address(connection: Any) -> str:
-    return f"{connection.user}@{connection.host}:{connection.port}"
-
-
-def _connection(host: Host, access: Access, deadline: Deadline) -> Connection:
-    """A fabric Connection, not yet open, that checks host keys on every hop."""
-    config = access.config.clone()  # a shared one leaks keys from host to host and is not safe between threads
-    options = host.ssh
-    kwargs = dict(config.connect_kwargs)
-    seconds = options.connect_timeout or kwargs.pop("timeout", None) or CONNECT_SECONDS
-    if options.key_files:
-        given = kwargs.get("key_filename") or []
-        mine = [str(Path(file).expanduser()) for file in options.key_files]
-        kwargs["key_filename"] = [*([given] if isinstance(given, str) else given), *mine]
-    if options.password is not None:
-        kwargs["password"] = str(options.password)
-    connection = Connection(
-        host=host.address,
-        user=host.user,
-        port=host.port,
-        gateway=_gateway(host, config),
-        config=config,
-        connect_kwargs=kwargs,
+def _policy(hop: Hop, host: Host, access: Access) -> Policy:
+    """Who decides about a server's key."""
+    settings = hop.settings
+    return Policy(
+        access.host_keys or host.ssh.host_keys or _configured_mode(settings),
+        known_hosts(host.ssh.known_hosts or _configured_files(settings)),
+        *names_of(hop.host, hop.port, settings.get("hostkeyalias", "")),
     )
-    _prepare(connection, host, access.host_keys, min(seconds, deadline.remaining()), deadline)
-    return connection
-
-
-def _gateway(host: Host, config: Any) -> Connection | str | bool | None:
-    """What the inventory says is in between: None leaves it to ssh_config, False (OpenSSH's `none`) means nothing.
-
-    `user@a:22,b` becomes a Connection to b through a, as ProxyJump means it.
-    """
-    command, hops = host.ssh.proxy_command, host.ssh.proxy_jump
-    if "none" in (command, hops):
-        return False
-    if command or not hops:
-        return command
-    gateway = None
-    for hop in hops.split(","):
-        gateway = Connection(hop.strip(), gateway=gateway, config=config.clone())
-    return gateway
-
-
-def _prepare(connection: Connection, host: Host, mode: HostKeys | None, seconds: float, deadline: Deadline) -> None:
-    """Gives the connection and each hop before it a client that checks keys, for fabric's own accepts any, and limits.
-
-    seconds: for a connection and its handshake; given as an attribute, because fabric makes 0.9 s of an argument to 0.
-    """
-    for hop in _hops(connection):
-        settings = hop.ssh_config
-        policy = Policy(
-            mode or host.ssh.host_keys or _configured_mode(settings),
-            known_hosts(host.ssh.known_hosts or _configured_files(settings)),
-            *names_of(hop.host, int(hop.port), settings.get("hostkeyalias", "")),
-        )
-        hop.client = paramiko.SSHClient()
-        hop.client.set_missing_host_key_policy(policy)
-        hop.connect_timeout = seconds
-        hop.connect_kwargs = {
-            **hop.connect_kwargs,
-            "disabled_algorithms": {"keys": policy.refused_algorithms()},
-            "transport_factory": partial(_Transport, deadline),
-        }
-
-
-class _NoHandshakeError(TimeoutError):
-    """Somebody took the connection, and then nothing came, or not enough."""
-
-
-class _Transport(paramiko.Transport):
-    """Sends at once, and waits for nothing past the deadline: paramiko has limits of its own, 15, 30 and 3600 s.
-
-    Without TCP_NODELAY, Nagle and delayed ACKs cost two times 40 ms a login.
-    """
-
-    def __init__(self, deadline: Deadline, sock: Any, **options: Any) -> None:
-        if isinstance(sock, socket.socket) and sock.family != socket.AF_UNIX:
-            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        self._deadline = deadline
-        super().__init__(sock, **options)
-        self.channel_timeout = deadline.remaining()
-        self.banner_timeout = self.handshake_timeout = deadline.remaining() + 1  # start_client ends before them
-
-    @property
-    def auth_timeout(self) -> float:
-        """What each of the login's steps may take: one for each key."""
-        return self._deadline.remaining()
-
-    @auth_timeout.setter
-    def auth_timeout(self, _: float) -> None:
-        """paramiko's own limit does not count."""
-
-    def start_client(self, event: Event | None = None, timeout: float | None = None) -> None:
-        """The handshake; paramiko returns without a word when its time is over."""
-        super().start_client(event, min(timeout or CONNECT_SECONDS, self._deadline.remaining()))
-        if not self.initial_kex_done:
-            raise _NoHandshakeError
 
 
 def _configured_mode(settings: Mapping[str, str]) -> HostKeys:
@@ -310,42 +255,54 @@ _READING = Lock()  # a cache alone may compute twice, and then one would not kno
 _known_hosts = cache(KnownHosts)
 
 
-def _unreachable(connection: Connection, error: Exception, whose: str) -> NodeError:
+def _unreachable(hop: Hop, line: Line | None, error: Exception, whose: str) -> NodeError:
     """A transport's exception as one sentence and a next step; the same trouble of two nodes gives the same words.
 
-    whose: put before what is said of a host in between.
+    line: as far as it got. whose: put before what is said of a host in between.
     """
+    kind: type[NodeError] = UnreachableError
     if isinstance(error, NodeError):
-        problem, step = error.problem, error.next_step
-        return type(error)(f"{whose}{problem}", step)
-    if isinstance(error, NoValidConnectionsError):
-        error = next(iter(error.errors.values()), error)
+        kind, problem, step = type(error), error.problem, error.next_step
+    elif line and line.initial_kex_done:
+        problem, step = _refused(hop.user, error)
+    elif line and isinstance(error, EOFError | ConnectionError):
+        kind = _RefusedError
+        said = f": {error}" if isinstance(error, EOFError) and error.args else ""
+        problem = f"the connection on port {hop.port} was closed before the key exchange{said}"
+        step = "look at sshd's log there; too many at once: its MaxStartups, or fewer --forks"
+    else:
+        problem, step = _no_handshake(hop.port) if line and _is_late(error) else _no_way(hop.port, error)
+    return kind(f"{whose}{problem}", step)
+
+
+def _is_late(error: Exception) -> bool:
+    return isinstance(error, TooLateError | TimeoutError)
+
+
+def _no_handshake(port: int) -> tuple[str, str]:
+    return f"port {port} takes connections, but does not speak SSH in time", "look at the node's load, and its sshd"
+
+
+def _refused(user: str, error: Exception) -> tuple[str, str]:
+    if isinstance(error, TooLateError):
+        return "no answer to the login", "look at the node's load, and where its users come from"
+    if isinstance(error, OSError) and error.filename:
+        return f"{error.filename}: {error.strerror}", "correct the path of the key: inventory, or -i"
     # paramiko tries each kind of key in turn: after a wrong passphrase its last word is "Invalid key"
     if isinstance(error, PasswordRequiredException) or re.search("checkints|Invalid key$", str(error)):
         problem = "its key does not open: the passphrase is missing or wrong, or it is no private key"
-        step = "run again with fab --prompt-for-passphrase, or load the key with ssh-add"
-    elif isinstance(error, AuthenticationException):
-        problem, step = _refused(connection.user, error)
-    elif isinstance(error, OSError):
-        problem, step = _no_way(connection.port, error)
-    else:  # an EOFError has no words
-        problem, step = str(error) or type(error).__name__, "try the same with ssh -v"
-    return UnreachableError(f"{whose}{problem}", step)
+        return problem, "run again with fab --prompt-for-passphrase, or load the key with ssh-add"
+    step = "check user and key (-i), or the node's authorized_keys"
+    return f"the login as {user} failed: {str(error) or 'the connection was closed'}", step
 
 
-def _refused(user: str, error: AuthenticationException) -> tuple[str, str]:
-    if "timeout" in str(error):
-        return "no answer to the login", "look at the node's load, and where its users come from"
-    return f"the login as {user} failed: {error}", "check user and key (-i), or the node's authorized_keys"
-
-
-def _no_way(port: int, error: OSError) -> tuple[str, str]:
-    if isinstance(error, _NoHandshakeError):
-        return f"port {port} takes connections, but does not speak SSH in time", "look at the node's load, and its sshd"
-    if isinstance(error, TimeoutError):
+def _no_way(port: int, error: Exception) -> tuple[str, str]:
+    if _is_late(error):
         return f"no answer on port {port}", "is it up, and is a firewall in between?"
     if isinstance(error, socket.gaierror):
         return "its name cannot be resolved", "correct ansible_host in the inventory"
-    if error.filename:
-        return f"{error.filename}: {error.strerror}", "correct the path of the key: inventory, or -i"
-    return f"{error.strerror or error} on port {port}", "is it up, and does sshd listen there?"
+    if isinstance(error, ChannelException):
+        return f"the jump host does not reach port {port} there: {error.text}", "is it up, and does sshd listen there?"
+    if isinstance(error, OSError):
+        return f"{error.strerror or error} on port {port}", "is it up, and does sshd listen there?"
+    return str(error) or type(error).__name__, "try the same with ssh -v"

@@ -30,7 +30,10 @@ class PasswordGate:
                     "run again with --prompt-for-sudo-password and the right one",
                 )
             if not free:
-                raise RemoteError("the sudo password is still being tried on another host", "run again")
+                raise RemoteError(
+                    "the sudo password was still being tried on another host at this one's deadline",
+                    "run again, or give it more time: --timeout",
+                )
             self._trying = True
 
     def leave(self, host: str, accepted: bool | None) -> None:

@@ -19,7 +19,7 @@ from tasks.core.snapshot import LOCK, Stamp
 from tasks.remote import fleet as runs
 from tasks.remote import node
 from tasks.remote.node import Conversation, Work
-from tasks.remote.session import Access
+from tasks.remote.route import Access
 from tests.ssh.suite import Suite
 
 ROUNDS = 50
@@ -44,7 +44,7 @@ def admin(fleet: Fleet, address: str, name: str, start: Barrier) -> NodeResult:
         start.wait(30)
         return node.apply(talk, host, work)
 
-    return runs.one(together, host, work, Access(fabric.Config(), None), 30)
+    return runs.one(together, host, work, Access.of(fabric.Config(), None), 30)
 
 
 @contextmanager

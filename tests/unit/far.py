@@ -39,6 +39,7 @@ class Process:
     """A Channel whose far end is a process: login shell and all."""
 
     user = "admin"
+    seconds_left = SECONDS
 
     def __init__(self, login: Sequence[str], environment: dict[str, str], umask: int, directory: Path | None) -> None:
         self._login, self._environment, self._umask, self._directory = login, environment, umask, directory

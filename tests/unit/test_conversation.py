@@ -307,6 +307,7 @@ class Dicts:
     """A Channel to a build.Node: it reads requests as the script does, and answers. Logged in as root."""
 
     user = "root"
+    seconds_left = 60.0
 
     def __init__(self, far: Node) -> None:
         self.far, self.requests = far, 0
@@ -467,6 +468,7 @@ class Scripted:
 
     says: list[str | bytes | Exception]
     user: str = "admin"
+    seconds_left: float = 60.0
     sent: list[bytes] = field(default_factory=list)
     mark: str = ""
 
@@ -564,6 +566,16 @@ def test_only_a_refused_password_keeps_the_others_from_trying(end: list[str | Ex
     with pytest.raises(NodeError, match="far enough" if others_try else "n1 refused it"):
         node.apply(Conversation(second), host("n2"), jobs)
     assert (b"secret\n" in second.sent) is others_try
+
+
+def test_a_host_waits_for_its_turn_with_the_password_no_longer_than_it_may_take() -> None:
+    jobs = with_password()
+    assert jobs.password is not None
+    jobs.gates.of(jobs.password).enter("first", 1.0)  # and never leaves
+    channel = Scripted([*LOOK], seconds_left=0.05)
+    with pytest.raises(NodeError, match="at this one's deadline"):
+        node.apply(Conversation(channel), host(), jobs)
+    assert b"secret\n" not in channel.sent
 
 
 def test_one_wrong_password_among_many_hosts_at_once_is_tried_once() -> None:

@@ -16,8 +16,8 @@ import pytest
 from tasks.core.batches import pace
 from tasks.core.model import Host, HostKeys, NodeResult, RunSummary, SshOptions, Status
 from tasks.remote import fleet
-from tasks.remote.node import Work
-from tasks.remote.session import Access
+from tasks.remote.node import Conversation, Work
+from tasks.remote.route import Access
 
 SECONDS = 10.0
 Task = Callable[[Host], NodeResult]
@@ -289,16 +289,22 @@ def test_hosts_that_are_the_same_node_count_once_in_a_batch() -> None:
 # One host
 
 
+def asking(talk: Conversation, host: Host, _: Work) -> NodeResult:
+    """The smallest step: a question, which connects."""
+    talk.ask(["scan"])
+    return fine(host)
+
+
 @pytest.fixture
 def access() -> Access:
-    return Access(fabric.Config(), HostKeys.STRICT)
+    return Access.of(fabric.Config(), HostKeys.STRICT)
 
 
 def test_one_host_that_nobody_listens_on_is_unreachable_and_timed(access: Access) -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         whom = Host("n1", "127.0.0.1", port=taken.getsockname()[1], ssh=SshOptions(not_honoured=("x=1",)))
-        result = fleet.one(lambda *_: fine(whom), whom, Work({}), access, 5.0)
+        result = fleet.one(asking, whom, Work({}), access, 5.0)
     assert (result.host, result.status) == ("n1", Status.UNREACHABLE)
     assert "Connection refused" in result.problem
     assert result.notes == ("not honoured: x=1",)
@@ -307,5 +313,5 @@ def test_one_host_that_nobody_listens_on_is_unreachable_and_timed(access: Access
 
 def test_one_host_whose_options_make_no_sense_is_a_result_too(access: Access) -> None:
     whom = replace(hosts(1)[0], port=-1)
-    result = fleet.one(lambda *_: fine(whom), whom, Work({}), access, 5.0)
+    result = fleet.one(asking, whom, Work({}), access, 5.0)
     assert result.status in (Status.FAILED, Status.UNREACHABLE)

@@ -82,11 +82,13 @@ def test_the_list_of_verbs_and_their_help_load_nothing_that_only_a_run_needs() -
 
 
 def test_paramiko_is_imported_at_the_edge_only() -> None:
-    assert importers("paramiko") <= {"remote/session.py", "remote/hostkeys.py", "remote/proxy.py"}
+    assert importers("paramiko") <= {f"remote/{name}.py" for name in ("session", "hostkeys", "line", "login", "route")}
 
 
-def test_only_the_session_connects() -> None:
-    assert importers("fabric.Connection") | importers("fabric.connection") == {"remote/session.py"}
+def test_nothing_connects_past_the_session() -> None:
+    """fabric's own connection would accept any host key."""
+    assert importers("fabric.Connection") | importers("fabric.connection") == set()
+    assert importers("socket.create_connection") | importers("tasks.remote.line") == {"remote/session.py"}
 
 
 def test_no_module_starts_programs() -> None:

@@ -72,7 +72,7 @@ def test_the_first_refusal_after_hosts_that_learned_nothing_counts() -> None:
 def test_a_host_does_not_wait_for_ever() -> None:
     gate = PasswordGate()
     gate.enter("n1", SECONDS)
-    with pytest.raises(RemoteError, match="still being tried on another host"):
+    with pytest.raises(RemoteError, match="was still being tried on another host"):
         gate.enter("n2", 0.01)
 
 

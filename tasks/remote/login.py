@@ -1,0 +1,59 @@
+"""Logging in as paramiko's client does, with each key file and the agent's list read once a run, not once a host."""
+
+from __future__ import annotations
+
+from functools import cache
+from threading import Lock
+from typing import Any
+
+import paramiko
+
+_Client: Any = paramiko.SSHClient  # its stubs leave out what a subclass needs
+_Agent: Any = paramiko.Agent
+_LOADING = Lock()  # a cache alone may load twice
+_keys: dict[tuple[str, Any, str | None], paramiko.PKey | Exception] = {}
+
+
+class Client(_Client):  # type: ignore[misc]
+    """paramiko's order of logins: the keys that were named, the agent's, those of ~/.ssh, a password."""
+
+    def _key_from_filepath(self, filename: str, klass: Any, password: str | None) -> paramiko.PKey:
+        """A key file, read for the first host that needs it: an encrypted one takes 0.1 s of CPU and more."""
+        which = (str(filename), klass, password)
+        with _LOADING:
+            if which not in _keys:
+                try:
+                    _keys[which] = super()._key_from_filepath(*which)
+                except (paramiko.SSHException, OSError, ValueError) as error:
+                    _keys[which] = error
+        found = _keys[which]
+        if isinstance(found, Exception):
+            raise found.with_traceback(None)
+        return found
+
+    def _log(self, *_: Any) -> None:
+        """Nobody reads it."""
+
+    @property
+    def _agent(self) -> Any:
+        with _LOADING:
+            return _the_agent()
+
+    @_agent.setter
+    def _agent(self, _: None) -> None:
+        """paramiko would open one for each client."""
+
+
+class _SharedAgent(_Agent):  # type: ignore[misc]
+    """The agent's keys, listed once; one question at a time, for its answers have no names."""
+
+    def __init__(self) -> None:
+        self._asking = Lock()
+        super().__init__()
+
+    def _send_message(self, message: Any) -> Any:
+        with self._asking:
+            return super()._send_message(message)
+
+
+_the_agent = cache(_SharedAgent)

@@ -1,0 +1,340 @@
+"""The engine without a thread: what it takes from a server, in which order, and what it does not."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import inspect
+import socket
+import time
+from collections.abc import Iterator
+from threading import Event, Thread
+from typing import Any
+
+import paramiko
+import pytest
+from paramiko import AuthenticationException, ChannelException, Message, SSHException
+from paramiko.ssh_exception import MessageOrderError
+
+from tasks.remote.deadline import Deadline
+from tasks.remote.line import CHECKSUMS, CIPHERS, ClosedError, Line, Stream, TooLateError
+
+HOST_KEY = paramiko.ECDSAKey.generate()
+KEY, OTHER = paramiko.ECDSAKey.generate(), paramiko.ECDSAKey.generate()
+REQUEST = ("a command", b"its stdin\n")
+SECONDS = 10.0
+Transport: Any = paramiko.Transport
+
+
+def test_paramikos_own_loop_is_still_the_one_that_ours_repeats() -> None:
+    """If this fails: compare Transport.run with Line._take to _for_channel, check for check, then put its hash here."""
+    source = inspect.getsource(paramiko.Transport.run)
+    assert hashlib.sha256(source.encode()).hexdigest()[:16] == "d658434778e57b94"
+
+
+class Server(Transport):  # type: ignore[misc]
+    """paramiko's server side; what it says out of turn is for tests to add."""
+
+    def __init__(self, sock: socket.socket, version: str) -> None:
+        super().__init__(sock)
+        self.local_version = version
+        self.add_server_key(HOST_KEY)
+
+
+class Rules(paramiko.ServerInterface):
+    """Who may log in, and what becomes of a command: it is echoed with its stdin."""
+
+    def __init__(self, *, methods: str = "publickey", second: str = "", session: bool = True, command: bool = True):
+        self.methods, self.second, self.session, self.command = methods, second, session, command
+        self.ran: list[str] = []
+
+    def get_allowed_auths(self, username: str) -> str:
+        return self.methods
+
+    def check_auth_publickey(self, username: str, key: paramiko.PKey) -> int:
+        if key != KEY:
+            return paramiko.AUTH_FAILED  # type: ignore[attr-defined,no-any-return]
+        if self.second:
+            self.methods = self.second
+            return paramiko.AUTH_PARTIALLY_SUCCESSFUL  # type: ignore[attr-defined,no-any-return]
+        return paramiko.AUTH_SUCCESSFUL  # type: ignore[attr-defined,no-any-return]
+
+    def check_auth_password(self, username: str, password: str) -> int:
+        return paramiko.AUTH_SUCCESSFUL if password == "right" else paramiko.AUTH_FAILED  # type: ignore[attr-defined,no-any-return]
+
+    def check_channel_request(self, kind: str, chanid: int) -> int:
+        if self.session:
+            return paramiko.OPEN_SUCCEEDED  # type: ignore[attr-defined,no-any-return]
+        return paramiko.OPEN_FAILED_ADMINISTRATIVELY_PROHIBITED  # type: ignore[attr-defined,no-any-return]
+
+    def check_channel_exec_request(self, channel: paramiko.Channel, command: bytes) -> bool:
+        self.ran.append(command.decode())
+        return self.command
+
+
+@contextlib.contextmanager
+def serving(rules: Rules, kind: type[Server] = Server, version: str = "SSH-2.0-OpenSSH_9.2p1") -> Iterator[Stream]:
+    """A server on the other end of a stream; it echoes what comes on the first channel."""
+    ours, theirs = socket.socketpair()
+    server = kind(theirs, version)
+
+    def echo() -> None:
+        with contextlib.suppress(OSError, EOFError):
+            while server.is_active():
+                channel = server.accept(0.05)
+                while channel and (data := channel.recv(65536)):
+                    channel.sendall(data)
+
+    thread = Thread(target=echo)
+    try:
+        server.start_server(Event(), rules)
+        thread.start()
+        yield Stream(ours, Deadline(SECONDS))
+    finally:
+        ours.close()
+        server.close()
+        thread.join(SECONDS)
+        server.join(SECONDS)
+
+
+def connected(stream: Stream) -> Any:
+    line = Line(stream, SECONDS, REQUEST)
+    line.start_client()
+    return line
+
+
+@contextlib.contextmanager
+def watched(line: Any) -> Iterator[list[object]]:
+    """What is waited for in the block."""
+    waits: list[object] = []
+    until = line.until
+
+    def wait(done: object) -> None:
+        waits.append(done)
+        until(done)
+
+    line.until = wait
+    try:
+        yield waits
+    finally:
+        line.until = until
+
+
+def read(line: Line, channel: Any, size: int) -> bytes:
+    said = b""
+    while len(said) < size:
+        line.until(lambda: channel.recv_ready() or channel.closed)
+        said += channel.recv(65536)
+    return said
+
+
+# ---- the way it should go ----
+
+
+@pytest.mark.parametrize("version", ["SSH-2.0-OpenSSH_9.2p1", "SSH-2.0-dropbear_2022.83"])
+def test_a_command_gets_its_stdin_from_servers_that_are_hurried_and_from_others(version: str) -> None:
+    rules = Rules()
+    with serving(rules, version=version) as stream:
+        line = connected(stream)
+        line.auth_publickey("admin", KEY)
+        channel = line.shell()
+        assert read(line, channel, len(REQUEST[1])) == REQUEST[1]
+        line.send(channel, b"more")
+        assert read(line, channel, 4) == b"more"
+    assert rules.ran == [REQUEST[0]]
+
+
+def test_a_server_that_is_hurried_has_the_command_before_it_answers_the_login() -> None:
+    """One flight: nothing is waited for between the key exchange and the first answer of the command."""
+    with serving(Rules()) as stream:
+        line = connected(stream)
+        with watched(line) as waits:
+            line.auth_publickey("admin", KEY)
+            channel = line.shell()
+        assert len(waits) == 1
+        assert read(line, channel, len(REQUEST[1])) == REQUEST[1]
+
+
+def test_the_first_key_is_refused_and_the_second_taken() -> None:
+    rules = Rules()
+    with serving(rules, version="SSH-2.0-other") as stream:
+        line = connected(stream)
+        with pytest.raises(AuthenticationException):
+            line.auth_publickey("admin", OTHER)
+        line.auth_publickey("admin", KEY)
+        assert read(line, line.shell(), len(REQUEST[1])) == REQUEST[1]
+    assert rules.ran == [REQUEST[0]]
+
+
+def test_a_key_and_a_password_where_both_are_wanted() -> None:
+    with serving(Rules(second="password"), version="SSH-2.0-other") as stream:
+        line = connected(stream)
+        assert line.auth_publickey("admin", KEY) == ["password"]
+        line.auth_password("admin", "right")
+        assert read(line, line.shell(), len(REQUEST[1])) == REQUEST[1]
+
+
+def test_nobody_is_asked_on_the_terminal() -> None:
+    with serving(Rules(second="keyboard-interactive"), version="SSH-2.0-other") as stream:
+        line = connected(stream)
+        assert line.auth_publickey("admin", KEY) == ["keyboard-interactive"]
+        with pytest.raises(AuthenticationException, match="more than a key"):
+            line.auth_interactive_dumb("admin")
+
+
+def test_new_keys_in_the_middle_lose_nothing() -> None:
+    with serving(Rules()) as stream:
+        line = connected(stream)
+        line.auth_publickey("admin", KEY)
+        channel = line.shell()
+        for _ in range(3):
+            line._send_kex_init()
+            line.send(channel, b"x" * 100_000)
+            assert set(read(line, channel, 100_000)) <= set(b"x" + REQUEST[1])
+
+
+def test_more_than_a_window_is_sent_as_it_opens() -> None:
+    size = 3 * 2**21
+    with serving(Rules()) as stream:
+        line = connected(stream)
+        line.auth_publickey("admin", KEY)
+        channel = line.shell()
+        got = bytearray()
+        for _ in range(size // 2**16):
+            line.send(channel, bytes(2**16))
+            got += read(line, channel, 2**16)
+        assert len(got) >= size
+
+
+def test_ciphers_and_checksums_are_openssh_defaults_only() -> None:
+    with serving(Rules()) as stream:
+        line = connected(stream)
+        assert (line.local_cipher, line.remote_cipher) == (CIPHERS[0], CIPHERS[0])
+        assert tuple(line.preferred_ciphers) == CIPHERS
+        assert tuple(line.preferred_macs) == CHECKSUMS
+        kex = list(line.preferred_kex)
+    assert not [name for name in kex if "sha1" in name]
+    elliptic = [place for place, name in enumerate(kex) if not name.startswith("diffie-hellman")]
+    assert max(elliptic) == len(elliptic) - 1  # 20 and 70 ms of CPU in Python's numbers: last, if ever
+
+
+# ---- what is refused ----
+
+
+def test_a_refused_channel_and_a_refused_command_are_told_apart() -> None:
+    with serving(Rules(session=False)) as stream:
+        line = connected(stream)
+        line.auth_publickey("admin", KEY)
+        with pytest.raises(ChannelException):
+            line.until(lambda: line.shell().active)
+    with serving(Rules(command=False)) as stream:
+        line = connected(stream)
+        line.auth_publickey("admin", KEY)
+        channel: Any = line.shell()
+        line.until(lambda: channel.closed)
+        assert not line.broken
+
+
+class Talkative(Server):
+    """Says something between its KEXINIT and its new keys."""
+
+    word = Message(b"")
+
+    def _send_kex_init(self) -> None:
+        super()._send_kex_init()
+        self._send_message(self.word)
+
+
+def word(kind: int, text: str = "") -> Message:
+    message = Message()
+    message.add_byte(bytes([kind]))
+    message.add_string(text)
+    return message
+
+
+@pytest.mark.parametrize(
+    ("kind", "what"), [(2, "ignore"), (4, "debug"), (52, "expected"), (90, "expected"), (94, "expected")]
+)
+def test_nothing_else_is_taken_before_the_new_keys(kind: int, what: str) -> None:
+    """Strict key exchange (OpenSSH's PROTOCOL, 1.10): the answer to CVE-2023-48795."""
+    said = type("Said", (Talkative,), {"word": word(kind)})
+    with serving(Rules(), said) as stream, pytest.raises(MessageOrderError, match=what):
+        connected(stream)
+
+
+def test_a_server_that_says_goodbye_is_quoted_again_and_again() -> None:
+    said = type("Said", (Talkative,), {"word": Message(b"\1\0\0\0\2" + b"\0\0\0\4gone" + b"\0\0\0\0")})
+    with serving(Rules(), said) as stream:
+        line: Any = Line(stream, SECONDS, REQUEST)
+        for attempt in (line.start_client, lambda: line.until(lambda: False)):
+            with pytest.raises(ClosedError, match="gone"):
+                attempt()
+        assert line.broken
+
+
+# ---- what a stranger may say in place of a server ----
+
+
+@contextlib.contextmanager
+def stranger(said: bytes, *, closes: bool = True, seconds: float = SECONDS) -> Iterator[Stream]:
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        theirs.sendall(said)
+        if closes:
+            theirs.shutdown(socket.SHUT_WR)
+        yield Stream(ours, Deadline(seconds))
+
+
+@pytest.mark.parametrize(
+    ("said", "error", "what"),
+    [
+        (b"", EOFError, "^$"),
+        (b"Exceeded MaxStartups\r\n", EOFError, "Exceeded MaxStartups"),
+        (b"Not allowed at this time\r\n", EOFError, "Not allowed"),
+        (b"HTTP/1.1 400 Bad Request\r\n", SSHException, "it says HTTP/1.1 400"),
+        (b"x" * 10_000, SSHException, "it says xxx"),
+        (b"a\r\n" * 1024, SSHException, "it says a"),
+        (b"SSH-2.0-x\r\n\x7f\xff\xff\xfc\0\0\0\0", SSHException, "a message of"),
+        (b"SSH-1.5-x\r\n", SSHException, "1.5"),
+    ],
+    ids=["nothing", "too many", "penalty", "web", "no line", "no end", "huge", "old"],
+)
+def test_a_stranger_is_told_from_a_busy_server(said: bytes, error: type[Exception], what: str) -> None:
+    with stranger(said) as stream, pytest.raises(error, match=what):
+        connected(stream)
+
+
+def test_lines_before_the_version_are_passed_over() -> None:
+    with stranger(b"hello\r\n" * 100 + b"SSH-2.0-x\r\n", closes=False) as stream:
+        stream.greeting()
+        assert stream.recv(11) == b"SSH-2.0-x\r\n"
+
+
+@pytest.mark.parametrize("said", [b"", b"SSH-2.0-OpenSSH_9.2\r\n", b"SSH-2.0-OpenSSH_9.2\r\n\0\0\1\x0c\0\0\0\0"])
+def test_silence_ends_at_the_deadline(said: bytes) -> None:
+    start = time.monotonic()
+    with stranger(said, closes=False) as stream, pytest.raises(TooLateError):
+        Line(stream, 0.2, REQUEST).start_client()
+    assert 0.1 < time.monotonic() - start < 2
+
+
+def test_who_never_stops_talking_ends_at_the_deadline_too() -> None:
+    ours, theirs = socket.socketpair()
+    over = Event()
+
+    def talk() -> None:
+        with contextlib.suppress(OSError):
+            theirs.sendall(b"SSH-2.0-x\r\n")
+            while not over.is_set():
+                theirs.sendall(b"\0\0\0\x0c\x0a\2\0" + bytes(9))  # IGNORE, an empty one
+
+    thread = Thread(target=talk)
+    thread.start()
+    try:
+        with pytest.raises(TooLateError):
+            Line(Stream(ours, Deadline(SECONDS)), 0.3, REQUEST).start_client()
+    finally:
+        over.set()
+        ours.close()
+        thread.join(SECONDS)
+        theirs.close()
