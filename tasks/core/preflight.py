@@ -48,23 +48,23 @@ _FAMILY = re.compile(r"(port-[0-9]{1,5}|(filecontent|fileavailable|fileexisting|
 
 def ignored(flag: str) -> frozenset[str]:
     """The names of --ignore in lower case. Raises UsageError for one that neither kubeadm nor nodeprep has."""
-    names = _names(flag)
     known = {name.lower(): name for name in (ALL, *CHECKED, *_LEFT)}
-    for name in names:
-        if name not in known and not _FAMILY.match(name):
-            nearest = [known[found] for found in get_close_matches(name, known, n=1)]
+    for name in _split(flag):
+        if name.lower() not in known and not _FAMILY.match(name.lower()):
+            nearest = [known[found] for found in get_close_matches(name.lower(), known, n=1)]
             hint = f"did you mean {nearest[0]}?" if nearest else f"the names are {', '.join(CHECKED)}, and {ALL}"
             raise UsageError(f"--ignore: no check is named {name!r}; {hint}")
-    return names
+    return also_ignored(flag)
 
 
 def also_ignored(variable: object) -> frozenset[str]:
     """The inventory's names: comma text or a list. What is unknown there is for kubeadm, and has no effect here."""
-    return _names(",".join(map(str, variable)) if isinstance(variable, list) else str(variable))
+    names = map(str, variable) if isinstance(variable, list) else _split(str(variable))
+    return frozenset(name.strip().lower() for name in names)
 
 
-def _names(text: str) -> frozenset[str]:
-    return frozenset(name.strip().lower() for name in text.split(",") if name.strip())
+def _split(text: str) -> list[str]:
+    return [name.strip() for name in text.split(",") if name.strip()]
 
 
 def judged(items: Iterable[Item], names: Collection[str]) -> tuple[Item, ...]:
