@@ -19,7 +19,7 @@ TRACED = (NODEPREP, "ssh", "fabric-naive", "pyinfra", "ansible-script", "ansible
 
 @dataclass(frozen=True, slots=True)
 class Block:
-    """So many nodes, so far away, by these drivers, so often."""
+    """So many nodes, so far away, by these drivers, so often. Without a first apply the nodes begin as desired."""
 
     nodes: int
     rtt_ms: float
@@ -35,7 +35,7 @@ QUICK = (
     Block(1, FAR_DELAY, 3, ALONE),
     Block(50, NEAR_DELAY, 3, LIGHT),
     Block(200, 0, 3, (NODEPREP,), (FIRST, SECOND, VERIFY)),
-    Block(5000, 0, 1, (NODEPREP,), (FIRST, VERIFY)),
+    Block(5000, 0, 1, (NODEPREP,), (VERIFY,)),
     Block(200, 0, 1, LIGHT[1:], (FIRST,)),
     Block(1, 0, 1, (*SCRIPTS, "pyinfra", "ansible-script"), (FIRST,)),
     Block(10, 0, 1, (*SCRIPTS, "pyinfra", "ansible-script"), (FIRST,)),

@@ -21,20 +21,22 @@ from pathlib import Path
 
 _PR_SET_CHILD_SUBREAPER, _CLONE_NEWNET = 36, 0x40000000
 _OVERHEAD = 50  # a sample is followed by a pause of this many times its own length: at most 2 % of one core
+_PATIENCE = 5.0  # seconds from asking to force
 TIMED_OUT = 124  # as of timeout(1)
 
 
 def descendants(pid: int) -> list[int]:
-    """All processes below one."""
-    try:
-        found = [int(child) for task in _tasks(pid) for child in (task / "children").read_text().split()]
-    except OSError:
-        return []
-    return [each for child in found for each in (child, *descendants(child))]
+    """All processes below one. A child stands with the thread that has it, and threads come and go."""
+    return [each for child in _children(pid) for each in (child, *descendants(child))]
 
 
-def _tasks(pid: int) -> list[Path]:
-    return list(Path(f"/proc/{pid}/task").iterdir())
+def _children(pid: int) -> list[int]:
+    found: list[int] = []
+    with contextlib.suppress(OSError):
+        for task in list(Path(f"/proc/{pid}/task").iterdir()):
+            with contextlib.suppress(OSError):
+                found += map(int, (task / "children").read_text(encoding="ascii").split())
+    return found
 
 
 def _pss_kb(pid: int) -> int:
@@ -77,13 +79,18 @@ def _enter(netns: str) -> None:
 
 
 def _end_all() -> None:
-    """Ends what the command left behind, and waits, so that its CPU is counted."""
-    for pid in descendants(os.getpid()):
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(pid, signal.SIGTERM)
-    with contextlib.suppress(ChildProcessError):
-        while True:
-            os.wait()
+    """Ends what the command left behind, by force after a while, and waits for it, so that its CPU is counted."""
+    patience = time.monotonic() + _PATIENCE
+    while True:
+        for pid in descendants(os.getpid()):
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGTERM if time.monotonic() < patience else signal.SIGKILL)
+        try:
+            ended, _ = os.waitpid(-1, os.WNOHANG)
+        except ChildProcessError:
+            return
+        if not ended:
+            time.sleep(0.01)
 
 
 def measure(command: list[str], seconds: float) -> dict[str, float]:

@@ -8,7 +8,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from bench import drivers
@@ -28,9 +28,9 @@ _FILES = {
 }
 
 
-def spec(*sshd_config: str) -> NodeSpec:
-    """A node of the bench."""
-    return NodeSpec(files=_FILES, sshd_config=sshd_config)
+def spec(*sshd_config: str, files: Mapping[str, str] | None = None) -> NodeSpec:
+    """A node of the bench, with more files if they are given."""
+    return NodeSpec(files={**_FILES, **(files or {})}, sshd_config=sshd_config)
 
 
 def prepare(fleet: Fleet, work: Work | None) -> Work:
@@ -83,9 +83,10 @@ def desired() -> Work:
 
 
 def runs(name: str, nodes: int, rtt_ms: float, rep: int, phases: Sequence[str], work: Work) -> Iterator[Row]:
-    """The rows of one driver on a fleet that nobody has touched."""
+    """The rows of one driver on a fleet of its own: untouched nodes, or right ones if there is no first apply."""
     driver = DRIVERS[name]
-    with Fleet(nodes, nodes=[spec()] * nodes, rtt_ms=rtt_ms) as fleet:
+    node = spec() if drivers.FIRST in phases else spec(files=work.files())
+    with Fleet(nodes, nodes=[node] * nodes, rtt_ms=rtt_ms) as fleet:
         prepare(fleet, work)
         for phase in phases:
             if phase in driver.commands:

@@ -71,12 +71,10 @@ def _walls(results: Results) -> Iterator[Target]:
 def _scale(results: Results) -> Iterator[Target]:
     verify, apply = (results.median("wall", NODEPREP, phase, 200) for phase in (VERIFY, FIRST))
     yield Target("200 near nodes, verify", "nodeprep's first apply", 0.8, _ratio(verify, apply))
-    for phase, name in ((FIRST, APPLY[FIRST]), (VERIFY, VERIFY)):
-        few, many = (_each(results, NODEPREP, phase, nodes) for nodes in (200, 5000))
-        yield Target(f"client CPU a node at 5,000, {name}", "at 200", 1.1, _ratio(many, few))
-    for phase, name in ((FIRST, APPLY[FIRST]), (VERIFY, VERIFY)):
-        few, many = (results.peak(NODEPREP, phase, nodes) for nodes in (200, 5000))
-        yield Target(f"peak memory at 5,000, {name}", "at 200, same --forks", 1.5, _ratio(many, few))
+    few, many = (_each(results, NODEPREP, VERIFY, nodes) for nodes in (200, 5000))
+    yield Target("client CPU a node at 5,000, verify", "at 200", 1.1, _ratio(many, few))
+    few, many = (results.peak(NODEPREP, VERIFY, nodes) for nodes in (200, 5000))
+    yield Target("peak memory at 5,000, verify", "at 200, same --forks", 1.5, _ratio(many, few))
 
 
 def _each(results: Results, driver: str, phase: str, nodes: int) -> float | None:

@@ -82,6 +82,16 @@ class Work:
         }
         return re.sub("@([A-Z_]+)@", lambda found: places[found[1]], text)
 
+    def files(self) -> dict[str, str]:
+        """The files of a node of a fleet that is in this state already, by path."""
+        return {
+            MODULES_FILE: self.modules_text,
+            SYSCTL_FILE: self.sysctl_text,
+            "/proc/modules": "".join(f"{name} 16384 0 - Live 0x0000000000000000\n" for name in self.modules),
+            **{f"/sys/module/{name}/.here": "" for name in self.modules},
+            **{proc_path(key): f"{value}\n" for key, value in self.keys.items()},
+        }
+
     def wrong(self, root: Path) -> list[str]:
         """What keeps a node from this state, by the files of its own layer; empty when nothing does."""
         loaded = {line.split()[0] for line in _read(root, "/proc/modules").splitlines()}

@@ -83,10 +83,11 @@ def test_a_target_whose_peer_failed_is_not_measured() -> None:
 
 
 def test_cost_at_scale_is_for_each_node_and_memory_is_not() -> None:
-    rows = [row(nodes=200, cpu=1.0, memory_mb=50), row(nodes=5000, cpu=50.0, memory_mb=60)]
+    few, many = row(nodes=200, cpu=1.0, memory_mb=50), row(nodes=5000, cpu=50.0, memory_mb=60)
+    rows = [replace(each, phase=VERIFY) for each in (few, many)]
     found = {target.work: target.measured for target in targets(Results(rows=rows))}
-    assert found["client CPU a node at 5,000, first apply"] == pytest.approx(2)
-    assert found["peak memory at 5,000, first apply"] == pytest.approx(1.2)
+    assert found["client CPU a node at 5,000, verify"] == pytest.approx(2)
+    assert found["peak memory at 5,000, verify"] == pytest.approx(1.2)
 
 
 def test_every_target_is_measured_by_one_pass_of_the_quick_matrix() -> None:
@@ -179,6 +180,10 @@ RIGHT = {
     MODULES_FILE: "overlay\nbr_netfilter\n",
     SYSCTL_FILE: "net.ipv4.tcp_mem=1 2 3\nnet.ipv4.ip_forward=1\n",
 }
+
+
+def test_a_node_made_right_is_right(tmp_path: Path) -> None:
+    assert WORK.wrong(node(tmp_path, WORK.files())) == []
 
 
 def test_a_node_is_right_however_its_files_were_written(tmp_path: Path) -> None:
