@@ -10,7 +10,7 @@ from pathlib import Path
 
 from bench import environments
 from bench.campaign import measure
-from bench.drivers import DRIVERS
+from bench.drivers import DRIVERS, PHASES
 from bench.environments import ROOT
 from bench.matrix import FULL, QUICK, TRACED, Block
 from bench.plot import svg
@@ -25,16 +25,17 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--minutes", type=float, default=12.5, help="after these no further repetition begins")
     parser.add_argument("--place", action="append", default=[], metavar="NODES[:RTT_MS[:REPS]]", help="only there")
     parser.add_argument("--drivers", default="", help=f"only these, with --place: {','.join(DRIVERS)}")
+    parser.add_argument("--phases", default=",".join(PHASES), help="only these, with --place; default: %(default)s")
     parser.add_argument("--out", type=Path, default=ROOT / "docs")
     parser.add_argument("--report", action="store_true", help="measure nothing: write the page anew from bench.jsonl")
     return parser.parse_args()
 
 
-def block(place: str, drivers: str) -> Block:
-    """What --place and --drivers mean."""
+def block(place: str, drivers: str, phases: str) -> Block:
+    """What --place, --drivers and --phases mean."""
     nodes, rtt_ms, reps = (place.split(":") + ["0", "1"][place.count(":") :])[:3]
     names = tuple(filter(None, drivers.split(","))) or tuple(name for name in DRIVERS if name != "ssh" or nodes == "1")
-    return Block(int(nodes), float(rtt_ms), int(reps), names)
+    return Block(int(nodes), float(rtt_ms), int(reps), names, tuple(phases.split(",")))
 
 
 def _measured(given: argparse.Namespace, rows: Path) -> Results:
@@ -42,7 +43,7 @@ def _measured(given: argparse.Namespace, rows: Path) -> Results:
         environments.build(name)
     environments.compile_nodeprep()
     given.out.mkdir(parents=True, exist_ok=True)
-    some = tuple(block(place, given.drivers) for place in given.place)
+    some = tuple(block(place, given.drivers, given.phases) for place in given.place)
     seconds = math.inf if given.full else given.minutes * 60
     return measure(some or (FULL if given.full else QUICK), () if some else TRACED, seconds, partial(write, rows))
 

@@ -123,8 +123,9 @@ def test_the_full_matrix_has_every_size_and_every_driver() -> None:
 
 @pytest.mark.parametrize(("place", "expected"), [("50", (50, 0, 1)), ("1:50", (1, 50, 1)), ("10:0:3", (10, 0, 3))])
 def test_a_place_is_nodes_and_perhaps_delay_and_repetitions(place: str, expected: tuple[int, float, int]) -> None:
-    block = block_of(place, "clush")
+    block = block_of(place, "clush", "first,second")
     assert (block.nodes, block.rtt_ms, block.reps) == expected
+    assert (block.drivers, block.phases) == (("clush",), (FIRST, SECOND))
 
 
 def test_a_fleet_that_does_not_start_is_a_failure_that_is_shown(monkeypatch: pytest.MonkeyPatch) -> None:
