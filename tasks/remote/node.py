@@ -7,7 +7,7 @@ import re
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import partial
+from functools import lru_cache, partial
 from typing import Protocol
 
 from tasks.core import facts as facts_of
@@ -214,10 +214,15 @@ def compare(wishes: Sequence[Wishes], facts: Facts, *, take_over: bool = False) 
 
 def asked(wishes: Sequence[Wishes], more: Sequence[str] = ()) -> list[str]:
     """The probe's instructions for everything that rendered profiles name."""
+    return list(_asked(tuple(wishes), tuple(more)))
+
+
+@lru_cache(maxsize=64)  # equal nodes are asked the same, two times each
+def _asked(wishes: tuple[Wishes, ...], more: tuple[str, ...]) -> tuple[str, ...]:
     keys = [wish.key for each in wishes for wish in each.key_wishes()]
     modules = [name for each in wishes for wish in each.module_wishes() for name in wish.candidates]
     owners = [owner for key in keys if (owner := owner_of(key))]
-    return instructions.probe(keys, [*modules, *owners], more)
+    return tuple(instructions.probe(keys, [*modules, *owners], more))
 
 
 def plan(talk: Conversation, host: Host, work: Work) -> NodeResult:
