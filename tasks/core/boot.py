@@ -80,7 +80,8 @@ class Boot:
 
     def module_obstacle(self, name: str) -> Obstacle | None:
         """Why a module will not be there after the next boot; None if it will."""
-        if self._facts.module(name) is ModuleState.BUILTIN:
+        state = self._facts.module(name)
+        if state is ModuleState.BUILTIN or (self._facts.container and state is ModuleState.LOADED):
             return None
         loader = self._known.loader
         service = self._service_obstacle(loader.name if loader else None, "loads modules")
@@ -115,8 +116,10 @@ class Boot:
         """What an admin should hear of this node's boot although nothing may be wrong."""
         if self._init is None:
             return ["its init system is not known here: the next boot was not checked"]
-        untried = [f"{self._init.name}: the next boot was told by scripts that were read, not tried"]
-        return [*([] if self._init.tried else untried), *self._altered_units(), *_pasted(self._modules.pasted())]
+        said = [] if self._init.tried else [f"{self._init.name}: its rules for the next boot were read, not tried"]
+        if self._facts.container:
+            said.append("a container: its modules, and whether it may set keys when it starts, are its host's matter")
+        return [*said, *self._altered_units(), *_pasted(self._modules.pasted())]
 
     def _altered_units(self) -> Iterator[str]:
         """What is done to systemd's units by hand is not simulated."""

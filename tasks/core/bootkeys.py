@@ -62,9 +62,9 @@ def parsed(line: Line, dialect: Dialect) -> list[tuple[str, Assignment]]:
     plain = dialect is Dialect.PLAIN
     if not equals and (plain or not name.startswith("-")):
         return []
-    if plain:  # busybox: no dash, no pattern, and a comment may end a line
+    if plain:  # busybox: no dash, no pattern, no slash in front, and a comment may end a line
         value = value.partition("#")[0]
-        if name.startswith("-") or _is_glob(name):
+        if name.startswith(("-", "/")) or _is_glob(name):
             return []
     path = re.sub("/+", "/", key_path(name.strip().removeprefix("-").strip())).removeprefix("/")
     return [(path, Assignment(" ".join(value.split()) if equals else None, line))]

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from tasks.core import instructions
+from tasks.core.boot import Boot
 from tasks.core.facts import Facts, UnitState
 from tasks.core.inits import LOADER, SETTER, init_of, unit_state
 from tests.unit.far import Machine, no_namespaces
@@ -58,6 +60,11 @@ OTHER_INITS: dict[str, tuple[dict[str, str], dict[str, str], str]] = {
     "busybox knows no patterns and no dash": (
         ALPINE | BUSYBOX,
         {f"{ETC}/a.conf": "x.y=1\nx.*=2\n-x.y=3"},
+        f"1 {ETC}/a.conf:1",
+    ),
+    "for busybox a slash in front leads elsewhere": (
+        ALPINE | BUSYBOX,
+        {f"{ETC}/a.conf": "x/y=1\n/x/y=2"},
         f"1 {ETC}/a.conf:1",
     ),
     "busybox ends a value at a comment": (ALPINE | BUSYBOX, {f"{ETC}/a.conf": "x.y=1 # note"}, f"1 {ETC}/a.conf:1"),
@@ -154,13 +161,20 @@ ADVICE: dict[str, tuple[dict[str, object], str]] = {
     ),
     "rules that no test has tried": (
         {"files": {"/etc/os-release": "ID=alpine"}, "runs": "openrc", "links": ALPINE},
-        "Alpine's OpenRC: the next boot was told by scripts that were read, not tried",
+        "Alpine's OpenRC: its rules for the next boot were read, not tried",
     ),
     "an unknown init": (
         {"files": {}, "runs": "runit"},
         "its init system is not known here: the next boot was not checked",
     ),
 }
+
+
+def test_in_a_container_what_is_loaded_stays_its_hosts_matter() -> None:
+    known = facts({}, loaded=("foo",))
+    inside = Boot(replace(known, values={**known.values, "/run/systemd/container": "lxc"}), {})
+    assert (Boot(known, {}).module_obstacle("foo") is None, inside.module_obstacle("foo") is None) == (False, True)
+    assert [note.split(":")[0] for note in inside.advice()] == ["a container"]
 
 
 @pytest.mark.parametrize(("case", "note"), ADVICE.values(), ids=ADVICE)
