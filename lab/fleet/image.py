@@ -202,7 +202,7 @@ def _kernel(root: Path) -> None:
         write(root / path, text)
     for module, commands in kernel.arrivals().items():
         write(root / "usr/share/nodeprep-fleet/modules" / module, commands)
-    for stub, place in (("modprobe", "usr/sbin/modprobe"), ("uname", "usr/bin/uname")):
+    for stub, place in (("modprobe", "usr/sbin/modprobe"), ("rmmod", "usr/sbin/rmmod"), ("uname", "usr/bin/uname")):
         write(root / place, (tools.HERE / f"{stub}.sh").read_text(encoding="utf-8"), 0o755)
 
 

@@ -11,7 +11,7 @@ from rich.text import Text
 
 from tasks.console.progress import STYLES
 from tasks.core.model import Item, ItemStatus, Kind, RunSummary, Status
-from tasks.core.report import Group, advice, columns, fold, status_counts, table, wrong
+from tasks.core.report import Group, advice, columns, fold, is_plan, status_counts, table, wrong
 from tasks.core.selection import fold as fold_names
 
 GROUPS = 20  # a screen of groups of equal nodes, and as many notes; the report has the rest
@@ -65,7 +65,7 @@ def _problems(group: Group, verb: str, console: Console) -> None:
     if result.problem:
         _say(result.problem, result.next_step, console)
     alike = _alike(items)
-    shown = alike if verb == "plan" else alike[:SHOWN]
+    shown = alike if is_plan(verb) else alike[:SHOWN]
     width = max((len(same[0].name) for same in shown if len(same) == 1), default=0)
     for same in shown:
         _say(_sentence(same, width), _own_step(same[0]), console)
@@ -103,7 +103,7 @@ def _sentence(same: list[Item], width: int) -> str:
     marks = {ItemStatus.DRIFT: "", ItemStatus.MISSING: "missing: "}
     what = marks.get(item.status, f"{item.status}: ")
     why = f" ({item.why})" if item.why else ""
-    return f"{item.kind:<6}  {item.name:<{width}}  {what}expected {item.expected}, got {got}{why}"
+    return f"{item.kind:<6}  {item.name:<{width}}  {what}expected {item.expected or 'empty'}, got {got}{why}"
 
 
 def _own_step(item: Item) -> str:
@@ -134,10 +134,10 @@ def _notes(summary: RunSummary, console: Console) -> None:
 def _totals(summary: RunSummary) -> Text:
     """`3 nodes in 2.1 s: 1 unreachable, 2 ok`, and what plan or an interruption means."""
     counts = status_counts(summary.results)
-    words = {Status.DRIFT: "to change"} if summary.verb == "plan" else {}
+    words = {Status.DRIFT: "to change"} if is_plan(summary.verb) else {}
     parts = ", ".join(f"{count} {words.get(status, status)}" for status, count in counts.items())
     nodes = f"{len(summary.results)} node{'s' if len(summary.results) != 1 else ''}"
     style = STYLES[next(iter(counts))] if counts else ""
-    tail = " (nothing was written)" if summary.verb == "plan" else ""
+    tail = " (nothing was written)" if is_plan(summary.verb) else ""
     end = " — interrupted" if summary.interrupted else ""
     return Text(f"\n{summary.verb}: {nodes} in {summary.seconds:.1f} s: {parts}{tail}{end}", style=style)

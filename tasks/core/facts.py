@@ -75,7 +75,8 @@ class Facts:
     loaded: as /proc/modules has them; in_sys: seen in /sys/module only; tree: the kernel's modules, by normal name,
     True for built in; has_tree: whether there is a folder of modules for the running kernel at all; other_trees: if
     not, the kernels that have one. needs: by module, what it depends on, directly or not. units: by path, of systemd's
-    units that load modules and set keys.
+    units that load modules and set keys. holds: what a rollback asked and is so; history: all snapshots' lines, as
+    `PATH:TEXT`, where root has asked for them.
     """
 
     values: Mapping[str, str | None]
@@ -92,6 +93,8 @@ class Facts:
     units: Mapping[str, UnitState] = field(default_factory=dict)
     texts: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     more: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    holds: frozenset[str] = frozenset()
+    history: tuple[str, ...] = ()
 
     def key(self, key: str) -> str | None:
         """A key's value with its blanks folded; None when the kernel has no such key or does not show it."""
@@ -205,6 +208,8 @@ def parse(reply: str) -> Facts:
         uid=int(said["u"][0]),
         files=_files(sections.get("list", []), lines),
         complaints=_complaints(said.get("e", [])),
+        holds=frozenset(said.get("h", [])),
+        history=tuple(said.get("s", [])),
     )
 
 

@@ -8,27 +8,38 @@ from tasks.core.desired import RenderedFile
 from tasks.core.facts import ALWAYS, SYSCTL_ROOT, Facts
 from tasks.core.inits import LOADER, SETTER
 from tasks.core.keys import coupled, key_path
-from tasks.core.plan import Plan
+from tasks.core.plan import Plan, Undo
 from tasks.core.snapshot import LOCK, STORE, Stamp
 from tasks.core.writers import SIGNS
 
 
 def probe(keys: Iterable[str], modules: Iterable[str], more: Sequence[str] = ()) -> list[str]:
     """What to look at: these keys and modules, and what is looked at on every node, and more instructions."""
+    units = [f"unit {LOADER}", f"unit {SETTER}"]
     paths = dict.fromkeys([*ALWAYS, *SIGNS, *map(_path, keys)])
+    return [*(f"look {path}" for path in paths), *units, *_wants(modules), *more, "scan"]
+
+
+def _wants(modules: Iterable[str]) -> list[str]:
     names = dict.fromkeys(name.replace("-", "_") for name in modules)
-    wants = [f"want {name} {name.replace('_', '[-_]')}" for name in names]
-    return [*(f"look {path}" for path in paths), f"unit {LOADER}", f"unit {SETTER}", *wants, *more, "scan"]
+    return [f"want {name} {name.replace('_', '[-_]')}" for name in names]
+
+
+def besides(keys: Iterable[str], modules: Iterable[str]) -> list[str]:
+    """What a probe has to look at besides: further keys and modules."""
+    return [*(f"look {_path(key)}" for key in keys), *_wants(modules)]
 
 
 def apply(plan: Plan) -> list[str]:
     """What to change, in the order that works: modules before the keys they bring, files before what reads them."""
-    return [*_files(plan), *_loads(plan), *_keys(plan)]
+    return [*_files(plan), *_loads(plan), *_keys(plan), *_leftovers(plan.undo)]
 
 
 def _files(plan: Plan) -> list[str]:
     lines = [f"disable {line.path} {line.number} {line.text}" for line in plan.take_over]
-    return [*(line for file in plan.files for line in _file(file)), *lines]
+    back = [f"restore {path} {copy}" if copy else f"remove {path}" for path, copy in plan.undo.files]
+    enabled = [f"enable {line.path} {line.number} {line.text}" for line in plan.undo.lines]
+    return [*(line for file in plan.files for line in _file(file)), *lines, *back, *enabled]
 
 
 def _file(file: RenderedFile) -> list[str]:
@@ -41,9 +52,23 @@ def _loads(plan: Plan) -> list[str]:
 
 def _keys(plan: Plan) -> list[str]:
     return [
+        *(f"set {_path(key)} {value}" for key, value in plan.undo.keys),  # sysctl -p would make it look done
         *(f"sysctl {path}" for path in plan.sysctl_files),
         *(f"set {_path(key)} {value}" for key, value in plan.keys),
     ]
+
+
+def _leftovers(undo: Undo) -> list[str]:
+    """What goes last: keys of a module are put right as long as it is there, a folder may have become empty."""
+    return [
+        *([f"unload {' '.join(undo.modules)}"] if undo.modules else []),
+        *(f"rmdir {path}" for path in undo.folders),
+    ]
+
+
+def within(remaining: float) -> str:
+    """How long one command may take on the node: half of what is left, so that what hangs is still reported."""
+    return f"within {max(1, int(remaining / 2))}"
 
 
 def locked(stamp: Stamp, *, force: bool = False) -> list[str]:
@@ -62,15 +87,17 @@ def recorded(plan: Plan, facts: Facts, stamp: Stamp, about: Sequence[str] = ()) 
     snapshot = f"snapshot {STORE} {stamp.run}"
     return [
         *(f"note {line}" for line in (f"run {stamp.run}", f"verb {stamp.verb}", f"by {stamp.who}", *about)),
-        *(f"save {file.path}" for file in plan.files),
+        *(f"save {path}" for path in (*(file.path for file in plan.files), *(path for path, _ in plan.undo.files))),
         *(f"line {line.path} {line.number} {line.text}" for line in plan.take_over),
         *(f"module {name}" for name in _with_needs(plan.modules, facts)),
-        *(f"value {_path(key)}" for key in _with_coupled(keys)),
+        *(f"note unloads {name}" for name in plan.undo.modules),
+        *(f"value {_path(key)}" for key in _with_coupled([*keys, *(key for key, _ in plan.undo.keys)])),
         snapshot,
         *_files(plan),
         *_loads(plan),
         *([*late, snapshot] if plan.modules else []),
         *_keys(plan),
+        *_leftovers(plan.undo),
     ]
 
 

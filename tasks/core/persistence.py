@@ -20,10 +20,11 @@ REPAIRED = SYSCTL_PATH.format(REPAIRS)
 TAKE_OVER = "remove that line, or let apply --take-over comment it out"
 
 
-def planned(files: Collection[RenderedFile], facts: Facts) -> Mapping[str, FileFact]:
-    """The node's configuration once our files are written."""
+def planned(files: Collection[RenderedFile], facts: Facts, removed: Collection[str] = ()) -> Mapping[str, FileFact]:
+    """The node's configuration once our files are written, and stale ones removed."""
     ours = {file.path: FileFact(file.path, "-", 0o644, 0, 0, None, tuple(enumerate(file.lines, 1))) for file in files}
-    return {**facts.files, **ours}
+    kept = {path: file for path, file in facts.files.items() if path not in removed}
+    return {**kept, **ours}
 
 
 def lasting_module(item: Item, boot: Boot) -> Item:

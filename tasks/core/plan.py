@@ -20,6 +20,20 @@ GOOD = {ItemStatus.OK, ItemStatus.CHANGED, ItemStatus.SKIPPED, ItemStatus.ADVISO
 
 
 @dataclass(frozen=True, slots=True)
+class Undo:
+    """What is to be taken back.
+
+    files: (path, copy), the copy empty where there was none; lines: that we commented out; folders: if they are empty.
+    """
+
+    files: tuple[tuple[str, str], ...] = ()
+    lines: tuple[Line, ...] = ()
+    keys: tuple[tuple[str, str], ...] = ()
+    modules: tuple[str, ...] = ()
+    folders: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Plan:
     """What apply would do on one node, in order, and every item with its status now.
 
@@ -33,11 +47,12 @@ class Plan:
     sysctl_files: tuple[str, ...] = ()
     keys: tuple[tuple[str, str], ...] = ()
     take_over: tuple[Line, ...] = ()
+    undo: Undo = Undo()
 
     @property
     def is_empty(self) -> bool:
         """Whether there is nothing that apply could do. Things that are missing may still be wrong."""
-        return not (self.files or self.modules or self.keys or self.take_over)
+        return not (self.files or self.modules or self.keys or self.take_over or self.undo != Undo())
 
 
 def diff(desired: Desired, facts: Facts, boot: Boot | None = None) -> Plan:
@@ -161,7 +176,8 @@ def _settled(was: Item, now: Item, complaints: Mapping[tuple[str, str], str]) ->
     if now.kind is Kind.SYSCTL and now.got is not None:
         why = _kernels_reason(was, now, said)
         return replace(now, status=ItemStatus.KEPT_BY_KERNEL, why=why, next_step=_kept_step(now, why))
-    return replace(now, why=said or now.why or "apply did not change it", next_step=_LOOK[now.kind])
+    step = now.next_step if now.kind is Kind.MODULE and now.got == "loaded" else _LOOK[now.kind]
+    return replace(now, why=said or now.why or "it was not changed", next_step=step)
 
 
 _LOOK = {
@@ -192,11 +208,12 @@ def _from(was: Item) -> str:
 def _complaint(item: Item, complaints: Mapping[tuple[str, str], str]) -> str:
     """What the node said when it was asked to change this item."""
     asked = {
-        Kind.FILE: ("keep", item.name),
-        Kind.MODULE: ("load", item.name),
-        Kind.SYSCTL: ("set", SYSCTL_ROOT + key_path(item.name)),
+        Kind.FILE: ("keep", "restore", "remove", "enable"),
+        Kind.MODULE: ("load", "unload"),
+        Kind.SYSCTL: ("set",),
     }
-    return complaints.get(asked[item.kind], "")
+    name = SYSCTL_ROOT + key_path(item.name) if item.kind is Kind.SYSCTL else item.name
+    return next((complaints[verb, name] for verb in asked[item.kind] if (verb, name) in complaints), "")
 
 
 def status_of(items: Iterable[Item], bad: Status) -> Status:

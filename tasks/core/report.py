@@ -68,6 +68,11 @@ def unfinished(status: Status, same_as: str) -> bool:
     return status in FAILURES or (status is Status.SKIPPED and not same_as)
 
 
+def is_plan(verb: str) -> bool:
+    """Whether a verb writes nothing, and differences are what it is asked for: plan, and rollback --plan."""
+    return verb.endswith("plan")
+
+
 def exit_code(summary: RunSummary) -> int:
     """0 all ok or changed; 3 drift; 4 something failed or was unreachable; 130 interrupted. plan is no gate: drift is
     what it is asked for."""
@@ -76,7 +81,7 @@ def exit_code(summary: RunSummary) -> int:
         return EXIT_INTERRUPTED
     if FAILURES & set(counts):
         return EXIT_FAILED
-    return EXIT_DRIFT if Status.DRIFT in counts and summary.verb != "plan" else EXIT_OK
+    return EXIT_DRIFT if Status.DRIFT in counts and not is_plan(summary.verb) else EXIT_OK
 
 
 def about(summary: RunSummary) -> dict[str, object]:
@@ -127,7 +132,8 @@ _TO_DO = {Kind.MODULE: "to load", Kind.SYSCTL: "to set", Kind.FILE: "to write", 
 def _counts(items: Iterable[Item], kind: Kind, verb: str) -> str:
     """`25 set, 8 ok`: the statuses of one kind, the worst first."""
     counts = {status: count for (k, status), count in tally(items).items() if k is kind}
-    differ = _TO_DO[kind] if verb == "plan" or kind is Kind.CHECK else "differ"
-    words = {ItemStatus.CHANGED: _DONE[kind], ItemStatus.DRIFT: differ}
+    done, to_do = ("taken back", "to take back") if verb.startswith("rollback") else (_DONE[kind], _TO_DO[kind])
+    differ = to_do if is_plan(verb) or kind is Kind.CHECK else "differ"
+    words = {ItemStatus.CHANGED: done, ItemStatus.DRIFT: differ}
     order = [status for status in reversed(ItemStatus) if status in counts and status is not ItemStatus.SKIPPED]
     return ", ".join(f"{counts[status]} {words.get(status, str(status))}" for status in order)

@@ -6,10 +6,14 @@ And the lock that keeps two changes apart, because both tell who is at work.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 
+from tasks.core.bootfiles import Line
+from tasks.core.desired import MODULES_PATH, SYSCTL_PATH
 from tasks.core.errors import RemoteError
-from tasks.core.facts import Facts
+from tasks.core.facts import SYSCTL_ROOT, Facts
+from tasks.core.keys import MODULE, is_key, key_name
 
 STORE = "/var/lib/nodeprep"
 LOCK = "/run/nodeprep.lock"
@@ -36,6 +40,10 @@ def refusal(facts: Facts) -> RemoteError | None:
     if why := facts.complaints.get(("extend", STORE)):
         problem = f"the snapshot could not be completed, so no key was set: {why}"
         return RemoteError(problem, f"make room for {STORE}, then apply again")
+    if newer := next((why for (verb, _), why in facts.complaints.items() if verb == "newest"), ""):
+        return RemoteError(
+            f"changed meanwhile by {newer.partition('.')[2]}: nothing was taken back", "look at its --plan"
+        )
     return None
 
 
@@ -51,3 +59,160 @@ def when(run: str) -> str:
     """A run's time, or an empty text where there is none in its name."""
     match = re.fullmatch(r"(\d{4})(\d\d)(\d\d)-(\d\d)(\d\d)(\d\d)-[0-9a-f]+", run)
     return "{}-{}-{} {}:{}:{} UTC".format(*match.groups()) if match else ""
+
+
+@dataclass(frozen=True, slots=True)
+class Past:
+    """How things were before a change.
+
+    files: our files by path, each with where its copy is, or an empty text: it was absent. folders: were not there.
+    lines: other people's, commented out by us. keys: values by dotted name, to the letter. arrived: keys that were not
+    there, and came with a module. modules: were not loaded. unloaded: were, and we unloaded them.
+    """
+
+    files: Mapping[str, str] = field(default_factory=dict)
+    folders: tuple[str, ...] = ()
+    lines: tuple[Line, ...] = ()
+    keys: Mapping[str, str] = field(default_factory=dict)
+    arrived: frozenset[str] = frozenset()
+    modules: tuple[str, ...] = ()
+    unloaded: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """One change of a node, and how things were before it. path: its folder there; login: who became root there."""
+
+    path: str
+    stamp: Stamp
+    login: str
+    past: Past
+
+
+def snapshots(facts: Facts) -> tuple[Snapshot, ...]:
+    """A node's snapshots, the oldest first. Raises RemoteError where they are not as we write them."""
+    found: dict[str, list[str]] = {}
+    for entry in facts.history:
+        path, colon, text = entry.partition("/snapshot:")
+        if not colon or not re.fullmatch(rf"{STORE}/[0-9]+\.[0-9A-Za-z-]+", path):
+            raise _unclear(entry)
+        found.setdefault(path, []).append(text)
+    return tuple(_snapshot(path, lines) for path, lines in sorted(found.items()))
+
+
+def _snapshot(path: str, lines: Iterable[str]) -> Snapshot:
+    about: dict[str, str] = {}
+    items: list[tuple[str, str]] = []
+    for line in lines:
+        kind, _, rest = line.partition(" ")
+        if kind in _ITEMS:
+            if not _ITEMS[kind](rest):
+                raise _unclear(f"{path}: {line}")
+            items.append((kind, rest))
+        else:
+            about.setdefault(kind, rest)
+    stamp = Stamp(about.get("run", ""), about.get("by", ""), about.get("verb", ""))
+    return Snapshot(path, stamp, about.get("as", ""), _past(path, items))
+
+
+def _past(folder: str, items: Sequence[tuple[str, str]]) -> Past:
+    """A snapshot's lines, of which the first about a thing counts."""
+    files: dict[str, str] = {}
+    keys: dict[str, str] = {}
+    for kind, rest in items:
+        if kind in ("file", "absent"):
+            files.setdefault(rest, f"{folder}/{rest.rpartition('/')[2]}" if kind == "file" else "")
+        elif kind == "key":
+            path, _, value = rest.partition(" ")
+            keys.setdefault(_key(path), value)
+
+    def all_of(wanted: str) -> list[str]:
+        return [rest for kind, rest in items if kind == wanted]
+
+    return Past(
+        files=files,
+        folders=tuple(all_of("folder")),
+        lines=tuple(map(_line, all_of("line"))),
+        keys=keys,
+        arrived=frozenset(map(_key, all_of("nokey"))),
+        modules=tuple(all_of("module")),
+        unloaded=tuple(all_of("unloads")),
+    )
+
+
+def _key(path: str) -> str:
+    return key_name(path.removeprefix(SYSCTL_ROOT))
+
+
+def _line(text: str) -> Line:
+    path, number, content = text.split(" ", 2)
+    return Line(path, int(number), content)
+
+
+def our_profile(path: str, templates: Iterable[str] = (MODULES_PATH, SYSCTL_PATH)) -> str:
+    """The profile whose file a path is by its name; empty if it is none of ours."""
+    for template in templates:
+        head, tail = template.split("{}")
+        name = path.removeprefix(head).removesuffix(tail)
+        if path == template.format(name) and re.fullmatch("[A-Za-z0-9_-]+", name):
+            return name
+    return ""
+
+
+def _is_our_file(path: str) -> bool:
+    return bool(our_profile(path))
+
+
+def _is_our_folder(path: str) -> bool:
+    return path in {template.rpartition("/")[0] for template in (MODULES_PATH, SYSCTL_PATH)}
+
+
+def _is_key_path(text: str) -> bool:
+    path = text.partition(" ")[0]
+    return path.startswith(SYSCTL_ROOT) and is_key(path.removeprefix(SYSCTL_ROOT))
+
+
+# What stands in a snapshot is on a node, and so it is looked at before it becomes an instruction.
+_ITEMS: Mapping[str, Callable[[str], bool]] = {
+    "file": _is_our_file,
+    "absent": _is_our_file,
+    "folder": _is_our_folder,
+    "line": lambda text: bool(re.fullmatch(r"/[A-Za-z0-9_./@:+-]+ [0-9]{1,9} .*", text)),
+    "key": _is_key_path,
+    "nokey": _is_key_path,
+    "module": lambda text: bool(MODULE.match(text)),
+    "unloads": lambda text: bool(MODULE.match(text)),
+}
+
+
+def _unclear(what: str) -> RemoteError:
+    return RemoteError(f"a snapshot makes no sense: {what!r}", f"look into {STORE} on the node")
+
+
+def before(chosen: Sequence[Snapshot]) -> Past:
+    """How things were before the first of some snapshots, which are in order, the oldest first."""
+    pasts = [snapshot.past for snapshot in chosen]
+    known: set[str] = set()
+    arrived: set[str] = set()
+    for past in pasts:  # a key that an older snapshot has was there already
+        arrived |= past.arrived - known
+        known |= past.keys.keys() | past.arrived
+    return Past(
+        files={path: copy for past in reversed(pasts) for path, copy in past.files.items()},
+        folders=tuple(dict.fromkeys(each for past in pasts for each in past.folders)),
+        lines=tuple(dict.fromkeys(each for past in pasts for each in past.lines)),
+        keys={key: value for past in reversed(pasts) for key, value in past.keys.items()},
+        arrived=frozenset(arrived),
+        modules=tuple(dict.fromkeys(each for past in pasts for each in past.modules)),
+        unloaded=_unloaded(pasts),
+    )
+
+
+def _unloaded(pasts: Sequence[Past]) -> tuple[str, ...]:
+    """Those that we unloaded without having loaded them before."""
+    ours: set[str] = set()
+    found: dict[str, None] = {}
+    for past in pasts:
+        found |= dict.fromkeys(name for name in past.unloaded if name not in ours)
+        ours |= set(past.modules)
+    return tuple(found)

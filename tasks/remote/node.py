@@ -12,7 +12,7 @@ from typing import Protocol
 
 from tasks.core import facts as facts_of
 from tasks.core import fix as fixes
-from tasks.core import instructions, join
+from tasks.core import instructions, join, stale
 from tasks.core.boot import Boot
 from tasks.core.desired import resolve
 from tasks.core.errors import NodeError, ProfileError, RemoteError, ShellEndedError, UnreachableError
@@ -23,7 +23,8 @@ from tasks.core.model import Host, Item, ItemStatus, Kind, NodeResult, Secret, S
 from tasks.core.persistence import planned, rivals
 from tasks.core.plan import NOT_READABLE, Plan, diff, settled, status_of
 from tasks.core.profile import Profile, Wishes, check_together, compatible, digest, render, text
-from tasks.core.snapshot import Stamp, refusal
+from tasks.core.snapshot import STORE, Past, Stamp, before, refusal, snapshots
+from tasks.core.stale import Stale
 from tasks.core.text import UNSAFE, printable
 from tasks.remote import script
 from tasks.remote.stamp import new_stamp
@@ -178,6 +179,15 @@ class Seen:
     plan: Plan
 
 
+@dataclass(frozen=True, slots=True)
+class Goal:
+    """What to ask a node, how its answer differs from what it should be, and what to tell it to change that."""
+
+    probe: Sequence[str]
+    decide: Callable[[Facts], Seen]
+    orders: Callable[[Seen], list[str]]
+
+
 def look(talk: Conversation, host: Host, work: Work, more: Sequence[str] = ()) -> tuple[list[Wishes], Facts]:
     """Probes a node: what is wanted of it, rendered with its own facts, and the facts. more: further instructions."""
     sample = work.wishes(host, dict(SAMPLE))
@@ -204,12 +214,21 @@ def texts(shown: NodeResult) -> dict[str, str]:
     return {item.name: item.expected for item in shown.items}
 
 
-def compare(wishes: Sequence[Wishes], facts: Facts, *, take_over: bool = False) -> Seen:
-    """Facts against rendered profiles, and the next boot once the rendered files are there."""
+@dataclass(frozen=True, slots=True)
+class Besides:
+    """What an apply does besides making rendered profiles true: other people's lines, and what is stale of ours."""
+
+    take_over: bool = False
+    gone: Stale = field(default_factory=Stale)
+    past: Past = field(default_factory=Past)
+
+
+def compare(wishes: Sequence[Wishes], besides: Besides, facts: Facts) -> Seen:
+    """Facts against rendered profiles, and the next boot once the rendered files are there and stale ones are not."""
     desired = resolve(wishes, facts)
-    boot = Boot(facts, planned(desired.files, facts))
-    plan = diff(desired, facts, boot)
-    return Seen(facts, replace(plan, take_over=rivals(desired, boot)) if take_over and boot.simulated else plan)
+    boot = Boot(facts, planned(desired.files, facts, besides.gone.files))
+    plan = stale.added(diff(desired, facts, boot), besides.gone, besides.past, facts)
+    return Seen(facts, replace(plan, take_over=rivals(desired, boot)) if besides.take_over and boot.simulated else plan)
 
 
 def asked(wishes: Sequence[Wishes], more: Sequence[str] = ()) -> list[str]:
@@ -229,8 +248,10 @@ def plan(talk: Conversation, host: Host, work: Work) -> NodeResult:
     """Every item as it is now, and what would be wrong after the next boot in spite of our files."""
     wishes, facts = look(talk, host, work)
     desired = resolve(wishes, facts)
-    boot = Boot(facts, planned(desired.files, facts))
-    return advised(result(host, diff(desired, facts, boot).items, Status.DRIFT), boot)
+    gone = stale.find(desired, facts, work.only)
+    boot = Boot(facts, planned(desired.files, facts, gone.files))
+    items = (*diff(desired, facts, boot).items, *stale.told(gone, to_do=True))
+    return advised(result(host, items, Status.DRIFT), boot)
 
 
 def advised(done: NodeResult, boot: Boot) -> NodeResult:
@@ -244,7 +265,8 @@ def verify(talk: Conversation, host: Host, work: Work) -> NodeResult:
     boot, desired = Boot(facts, facts.files), resolve(wishes, facts)
     names = work.ignored | join.ignored(host)
     checks = () if work.only else join.checks(host, facts, desired, names)
-    done = result(host, (*diff(desired, facts, boot).items, *checks), Status.DRIFT)
+    gone = stale.told(stale.find(desired, facts, work.only), to_do=False)
+    done = result(host, (*diff(desired, facts, boot).items, *gone, *checks), Status.DRIFT)
     own = None if work.only else join.identity(facts, talk.window, names)
     return replace(advised(done, boot), identity=own)
 
@@ -252,11 +274,18 @@ def verify(talk: Conversation, host: Host, work: Work) -> NodeResult:
 def apply(talk: Conversation, host: Host, work: Work) -> NodeResult:
     """Makes the node right, and says so only after a second look."""
     wishes, facts = look(talk, host, work)
-    decide = partial(compare, wishes, take_over=work.take_over)
-    probe, seen = asked(wishes), decide(facts)
+    gone = stale.find(resolve(wishes, facts), facts, work.only)
+    probe, past = asked(wishes, instructions.besides(gone.keys, gone.modules)), Past()
+    if gone:
+        facts = talk.change([f"history {STORE}", *probe], host, facts, work)
+        past = before(snapshots(facts))
+    decide = partial(compare, wishes, Besides(work.take_over, gone, past))
+    seen = decide(facts)
     if hides(seen):
         seen = decide(talk.change(probe, host, facts, work))
-    return converge(talk, host, work, seen, probe, decide)
+    done = converge(talk, host, work, seen, Goal(probe, decide, partial(recorded, host, work)))
+    talk.end()
+    return done
 
 
 def hides(seen: Seen) -> bool:
@@ -275,7 +304,9 @@ def fix(wishes: Wishes, persist: bool, talk: Conversation, host: Host, work: Wor
         return Seen(facts, diff(kept, facts, Boot(facts, planned(kept.files, facts))))
 
     lines = asked([wishes])
-    done = converge(talk, host, work, repair(talk.ask(lines)), lines, repair)
+    goal = Goal(lines, repair, partial(recorded, host, work))
+    done = converge(talk, host, work, repair(talk.ask(lines)), goal)
+    talk.end()
     return replace(done, notes=(*done.notes, *_contradictions(wishes, host, work)))
 
 
@@ -290,39 +321,36 @@ def _contradictions(wishes: Wishes, host: Host, work: Work) -> list[str]:
     ]
 
 
-def converge(
-    talk: Conversation,
-    host: Host,
-    work: Work,
-    first: Seen,
-    probe: Sequence[str],
-    decide: Callable[[Facts], Seen],
-) -> NodeResult:
+def converge(talk: Conversation, host: Host, work: Work, first: Seen, goal: Goal) -> NodeResult:
     """Changes what differs, looks again, and reports what the second look shows."""
     looks, complaints = [first], dict(first.facts.complaints)
     tried: set[str] = set()  # only what was not asked for before is worth another pass
     while len(looks) <= PASSES and set(orders := instructions.apply(looks[-1].plan)) - tried:
-        facts = change(talk, host, work, looks[-1], probe)
+        facts = write(talk, host, work, looks[-1].facts, [*goal.orders(looks[-1]), *goal.probe])
         tried |= set(orders)
         complaints |= facts.complaints
-        looks.append(decide(facts))
-    talk.end()
+        looks.append(goal.decide(facts))
     done = result(host, settled([look.plan for look in looks], complaints), Status.FAILED)
     return replace(done, notes=tuple(_taken_over([look.plan for look in looks], complaints)))
 
 
-def change(talk: Conversation, host: Host, work: Work, seen: Seen, probe: Sequence[str]) -> Facts:
-    """One pass: what differs is changed, under the node's lock and after its snapshot; and what is there then."""
-    about = [f"profile {profile.name} {digest(profile)}" for profile in work.profiles[host.name]]
-    lines = [
+def write(talk: Conversation, host: Host, work: Work, facts: Facts, lines: Sequence[str]) -> Facts:
+    """Instructions that change a node, under its lock, and what is there then. Raises RemoteError if we may not."""
+    first = [
+        instructions.within(talk.channel.seconds_left),
         *instructions.locked(work.stamp, force=work.force_unlock and not talk.holding),
-        *instructions.recorded(seen.plan, seen.facts, work.stamp, about),
     ]
-    facts = talk.change([*lines, *probe], host, seen.facts, work)
-    if refused := refusal(facts):
+    found = talk.change([*first, *lines], host, facts, work)
+    if refused := refusal(found):
         raise refused
     talk.holding = True
-    return facts
+    return found
+
+
+def recorded(host: Host, work: Work, seen: Seen) -> list[str]:
+    """What has to change on a host, after a snapshot of it."""
+    about = [f"profile {profile.name} {digest(profile)}" for profile in work.profiles[host.name]]
+    return instructions.recorded(seen.plan, seen.facts, work.stamp, about)
 
 
 def _taken_over(plans: Sequence[Plan], complaints: Mapping[tuple[str, str], str]) -> Iterator[str]:

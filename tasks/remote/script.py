@@ -30,7 +30,8 @@ def _compact(name: str) -> str:
 def script(*, changes: bool, joins: bool = False) -> str:
     """What runs on the node; what can change anything, or looks at more, is only in it where that is asked for."""
     more = ("join.sh",) if joins else ()
-    parts = ("probe.sh", *more, *(("apply.sh", "lock.sh", "snapshot.sh") if changes else ()), "main.sh")
+    writing = ("apply.sh", "lock.sh", "snapshot.sh", "rollback.sh") if changes else ()
+    parts = ("probe.sh", *more, *writing, "main.sh")
     return "\n".join(_compact(part) for part in parts) + "\n"
 
 

@@ -13,6 +13,7 @@ import fabric
 import pytest
 
 from lab.fleet import Fleet
+from lab.fleet.tools import wait_until
 from tasks.core.model import Host, HostKeys, NodeResult, SshOptions, Status
 from tasks.core.profile import Profile, Source
 from tasks.core.snapshot import LOCK, Stamp
@@ -30,8 +31,8 @@ PROFILE = Profile("p", Source("p", "overlay\n", template=False), None)
 
 @pytest.fixture(scope="module")
 def fleet() -> Iterator[Fleet]:
-    with Fleet(6) as six:
-        yield six
+    with Fleet(8) as eight:
+        yield eight
 
 
 def admin(fleet: Fleet, address: str, name: str, start: Barrier) -> NodeResult:
@@ -127,3 +128,38 @@ def test_force_unlock_and_a_reboot_open_a_lock(suite: Suite) -> None:
     hold(suite, host, boot="an-earlier-boot")
     assert suite.json("fix", "vm.swappiness=10").statuses == {"n": "changed"}
     assert not path.is_symlink()
+
+
+def waits(fleet: Fleet, host: str) -> None:
+    """Until a node's modprobe waits at the gate."""
+    log = fleet.path(host, "/") / "loads"
+    wait_until(lambda: log.exists() and log.read_text().endswith("begin\n"), "its modprobe did not begin")
+
+
+def test_a_node_whose_admin_vanished_finishes_and_opens_its_lock(suite: Suite) -> None:
+    """fab is killed in the middle of an apply."""
+    host = suite.fresh("n", user="admin")
+    suite.fleet.write(host, "/usr/share/nodeprep-fleet/modules/overlay", ON_LOAD)
+    lock = suite.fleet.path(host, "/run") / "nodeprep.lock"
+    with gate(suite.fleet, host) as opened:
+        process = suite.start(suite.command("apply"))
+        try:
+            waits(suite.fleet, host)
+        finally:
+            process.kill()
+            process.communicate()
+        assert lock.is_symlink()
+        os.write(opened, b"go\n")
+        wait_until(lambda: not lock.is_symlink(), "its lock was not opened")
+    assert suite.json("verify").code == 0
+    assert suite.json("apply").statuses == {"n": "ok"}
+
+
+def test_a_module_that_hangs_is_named_before_the_run_gives_up(suite: Suite) -> None:
+    host = suite.fresh("n", user="admin")
+    suite.fleet.write(host, "/usr/sbin/modprobe", "#!/bin/sh\nread -r _ </gate\n")
+    with gate(suite.fleet, host):
+        done = suite.json("fix", "overlay", "--timeout", "20")
+    assert (done.code, done.statuses) == (4, {"n": "failed"}), done.text
+    assert "no end within" in done.items("n", wrong=True)["overlay"]["why"]
+    assert not (suite.fleet.path(host, "/run") / "nodeprep.lock").is_symlink()

@@ -77,6 +77,8 @@ def reply(
     absent: Iterable[str] = (),
     files: Mapping[str, OnNode | str] | None = None,
     complaints: Iterable[str] = (),
+    holds: Iterable[str] = (),
+    history: Iterable[str] = (),
     uid: int = 0,
     kernel: str | None = KERNEL,
     tree: bool = True,
@@ -92,6 +94,8 @@ def reply(
     return "\n".join(
         [
             *(f"e{complaint}" for complaint in complaints),
+            *(f"h{what}" for what in holds),
+            *history,
             *(f"r{path}" for path in shown),
             *(f"a{path}" for path in absent),
             *(f"x{path}" for path in hidden),

@@ -20,7 +20,7 @@ from tasks.core.facts import Facts, parse
 from tasks.remote import script
 
 SHELLS = {name: path for name in ("dash", "bash", "busybox") if (path := shutil.which(name))}
-SECONDS = 20.0
+SECONDS = 60.0
 
 
 def needs(program: str) -> pytest.MarkDecorator:
@@ -243,8 +243,8 @@ class Machine:
             self.write(f"proc/sys/{key.replace('.', '/')}", f"{value}\n")
         self.write("tries", "3\n")
         self.write("allowed", "")
-        self._program("sudo", SUDO)
-        self._program("modprobe", MODPROBE)
+        self.program("sudo", SUDO)
+        self.program("modprobe", MODPROBE)
 
     def write(self, path: str, text: str) -> None:
         """Makes a file of the node."""
@@ -270,7 +270,8 @@ class Machine:
             "".join(f'mkdir -p "{Path(path).parent}"; echo "{value}" >"{path}"\n' for path, value in paths.items()),
         )
 
-    def _program(self, name: str, text: str) -> None:
+    def program(self, name: str, text: str) -> None:
+        """Puts a script of ours before a program of the node."""
         self.write(f"stub/{name}", f"#!/bin/sh\n{text}")
         (self.root / "stub" / name).chmod(0o755)
 

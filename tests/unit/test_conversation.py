@@ -429,7 +429,7 @@ SOUND = reply(
 def test_whatever_a_node_replies_is_a_plan_that_can_be_sent_or_a_node_error(said: str) -> None:
     wanted = [render(profile(WANTED, "-br_netfilter\n-overlay | x\n"), {})]
     try:
-        seen = node.compare(wanted, parse(said), take_over=True)
+        seen = node.compare(wanted, node.Besides(take_over=True), parse(said))
     except NodeError:
         return
     sent = script.request("0" * 32, instructions.apply(seen.plan), changes=True)

@@ -98,7 +98,7 @@ def test_a_request_is_the_script_the_data_and_a_mark_after_each(changes: bool) -
 def test_only_a_request_that_changes_holds_what_can_change_anything() -> None:
     for word in ("modprobe", "mkdir", "mv -f", "rm -f", "set_key", "sync", "restorecon"):
         assert f"{word} " not in script.script(changes=False).replace("modprobe.d", "").replace(
-            'try load "$argument" modprobe "$argument"', ""
+            'try load "$argument" limited modprobe "$argument"', ""
         ).replace('set_key "${argument%% *}"', "")
         assert word in script.script(changes=True)
     assert ">" not in script.script(changes=False).replace("2>/dev/null", "").replace("2>&1", "")
@@ -444,6 +444,31 @@ def test_a_module_that_does_not_load_says_why_and_the_next_is_tried(name: str, t
     node = shell.first(["load bad", "load good", "scan"], LOG=str(tmp_path / "log"))
     assert node.complaints == {("load", "bad"): "modprobe: FATAL: bad;   not found"}
     assert (tmp_path / "log").read_text() == "bad\ngood\n"
+
+
+@pytest.mark.parametrize("name", sorted(SHELLS.keys() - {"busybox"}))
+def test_a_command_that_hangs_is_ended_and_nothing_more_is_tried(name: str, tmp_path: Path) -> None:
+    """A fifo that nobody writes to; exec, so that nothing is left behind that would."""
+    shell = Shell.named(name, tmp_path)
+    os.mkfifo(tmp_path / "never")
+    shell.stub("modprobe", f'[ "$1" != hangs ] || exec cat "{tmp_path}/never"\necho "$1" >>"{tmp_path}/log"')
+    key = tmp_path / "key"
+    key.write_text("old\n")
+    node = shell.first(["within 4", "load good", "load hangs", "load more", f"set {key} 1", "scan"])
+    assert node.complaints["load", "hangs"] == "no end within 4 s"
+    assert node.complaints["load", "more"] == node.complaints["set", str(key)] == "not tried: the time is over"
+    assert ((tmp_path / "log").read_text(), key.read_text()) == ("good\n", "old\n")
+
+
+def test_where_there_is_no_timeout_commands_run_without_one(dash: Shell) -> None:
+    dash.stub("timeout", 'echo "timeout: unknown option" >&2; exit 1')
+    dash.stub("modprobe", "exit 0")
+    assert not dash.first(["within 1", "load x", "scan"]).complaints
+
+
+@pytest.mark.parametrize(("remaining", "seconds"), [(60.0, 30), (3.9, 1), (0.01, 1)])
+def test_one_command_may_take_half_of_what_is_left(remaining: float, seconds: int) -> None:
+    assert instructions.within(remaining) == f"within {seconds}"
 
 
 def test_a_command_that_is_not_there_is_a_complaint_like_any_other(dash: Shell) -> None:

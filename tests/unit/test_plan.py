@@ -256,7 +256,7 @@ def test_what_could_not_be_done_says_what_the_node_said(item: Item, asked: tuple
 
 def test_a_file_that_did_not_change_without_a_word_says_so() -> None:
     item = Item(Kind.FILE, "/etc/x.conf", ItemStatus.DRIFT, "as rendered", "absent")
-    assert settle(item, item).why == "apply did not change it"
+    assert settle(item, item).why == "it was not changed"
 
 
 def test_the_first_look_of_all_tells_what_was_before() -> None:

@@ -8,11 +8,32 @@ try() {
   verb=$1 name=$2
   shift 2
   said=$("$@" 2>&1 >/dev/null </dev/null) && status=0 || status=$?
+  case $limit:$status in
+    ?*:124 | ?*:137 | ?*:143) said="no end within $limit s" late=1 ;;
+  esac
   if [ "$status" != 0 ] || [ -n "$said" ]; then
     line=
     for part in $said; do line="$line${line:+; }$part"; done
     say "e$verb $name $status $line"
     return 1
+  fi
+}
+
+# within SECONDS: how long a command may take, where the node has a timeout that takes it so (busybox before 1.30 wants
+# -t). After the first that took too long no further one is begun: whoever asked for it is about to give up.
+within() {
+  limit=
+  ! timeout 9 true 2>/dev/null || limit=$1
+}
+
+limited() {
+  if [ "$late" ]; then
+    echo "not tried: the time is over" >&2
+    return 1
+  elif [ "$limit" ]; then
+    timeout "$limit" "$@"
+  else
+    "$@"
   fi
 }
 
@@ -22,7 +43,13 @@ refuse() {
   refused=1
 }
 
-# sweep TARGET: what sessions that were killed have left beside it. Nobody else writes there: the lock is ours.
+# beside PATH: $temporary, for what will become that file. What sessions that were killed have left there is swept away:
+# nobody else writes there, the lock is ours.
+beside() {
+  temporary=${1%.conf}.$mark
+  sweep "$1"
+}
+
 sweep() {
   set +f
   for each in "${1%.conf}".*; do
@@ -31,36 +58,41 @@ sweep() {
   set -f
 }
 
-# keep PATH: $text becomes the file, complete or not at all, and survives a power cut.
-keep() {
-  ! [ -d "$1" ] || { echo "$1 is a folder" >&2; return 1; } # mv would put the file into it
-  temporary=${1%.conf}.$mark
-  sweep "$1"
-  umask 022
-  if mkdir -p "${1%/*}" && put "$text" "$temporary" && flush "$temporary" && mv -f "$temporary" "$1"; then
-    flush "${1%/*}"
-    ! command -v restorecon >/dev/null || restorecon -F "$1"
+# place TEMPORARY PATH: the one becomes the other, complete or not at all, and survives a power cut.
+place() {
+  if flush "$1" && mv -f "$1" "$2"; then
+    flush "${2%/*}"
+    ! command -v restorecon >/dev/null || restorecon -F "$2"
   else
-    rm -f "$temporary"
+    rm -f "$1"
     return 1
   fi
 }
 
+# no_folder PATH: mv would put the file into it.
+no_folder() { ! [ -d "$1" ] || { echo "$1 is a folder" >&2 && return 1; }; }
+
+# keep PATH: $text becomes the file.
+keep() {
+  no_folder "$1" || return 1
+  beside "$1"
+  umask 022
+  mkdir -p "${1%/*}" && { put "$text" "$temporary" || { rm -f "$temporary" && return 1; }; } && place "$temporary" "$1"
+}
+
 # disable PATH NUMBER TEXT: comments out a line of someone else's file, if it is still that line. The mark in front of it
 # tells what happened, and is all that has to be removed to put it back.
+taken_over='# taken over by nodeprep: '
 disable() {
   file=$(readlink -f "$1") || return 1
   [ "$(sed -n "$2p" "$file")" = "$3" ] || { echo "line $2 has changed meanwhile" >&2; return 1; }
-  temporary=${file%.conf}.$mark
-  sweep "$file"
-  if cp -p "$file" "$temporary" && sed "$2s/^/# taken over by nodeprep: /" "$file" >"$temporary" && flush "$temporary" &&
-    mv -f "$temporary" "$file"; then
-    flush "${file%/*}"
-    ! command -v restorecon >/dev/null || restorecon -F "$file"
-  else
-    rm -f "$temporary"
-    return 1
-  fi
+  edit "$file" "$2s/^/$taken_over/"
+}
+
+# edit PATH COMMAND: what sed makes of it; owner and mode stay.
+edit() {
+  beside "$1"
+  cp -p "$1" "$temporary" && { sed "$2" "$1" >"$temporary" || { rm -f "$temporary" && return 1; }; } && place "$temporary" "$1"
 }
 
 # put TEXT FILE: where that fails, cat is heard: dash's printf says "I/O error", and busybox's nothing at all.
@@ -71,4 +103,4 @@ flush() { sync "$@" 2>/dev/null || sync; }
 
 # set_key PATH VALUE: asks the kernel directly, so that its own reason is heard for this one key. Through tee: dash's
 # printf says no more than "I/O error" when a write is refused.
-set_key() { printf '%s\n' "$2" | tee "$1"; }
+set_key() { printf '%s\n' "$2" | limited tee "$1"; }

@@ -8,6 +8,8 @@ IFS='
 set -f
 trap '' HUP PIPE
 
+# shellcheck disable=SC2034
+limit='' late='' # see apply.sh
 refused= # 1 when the lock is another's, or no snapshot could be taken
 quiet= # 1 when sysctl -p has set all keys without a word; no when they are to be set one by one
 text=
@@ -30,6 +32,7 @@ for instruction in $b; do
     'options '*) options=$argument ;;
     'listeners '*) listeners=$argument ;;
     scan) scan 2>/dev/null ;;
+    'within '*) within "$argument" ;;
     'unlock '*) unlock "$argument" ;;
     'lock '*) lock "${argument%% *}" "${argument#* }" ;;
     'note '*) note "$argument" ;;
@@ -44,8 +47,21 @@ for instruction in $b; do
       path=${argument%% *} rest=${argument#* }
       try disable "$path:${rest%% *}" disable "$path" "${rest%% *}" "${rest#* }"
       ;;
-    'load '*) try load "$argument" modprobe "$argument" ;;
-    'sysctl '*) [ "$quiet" = no ] || { try sysctl "$argument" sysctl -p "$argument" && quiet=1; } || quiet=no ;;
+    'history '*) history "$argument" ;;
+    'newest '*) newest "$argument" ;;
+    'same '*) same "${argument%% *}" "${argument#* }" ;;
+    'marked '*) marked "$argument" ;;
+    'restore '*) try restore "${argument%% *}" restore "${argument%% *}" "${argument#* }" ;;
+    'remove '*) try remove "$argument" remove "$argument" ;;
+    'enable '*)
+      path=${argument%% *} rest=${argument#* }
+      try enable "$path:${rest%% *}" enable "$path" "${rest%% *}" "${rest#* }"
+      ;;
+    'unload '*) unload "$argument" ;;
+    'rmdir '*) rmdir "$argument" 2>/dev/null ;; # what others have put there meanwhile stays
+    'forget '*) try forget "$argument" forget "$argument" ;;
+    'load '*) try load "$argument" limited modprobe "$argument" ;;
+    'sysctl '*) [ "$quiet" = no ] || { try sysctl "$argument" limited sysctl -p "$argument" && quiet=1; } || quiet=no ;;
     'set '*) [ "$quiet" = 1 ] || try set "${argument%% *}" set_key "${argument%% *}" "${argument#* }" ;;
   esac
 done

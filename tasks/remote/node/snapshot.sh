@@ -3,7 +3,7 @@
 # What a change is going to touch, as it was, written down before the first write: a folder NUMBER.RUN with copies of
 # our files and a text, `snapshot`, one thing a line. Of two lines about the same thing the first counts.
 #     file PATH (its copy lies beside) · absent PATH · folder PATH (was not there) · line PATH NUMBER TEXT (taken over)
-#     key PATH VALUE · nokey PATH (was not there) · module NAME (was not loaded)
+#     key PATH VALUE · nokey PATH (was not there) · module NAME (was not loaded) · unloads NAME
 KEPT=10
 
 [ "$noting" = "$2" ] || noting=$2 noted='
@@ -71,8 +71,7 @@ loaded() { cut -d' ' -f1 /proc/modules 2>/dev/null; }
 
 # Keys asked for are read by one grep: not by the shell, see probe.sh. Modules came along with those we loaded.
 look_over() {
-  values=
-  [ ! "$asked" ] || values=$(grep -snH '' $asked)
+  values=$(values_of)
   for each in $values; do
     case $each in *:1:*) note "key ${each%%:1:*} ${each#*:1:}" ;; esac
   done
@@ -80,8 +79,8 @@ look_over() {
   for each in $(loaded); do module "$each"; done
 }
 
-# All that a session touches, to tell at its end whether anything has changed.
-state_of() { ls -ldinL $watched 2>/dev/null; [ ! "$asked" ] || grep -snH '' $asked; [ ! "$modules_then" ] || loaded; }
+values_of() { [ ! "$asked" ] || grep -snH '' $asked; }
+files_of() { [ ! "$watched" ] || ls -ldinL $watched 2>/dev/null; }
 
 # snapshot STORE RUN: writes what was noted, complete or not at all.
 snapshot() {
@@ -89,7 +88,7 @@ snapshot() {
   [ "$news" ] || return 0
   if [ ! "$taken" ]; then
     note "as ${SUDO_USER:-root}"
-    before=$(state_of)
+    before=$(files_of)$values$modules_then # all that the session touches: has anything changed at its end?
     number "$1"
     taken=$1/$number.$2
     try snapshot "$1" create "$1" "$taken" || { taken='' refused=1; return; }
@@ -136,9 +135,10 @@ written() {
 # The end of a session, however it ends: what changed nothing leaves no snapshot, and the lock is given back.
 finish() {
   if [ "$taken" ]; then
-    if [ "$before" = "$(state_of)" ]; then
-      rm -rf "$taken"
-      rmdir "${taken%/*}" 2>/dev/null
+    if [ "$before" = "$(files_of)$(values_of)${modules_then:+
+$(loaded)
+}" ]; then
+      forget "$taken"
     else
       prune "${taken%/*}"
     fi
@@ -167,11 +167,11 @@ merge() {
 $(cat "$1/snapshot")
 "
   for each in $(cat "$2/snapshot"); do
-    case ${each%% *} in file | absent | folder | line | key | nokey | module) note "$each" ;; esac
+    case ${each%% *} in file | absent | folder | line | key | nokey | module | unloads) note "$each" ;; esac
   done
   for each in "$2"/*; do
     [ -e "$1/${each##*/}" ] || [ -L "$1/${each##*/}" ] || cp -pP "$each" "$1/" || return
   done
   copies=
-  extend "$1" && rm -rf "$2"
+  extend "$1" && forget "$2"
 }

@@ -1,0 +1,98 @@
+# shellcheck shell=sh
+# shellcheck disable=SC2013,SC2086,SC2154 # IFS is a newline where words are split; the rest comes from the other parts
+# Taking back what was done. What to take back is decided elsewhere, from the snapshots that `history` shows.
+
+# history STORE: every line of every snapshot, the oldest first.
+history() {
+  set +f
+  set -- "$1"/[0-9]*.*/snapshot
+  set -f
+  reply="$reply$(grep -sH '' "$@" | sed 's/^/s/')
+"
+}
+
+# newest FOLDER: nothing is taken back if there is a newer snapshot than the one it was decided with.
+newest() {
+  last=
+  set +f
+  for each in "${1%/*}"/[0-9]*.*; do last=$each; done
+  set -f
+  [ "$last" = "$1" ] || refuse newest "$1" "${last##*/}"
+}
+
+# same PATH COPY: says so if the file is what the copy is, mode and owner included.
+same() {
+  if [ -L "$1" ] || [ -L "$2" ]; then
+    [ "$(readlink "$1")" = "$(readlink "$2")" ] || return
+  else
+    [ "$(cksum <"$1")" = "$(cksum <"$2")" ] && [ "$(owner_of "$1")" = "$(owner_of "$2")" ] || return
+  fi
+  say "hsame $1 $2"
+} 2>/dev/null
+
+owner_of() {
+  IFS=' ' read -r mode _ uid gid _ <<EOT
+$(ls -ldn "$1")
+EOT
+  echo "$mode $uid $gid"
+}
+
+# marked PATH NUMBER TEXT: whether a line is commented out by us, or stands as it was.
+marked() {
+  path=${1%% *} rest=${1#* }
+  if grep -sqxF -e "$taken_over${rest#* }" "$path"; then say "hmarked $1"
+  elif grep -sqxF -e "${rest#* }" "$path"; then say "hstands $1"
+  fi
+}
+
+# restore PATH COPY: to the byte, with mode, owner and time; a link as a link.
+restore() {
+  no_folder "$1" || return 1
+  beside "$1"
+  mkdir -p "${1%/*}" && { cp -pP "$2" "$temporary" || { rm -f "$temporary" && return 1; }; } && place "$temporary" "$1"
+}
+
+remove() { rm -f "$1" && flush "${1%/*}"; }
+
+# enable PATH NUMBER TEXT: takes our mark from a line; if lines have moved, from the first that reads so.
+enable() {
+  file=$(readlink -f "$1") || return 1
+  number=$2
+  [ "$(sed -n "$2p" "$file")" = "$taken_over$3" ] || number=$(grep -nxF -e "$taken_over$3" "$file") || return 1
+  edit "$file" "${number%%:*}s/^$taken_over//"
+}
+
+# unload NAMES: those that nobody uses; what they needed may be free then. The kernel's list has the newest first. Not for
+# ever: something may load them as often as they are unloaded.
+unload() {
+  progress=1 rounds=0
+  while [ "$progress" ] && [ $((rounds += 1)) -lt 20 ]; do
+    progress=
+    for entry in $(cat /proc/modules); do
+      name=${entry%% *}
+      case " $1 " in *" $name "*) ;; *) continue ;; esac
+      uses=${entry#* * }
+      [ "${uses%% *}" = 0 ] && limited rmmod "$name" 2>/dev/null </dev/null && progress=1
+    done
+  done
+  for entry in $(cat /proc/modules); do
+    name=${entry%% *}
+    case " $1 " in *" $name "*) ;; *) continue ;; esac
+    by=${entry#* * * } by=${by%% *}
+    case $by in
+      -) try unload "$name" limited rmmod "$name" ;;
+      *) say "eunload $name 1 in use by ${by%,}" ;;
+    esac
+  done
+}
+
+# forget FOLDER: a snapshot that is not needed any more. First out of sight, for removing it takes more than one step.
+forget() {
+  for entry in $(cat "$1/snapshot"); do
+    path=${entry#* }
+    case $entry in 'file '* | 'absent '*) sweep "$path" ;; 'line '*) sweep "$(readlink -f "${path%% *}")" ;; esac
+  done
+  gone=${1%/*}/new.$mark
+  mv "$1" "$gone" && rm -rf "$gone"
+  rmdir "${1%/*}" 2>/dev/null || :
+}

@@ -1,0 +1,39 @@
+"""fab -H … rollback"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from functools import partial
+from typing import TYPE_CHECKING
+
+from tasks.core.errors import UsageError
+from tasks.verb import FORCE_UNLOCK, fleet_task
+
+if TYPE_CHECKING:
+    from tasks.command import Run
+
+
+@fleet_task(
+    to="Take back this run, too, and all after it; --list names them. Default: only the newest.",
+    list="List what can be taken back.",
+    plan="Show what it would do; writes nothing.",
+    force_unlock=FORCE_UNLOCK,
+)
+def rollback(run: Run, to: str = "", list_: bool = False, plan: bool = False, force_unlock: bool = False) -> None:
+    """Take back what apply and fix did: files, keys, modules."""
+    from tasks.console import history, output
+    from tasks.remote import rollback as remote
+
+    if run.options.only or run.options.profile:
+        raise UsageError("takes back all that a run did: --only and --profile have no place here")
+    run = replace(run, work=replace(run.work, force_unlock=force_unlock))
+    if list_:
+        as_json = run.as_json
+        summary = run.on_each(remote.listed)
+        history.show(summary.results, output.results(), as_json=as_json)
+        if any(result.problem for result in summary.results):
+            run.finish(summary)
+    elif plan or run.dry:
+        replace(run, verb="rollback --plan", dry=False).with_summary(partial(remote.plan, to))
+    else:
+        run.with_summary(partial(remote.take_back, to))
