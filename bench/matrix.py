@@ -37,8 +37,8 @@ QUICK = (
     Block(200, 0, 3, (NODEPREP,), (FIRST, SECOND, VERIFY)),
     Block(5000, 0, 1, (NODEPREP,), (VERIFY,)),
     Block(200, 0, 1, LIGHT[1:], (FIRST,)),
-    Block(1, 0, 1, (*SCRIPTS, "pyinfra", "ansible-script"), (FIRST,)),
-    Block(10, 0, 1, (*SCRIPTS, "pyinfra", "ansible-script"), (FIRST,)),
+    Block(1, 0, 1, (*SCRIPTS, "pyinfra", "ansible-script"), (FIRST, VERIFY)),
+    Block(10, 0, 1, (*SCRIPTS, "pyinfra", "ansible-script"), (FIRST, VERIFY)),
 )
 _ALL = tuple(name for name in DRIVERS if name not in ("ssh", "ansible-idiomatic"))
 FULL = (

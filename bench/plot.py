@@ -1,4 +1,7 @@
-"""docs/bench.svg: wall time and client CPU of a first apply against the number of nodes, both axes logarithmic."""
+"""docs/bench.svg: wall time and client CPU against the number of nodes, both axes logarithmic.
+
+Of a first apply, and of nodeprep's verify.
+"""
 
 from __future__ import annotations
 
@@ -7,20 +10,44 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from html import escape
 
-from bench.drivers import DRIVERS, FIRST, FLOOR, NODEPREP, TUNED
+from bench.drivers import DRIVERS, FIRST, FLOOR, NODEPREP, TUNED, VERIFY
 from bench.results import Results
 
-# Colours that the colour-blind can tell apart (Okabe and Ito); nodeprep's line is the thick one.
-_COLOURS = {
-    NODEPREP: "#d55e00",
-    FLOOR: "#999999",
-    TUNED: "#56b4e9",
-    "xargs-ssh-tuned": "#009e73",
-    "xargs-ssh": "#0072b2",
-    "fabric-naive": "#cc79a7",
-    "pyinfra": "#e69f00",
-    "ansible-script": "#000000",
-}
+
+@dataclass(frozen=True, slots=True)
+class Series:
+    """Whose runs of a phase are one line, and how it looks."""
+
+    driver: str
+    colour: str
+    phase: str = FIRST
+    width: float = 1.5
+    dashes: str = "none"
+
+    @property
+    def label(self) -> str:
+        """For the legend."""
+        verb = {NODEPREP: {FIRST: ", first apply", VERIFY: ", verify"}}.get(self.driver, {})
+        return DRIVERS[self.driver].label + verb.get(self.phase, "")
+
+    @property
+    def stroke(self) -> str:
+        """The line as SVG's attributes."""
+        return f'stroke="{self.colour}" stroke-width="{self.width}" stroke-dasharray="{self.dashes}"'
+
+
+# Colours that the colour-blind can tell apart (Okabe and Ito).
+_SERIES = (
+    Series(NODEPREP, "#d55e00", width=3),
+    Series(NODEPREP, "#d55e00", VERIFY, width=2, dashes="6 3"),
+    Series(FLOOR, "#999999"),
+    Series(TUNED, "#56b4e9"),
+    Series("xargs-ssh-tuned", "#009e73"),
+    Series("xargs-ssh", "#0072b2"),
+    Series("fabric-naive", "#cc79a7"),
+    Series("pyinfra", "#e69f00"),
+    Series("ansible-script", "#000000"),
+)
 _WIDTH, _HEIGHT, _LEFT, _TOP, _BETWEEN, _LEGEND = 340, 300, 60, 40, 80, 280
 _FONT = 'font-family="sans-serif" font-size="12"'
 
@@ -51,14 +78,14 @@ def _scale(values: Sequence[float], pixels: float) -> Scale:
     return Scale(10.0**low, 10.0 ** max(high, low + 1), pixels)
 
 
-def lines_of(results: Results, figure: str) -> dict[str, Line]:
-    """By driver, its medians for near nodes."""
+def lines_of(results: Results, figure: str) -> dict[Series, Line]:
+    """Every series that was measured: its medians for near nodes."""
     sizes = [nodes for rtt_ms, nodes in results.places() if not rtt_ms]
     found = {
-        driver: [(nodes, value) for nodes in sizes if (value := results.median(figure, driver, FIRST, nodes))]
-        for driver in _COLOURS
+        each: [(nodes, value) for nodes in sizes if (value := results.median(figure, each.driver, each.phase, nodes))]
+        for each in _SERIES
     }
-    return {driver: line for driver, line in found.items() if line}
+    return {series: line for series, line in found.items() if line}
 
 
 def svg(results: Results) -> str:
@@ -70,13 +97,13 @@ def svg(results: Results) -> str:
         '<rect width="100%" height="100%" fill="white"/>',
     ]
     if walls:
-        parts += _panel("wall time of a first apply, s", walls, _LEFT)
-        parts += _panel("client CPU of a first apply, s", lines_of(results, "cpu"), _LEFT + _WIDTH + _BETWEEN)
+        parts += _panel("wall time, s", walls, _LEFT)
+        parts += _panel("client CPU, s", lines_of(results, "cpu"), _LEFT + _WIDTH + _BETWEEN)
         parts += _legend(list(walls), _LEFT + 2 * _WIDTH + _BETWEEN + 20)
     return "\n".join([*parts, "</svg>"]) + "\n"
 
 
-def _panel(title: str, lines: dict[str, Line], left: float) -> Iterator[str]:
+def _panel(title: str, lines: dict[Series, Line], left: float) -> Iterator[str]:
     across = _scale([nodes for line in lines.values() for nodes, _ in line], _WIDTH)
     up = _scale([value for line in lines.values() for _, value in line], _HEIGHT)
     yield f'<g transform="translate({left},{_TOP})">'
@@ -90,23 +117,20 @@ def _panel(title: str, lines: dict[str, Line], left: float) -> Iterator[str]:
         yield f'<line y2="{_HEIGHT}" x1="{x:.1f}" x2="{x:.1f}" stroke="#ddd"/>'
         yield f'<text x="{x:.1f}" y="{_HEIGHT + 18}" text-anchor="middle">{value:,.0f}</text>'
     yield f'<text x="{_WIDTH / 2}" y="{_HEIGHT + 40}" text-anchor="middle">nodes</text>'
-    for driver, line in reversed(lines.items()):  # nodeprep's comes last, on top
+    for series, line in reversed(lines.items()):  # nodeprep's comes last, on top
         points = [(across.at(nodes), _HEIGHT - up.at(value)) for nodes, value in line]
-        yield from _curve(driver, points)
+        yield from _curve(series, points)
     yield "</g>"
 
 
-def _curve(driver: str, points: Sequence[tuple[float, float]]) -> Iterator[str]:
-    colour, width = _COLOURS[driver], 3 if driver == NODEPREP else 1.5
+def _curve(series: Series, points: Sequence[tuple[float, float]]) -> Iterator[str]:
     joined = " ".join(f"{x:.1f},{y:.1f}" for x, y in points)
-    yield f'<polyline points="{joined}" fill="none" stroke="{colour}" stroke-width="{width}"/>'
-    yield from (f'<circle cx="{x:.1f}" cy="{y:.1f}" r="{width + 1}" fill="{colour}"/>' for x, y in points)
+    yield f'<polyline points="{joined}" fill="none" {series.stroke}/>'
+    yield from (f'<circle cx="{x:.1f}" cy="{y:.1f}" r="{series.width + 1}" fill="{series.colour}"/>' for x, y in points)
 
 
-def _legend(drivers: Sequence[str], left: float) -> Iterator[str]:
-    for number, driver in enumerate(drivers):
+def _legend(shown: Sequence[Series], left: float) -> Iterator[str]:
+    for number, series in enumerate(shown):
         y = _TOP + 10 + 22 * number
-        width = 3 if driver == NODEPREP else 1.5
-        stroke = f'stroke="{_COLOURS[driver]}" stroke-width="{width}"'
-        yield f'<line x1="{left}" x2="{left + 24}" y1="{y}" y2="{y}" {stroke}/>'
-        yield f'<text x="{left + 32}" y="{y + 4}">{escape(DRIVERS[driver].label)}</text>'
+        yield f'<line x1="{left}" x2="{left + 24}" y1="{y}" y2="{y}" {series.stroke}/>'
+        yield f'<text x="{left + 32}" y="{y + 4}">{escape(series.label)}</text>'

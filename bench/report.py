@@ -42,7 +42,13 @@ def _number(value: float | None, digits: int = 2, scale: float = 1) -> str:
 
 def markdown(results: Results) -> str:
     """The whole page."""
-    lines = [_HEAD, *_machine(results), *_targets(results), "![cost against the number of nodes](bench.svg)", ""]
+    lines = [
+        _HEAD,
+        *_machine(results),
+        *_targets(results),
+        "![cost of a first apply, and of verify, against the number of nodes](bench.svg)",
+        "",
+    ]
     for rtt_ms, nodes in results.places():
         lines += _place(results, nodes, rtt_ms)
     lines += [*_wire(results), *_node_cost(results), *_failures(results)]
