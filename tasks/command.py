@@ -69,7 +69,7 @@ class Run:
         """For verbs that print no run but something else, as text or JSON. Raises UsageError for what needs a run."""
         for flag, given in {"--format junit": self.options.format == "junit", "--report": self.options.report}.items():
             if given:
-                raise UsageError(f"{flag} is for plan, apply, verify and fix")
+                raise UsageError(f"{flag} is for plan, apply, verify, fix and rollback")
         return self.options.format == "json"
 
     def with_summary(self, step: Step, together: Together = tuple) -> None:

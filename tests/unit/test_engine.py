@@ -13,7 +13,7 @@ from tasks.core.errors import UsageError
 from tasks.core.fix import wished
 from tasks.core.model import Become, Host, Secret, SshOptions
 from tasks.core.secrets import without_secrets
-from tasks.remote import dask, engine, node
+from tasks.remote import dask, engine, node, rollback
 from tasks.remote.sudo import PasswordGates
 
 SCHEDULER = "dask=tcp://192.0.2.1:8786"
@@ -55,9 +55,19 @@ def test_variables_that_hold_a_secret_anywhere_stay_behind() -> None:
     assert host.variables == without_secrets({**kept, **secret}) == kept
 
 
-@pytest.mark.parametrize(
-    "step", [node.plan, node.apply, node.verify, node.show, partial(node.fix, wished("vm.x=1"), True)]
-)
+STEPS: list[node.Step] = [
+    node.plan,
+    node.apply,
+    node.verify,
+    node.show,
+    partial(node.fix, wished("vm.x=1"), True),
+    rollback.listed,
+    partial(rollback.plan, ""),
+    partial(rollback.take_back, ""),
+]
+
+
+@pytest.mark.parametrize("step", STEPS)
 def test_every_verbs_step_can_travel(step: node.Step) -> None:
     assert callable(pickle.loads(pickle.dumps(step)))
 
