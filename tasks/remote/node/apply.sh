@@ -27,15 +27,11 @@ within() {
 }
 
 limited() {
-  if [ "$late" ]; then
-    echo "not tried: the time is over" >&2
-    return 1
-  elif [ "$limit" ]; then
-    timeout "$limit" "$@"
-  else
-    "$@"
-  fi
+  in_time || return
+  if [ "$limit" ]; then timeout "$limit" "$@"; else "$@"; fi
 }
+
+in_time() { [ ! "$late" ] || { echo "not tried: the time is over" >&2 && return 1; }; }
 
 # refuse VERB NAME WHY: nothing else of this request is done.
 refuse() {
@@ -103,4 +99,4 @@ flush() { sync "$@" 2>/dev/null || sync; }
 
 # set_key PATH VALUE: asks the kernel directly, so that its own reason is heard for this one key. Through tee: dash's
 # printf says no more than "I/O error" when a write is refused.
-set_key() { printf '%s\n' "$2" | limited tee "$1"; }
+set_key() { in_time && printf '%s\n' "$2" | limited tee "$1"; }
