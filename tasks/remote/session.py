@@ -221,7 +221,7 @@ class Session:
             # Only the command is gone, perhaps while we were still sending; when the connection is, no end was told.
             if self._channel and (self._channel.eof_received or not self._line.broken):
                 raise self._ended() from error
-            problem = f"the connection was lost: {error or 'it was closed'}"
+            problem = f"the connection was lost: {str(error) or 'it was closed'}"
             raise UnreachableError(problem, "run the same command again") from error
 
 
