@@ -151,6 +151,8 @@ class _Crew:
                 self._started.add(host.name)
                 self._finish(self._outcome(host))
         except IndexError:  # nothing waits any more
+            pass
+        finally:  # whatever ended it: the others are waited for, it is not
             with self._lock:
                 self._members -= 1
                 if not self._members:
@@ -160,7 +162,7 @@ class _Crew:
         try:
             self._progress.started(host.name)
             return self._task(host)
-        except Exception as error:
+        except BaseException as error:  # a panic in cryptography's Rust is no Exception
             return failure(host, error)
 
     def _finish(self, result: NodeResult) -> None:

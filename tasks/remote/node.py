@@ -385,7 +385,7 @@ def _printable_item(item: Item) -> Item:
 Step = Callable[[Conversation, Host, Work], NodeResult]
 
 
-def failure(host: Host, error: Exception) -> NodeResult:
+def failure(host: Host, error: BaseException) -> NodeResult:
     """Any exception on a host as that host's result."""
     status = Status.UNREACHABLE if isinstance(error, UnreachableError) else Status.FAILED
     problem, step = f"{type(error).__name__}: {error}", "this is a bug in nodeprep: please report it"

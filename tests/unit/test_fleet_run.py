@@ -110,6 +110,22 @@ def test_a_progress_that_fails_is_no_reason_to_stop(error: Exception) -> None:
     assert [str(result.status) for result in summary.results] == ["ok"] * 3
 
 
+def test_what_is_no_exception_is_that_hosts_result_too() -> None:
+    """A worker that died without being counted was waited for without end."""
+
+    class Panic(BaseException):
+        pass
+
+    def task(host: Host) -> NodeResult:
+        if host.name == "n1":
+            raise Panic("out of order")
+        return fine(host)
+
+    summary = fleet.run("plan", hosts(3), task, 3, Watching())
+    assert [result.status for result in summary.results] == [Status.OK, Status.FAILED, Status.OK]
+    assert summary.results[1].problem == "Panic: out of order"
+
+
 def test_the_same_node_under_two_names_is_worked_on_once() -> None:
     twins = [Host("a", "192.0.2.1"), Host("b", "192.0.2.1"), Host("c", "192.0.2.1", port=2222)]
     watching = Watching()
