@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PYTHON ?= python3
 
-.PHONY: demo test test-unit test-ssh test-lab lint bench bench-full clean packages packages-test packages-bench
+.PHONY: demo test test-unit test-ssh test-lab test-full lint bench bench-full clean packages packages-test packages-bench
 .DELETE_ON_ERROR:
 
 demo: packages $(VENV)/.run
@@ -21,6 +21,10 @@ test-ssh: packages-test $(VENV)/.dev
 	$(BIN)/python -m pytest -q -n 2 --dist loadfile tests/ssh
 
 test-lab: packages-test $(VENV)/.dev
+	$(BIN)/python -m pytest -q tests/lab -m "not full"
+
+# And what would take `make test` over 20 minutes on two cores: each reboot of each case on each release.
+test-full: test-unit test-ssh
 	$(BIN)/python -m pytest -q tests/lab
 
 lint: packages-test $(VENV)/.dev

@@ -15,6 +15,7 @@ from lab.programs import tail
 # connected to IO-APIC") and may hang.
 _KERNEL = "console=ttyS0 quiet loglevel=4 systemd.show_status=0 net.ifnames=0 mitigations=off no_timer_check"
 CONSOLE, DISK, INITRD, QMP, LOG = "console.log", "disk.qcow2", "initrd", "qmp.sock", "qemu.log"
+MEMORY = "memory"
 TCG = "tcg,thread=multi"
 _PROBE_SECONDS = 15.0
 

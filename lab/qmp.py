@@ -37,14 +37,16 @@ class Qmp:
     def __exit__(self, kind: type[BaseException] | None, value: object, trace: TracebackType | None) -> None:
         self._socket.close()
 
-    def command(self, name: str, **arguments: str) -> None:
-        """Runs one command. Raises LabError if QEMU refuses it."""
+    def command(self, name: str, **arguments: str) -> dict[str, Any]:
+        """Runs one command; returns what it says. Raises LabError if QEMU refuses it."""
         self._socket.sendall(json.dumps({"execute": name, "arguments": arguments}).encode() + b"\n")
         reply = self._line()
         while "event" in reply:
             reply = self._line()
         if "error" in reply:
             raise LabError(f"QEMU refused {name}: {reply['error']}")
+        said: dict[str, Any] = reply["return"]
+        return said
 
     def _line(self) -> dict[str, Any]:
         while b"\n" not in self._buffer:

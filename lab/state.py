@@ -50,11 +50,20 @@ def save(folder: Path, nodes: Sequence[NodeRecord]) -> None:
 
 def remember(folder: Path, record: NodeRecord) -> None:
     """Puts one node into lab.json, in place of what was said about it before."""
+    _replace(folder, record.name, [record])
+
+
+def forget(folder: Path, name: str) -> None:
+    """Takes one node out of lab.json."""
+    _replace(folder, name, [])
+
+
+def _replace(folder: Path, name: str, records: Sequence[NodeRecord]) -> None:
     lock = os.open(folder, os.O_RDONLY)
     try:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        others = [node for node in load(folder) if node.name != record.name]
-        save(folder, sorted([*others, record], key=lambda node: node.port))
+        others = [node for node in load(folder) if node.name != name]
+        save(folder, sorted([*others, *records], key=lambda node: node.port))
     finally:
         os.close(lock)
 

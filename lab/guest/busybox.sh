@@ -14,6 +14,7 @@ export PATH=/usr/sbin:/usr/bin:/sbin:/bin
 mount -t proc proc /proc
 mount -t sysfs sysfs /sys
 mount -t tmpfs tmpfs /run
+mount -t cgroup2 cgroup2 /sys/fs/cgroup
 mkdir -p /dev/pts /run/sshd
 mount -t devpts devpts /dev/pts
 hostname -F /etc/hostname

@@ -10,20 +10,42 @@ import pytest
 
 from lab import programs
 from lab.nodes import Lab
+from tests.lab.cases import RELEASES
 
 # Below the ports that the kernel hands out, and not those of another run of these tests.
-PORT_BASE = 20000 + os.getpid() % 480 * 25
+PORT_BASE = 20000 + os.getpid() % 240 * 50
+RELEASE_PORTS = PORT_BASE + 20
+
+
+def require_lab() -> None:
+    """Skips the test where the lab cannot be built."""
+    missing = [program for program in ("qemu-system-x86_64", "mmdebstrap") if programs.find(program) is None]
+    if missing:
+        pytest.skip(f"the lab needs {' and '.join(missing)}")
 
 
 @pytest.fixture(scope="session")
 def lab() -> Iterator[Lab]:
     """Three bookworm nodes on ports of their own; gone after the tests, however these end."""
-    missing = [program for program in ("qemu-system-x86_64", "mmdebstrap") if programs.find(program) is None]
-    if missing:
-        pytest.skip(f"the lab needs {' and '.join(missing)}")
+    require_lab()
     folder = Path(tempfile.mkdtemp(prefix="nodeprep-lab-"))
     try:
         with Lab(folder, port_base=PORT_BASE) as lab:
             yield lab
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """One release after the other, so that a release's nodes are made once and ended early."""
+    items.sort(key=lambda item: RELEASES.index(_release(item)) if _release(item) in RELEASES else -1)
+
+
+def _release(item: pytest.Item) -> str:
+    found = (
+        item.callspec.params.get("applied", "")
+        if isinstance(item, pytest.Function) and hasattr(item, "callspec")
+        else ""
+    )
+    return str(found)

@@ -10,26 +10,38 @@ from pathlib import Path
 
 from lab.keys import OPERATOR_PASSWORD
 from lab.nodes import Lab, Node
+from tasks.core.keys import at_least
 from tests.ssh.suite import FAB, ROOT, Said
 
-LOGINS = ("root", "admin", "operator")
+RECIPE_MODULES = ("overlay", "br_netfilter", "nf_conntrack", "ip_vs", "ip_vs_rr", "ip_vs_wrr", "ip_vs_wlc", "ip_vs_sh")
+FLOORS = {
+    "kernel.shmmax": "68719476736",
+    "kernel.shmall": "4294967296",
+    "fs.file-max": "1000000",
+    "vm.max_map_count": "500000",
+    "net.ipv4.tcp_max_syn_backlog": "1024",
+    "net.ipv4.tcp_max_tw_buckets": "3000",
+    "net.netfilter.nf_conntrack_buckets": "577680",
+    "net.ipv4.ip_local_reserved_ports": "30000-32767,10250",
+}
 MODULES = "/etc/modules-load.d/nodeprep-kubernetes.conf"
 SYSCTL = "/etc/sysctl.d/99-zz-nodeprep-kubernetes.conf"
 
 
 @dataclass(frozen=True)
 class LabSuite:
-    """fab with an inventory of the lab's nodes; each logs in as another kind of user."""
+    """fab with an inventory of the lab's nodes; each logs in as another kind of user, or all as the one given."""
 
     lab: Lab
     folder: Path
+    user: str = ""
 
     def inventory(self) -> Path:
         """Written anew for each run: a node's port does not change, but the lab's folder is the test's."""
         path = self.folder / "hosts.ini"
         lines = [
-            f"{node.name} ansible_host=127.0.0.1 ansible_port={node.port} ansible_user={user}"
-            for node, user in zip(self.lab.nodes, LOGINS, strict=False)
+            f"{node.name} ansible_host=127.0.0.1 ansible_port={node.port} ansible_user={self.user or node.record.user}"
+            for node in self.lab.nodes
         ]
         common = [
             f"ansible_ssh_private_key_file={self.lab.directory}/id_ed25519",
@@ -69,6 +81,30 @@ def assigned(node: Node, path: str) -> dict[str, str]:
 def loaded(node: Node) -> set[str]:
     """The names in /proc/modules."""
     return {line.split()[0] for line in node.run("cat /proc/modules").stdout.splitlines()}
+
+
+def seen(node: Node, names: Iterable[str]) -> dict[str, str]:
+    """Each key's value, and each module's presence: `loaded` or `absent`, like a key that is not there."""
+    modules = [name for name in names if "." not in name]
+    keys = [name for name in names if "." in name]
+    there = loaded(node)
+    presence = {name: "loaded" if name in there else "absent" for name in modules}
+    return presence | {key: value or "absent" for key, value in values(node, keys).items()}
+
+
+def as_it_should_be(node: Node) -> dict[str, str]:
+    """Checks what an admin would check by hand, without nodeprep; returns every module and key as it is."""
+    keys = assigned(node, SYSCTL)
+    now = seen(node, [*RECIPE_MODULES, *keys])
+    assert len(keys) == 33
+    assert {name for name in RECIPE_MODULES if now[name] == "loaded"} == set(RECIPE_MODULES)
+    floors = {key: now[key] for key in FLOORS}
+    assert {key: now[key] for key in keys} | floors == keys | floors
+    assert all(at_least(key, now[key], floor) and at_least(key, now[key], keys[key]) for key, floor in FLOORS.items())
+    names = node.run(f"grep -v '^#' {MODULES} | grep .").stdout.split()
+    assert names == list(RECIPE_MODULES)
+    assert node.run(f"stat -c '%a %U %G %F' {MODULES} {SYSCTL}").stdout == "644 root root regular file\n" * 2
+    return now
 
 
 def state(node: Node) -> str:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import socket
+import time
 from pathlib import Path
 
 import pytest
@@ -8,6 +9,7 @@ import pytest
 from lab.keys import OPERATOR_PASSWORD, USERS
 from lab.nodes import Lab
 from lab.state import load
+from tests.lab.conftest import RELEASE_PORTS
 
 pytestmark = pytest.mark.lab
 
@@ -76,6 +78,31 @@ def test_a_power_cut_keeps_what_was_synced_and_a_reset_keeps_nothing(lab: Lab) -
     assert node.run("cat /etc/lab-kept").stdout == "kept\n"
     node.reset()
     assert node.run("test -e /etc/lab-kept").returncode == 1
+
+
+def test_copies_of_a_frozen_node_go_on_where_it_was_as_machines_of_their_own(tmp_path: Path) -> None:
+    """What was in its memory and not on its disk is there; what one copy does, the other does not see."""
+    with Lab(tmp_path / "frozen", "busybox", count=1, port_base=RELEASE_PORTS) as short:
+        frozen = short.nodes[0]
+        frozen.run("echo here > /run/kept; echo 4711 > /proc/sys/kernel/pid_max")
+        boot = frozen.boot_id()
+        frozen.freeze()
+        assert not frozen.alive()
+
+        one, other = short.thaw(frozen, 2)
+        assert [node.boot_id() for node in (one, other)] == [boot, boot]
+        assert one.run("cat /run/kept /proc/sys/kernel/pid_max; hostname").stdout == "here\n4711\nlab-2\n"
+        assert one.run("cat /etc/machine-id").stdout != other.run("cat /etc/machine-id").stdout
+        assert abs(float(other.run("date +%s").stdout) - time.time()) < 5
+        one.run("echo mine > /etc/mine && sync")
+        one.reboot()
+        assert one.run("cat /etc/mine; ls /run/kept").stdout == "mine\n"
+        assert other.run("ls /etc/mine").returncode != 0
+
+        short.drop([one, other])
+        assert [node.name for node in short.nodes] == ["lab-1"]
+        assert not one.alive()
+        assert not one.folder.exists()
 
 
 def test_stop_leaves_no_process_and_no_file(lab: Lab, tmp_path: Path) -> None:

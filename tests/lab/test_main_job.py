@@ -6,41 +6,15 @@ from pathlib import Path
 
 import pytest
 
-from lab.nodes import Lab, Node
-from tasks.core.keys import at_least
-from tests.lab.suite import MODULES, SYSCTL, LabSuite, assigned, loaded, state, value, values
+from lab.nodes import Lab
+from tests.lab.suite import LabSuite, as_it_should_be, loaded, state, value
 
 pytestmark = pytest.mark.lab
-RECIPE_MODULES = ["overlay", "br_netfilter", "nf_conntrack", "ip_vs", "ip_vs_rr", "ip_vs_wrr", "ip_vs_wlc", "ip_vs_sh"]
-FLOORS = {
-    "kernel.shmmax": "68719476736",
-    "kernel.shmall": "4294967296",
-    "fs.file-max": "1000000",
-    "vm.max_map_count": "500000",
-    "net.ipv4.tcp_max_syn_backlog": "1024",
-    "net.ipv4.tcp_max_tw_buckets": "3000",
-    "net.netfilter.nf_conntrack_buckets": "577680",
-    "net.ipv4.ip_local_reserved_ports": "30000-32767,10250",
-}
 
 
 @pytest.fixture
 def suite(lab: Lab, tmp_path: Path) -> LabSuite:
     return LabSuite(lab, tmp_path)
-
-
-def as_it_should_be(node: Node) -> None:
-    """What an admin would check by hand, without nodeprep."""
-    assert set(RECIPE_MODULES) <= loaded(node)
-    keys = assigned(node, SYSCTL)
-    assert len(keys) == 33
-    got = values(node, keys)
-    floors = {key: got[key] for key in FLOORS}
-    assert got | floors == keys | floors
-    assert all(at_least(key, got[key], floor) and at_least(key, got[key], keys[key]) for key, floor in FLOORS.items())
-    names = node.run(f"grep -v '^#' {MODULES} | grep .").stdout.split()
-    assert names == RECIPE_MODULES
-    assert node.run(f"stat -c '%a %U %G %F' {MODULES} {SYSCTL}").stdout == "644 root root regular file\n" * 2
 
 
 def test_the_main_job(suite: LabSuite) -> None:
@@ -104,11 +78,3 @@ def test_a_value_the_kernel_refuses_fails_with_its_reason_and_is_not_kept(suite:
     assert (said.code, item["status"]) == (4, "kept-by-kernel")
     assert "Invalid argument" in item["why"]
     assert "9 5" not in node.run("cat /etc/sysctl.d/*").stdout
-
-
-def test_verify_needs_no_privilege_and_writes_nothing(suite: LabSuite) -> None:
-    node = suite.lab.nodes[2]
-    assert suite.fab("apply", on="lab-3").code == 0
-    before = state(node)
-    assert suite.fab("verify", on="lab-3").code == 0
-    assert state(node) == before
