@@ -18,7 +18,7 @@ test-unit: packages-test $(VENV)/.dev
 	$(BIN)/python -m pytest -q -n 2 tests/unit --least-cases 1000
 
 test-ssh: packages-test $(VENV)/.dev
-	$(BIN)/python -m pytest -q -n 2 --dist loadfile tests/ssh
+	$(BIN)/python -m pytest -q -n 2 --dist loadfile tests/ssh -m "not full"
 
 test-lab: packages-test $(VENV)/.dev
 	$(BIN)/python -m pytest -q tests/lab -m "not full"

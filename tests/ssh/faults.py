@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import subprocess
 import time
@@ -178,7 +179,7 @@ def _check_item(item: Mapping[str, Any], now: Picture, wanted: Picture) -> None:
 def reported(node: Mapping[str, Any]) -> str:
     """A report in a few words, the mark and the seconds folded."""
     if node["problem"]:
-        return f"{node['status']}: {node['problem']}".replace("\n", " ")[:100]
+        return re.sub("(status -?[0-9]+): .*", r"\1", f"{node['status']}: {node['problem']}")[:100]
     wrong = [item for item in node["items"] if item["status"] not in ("ok", "changed", "skipped")]
     if not wrong:
         return str(node["status"])
@@ -191,7 +192,7 @@ def reported(node: Mapping[str, Any]) -> str:
 
 
 def story(scene: Scene, faults: Mapping[str, Fault], steps: Mapping[str, int], commands: Sequence[str]) -> list[Row]:
-    """Strikes, looks, applies again, rolls back; checks all of it, and tells it as rows. faults, steps: by node."""
+    """Strikes, looks, applies again; checks all of it, and tells it as rows. faults, steps: by node."""
     for name, fault in faults.items():
         fault.prepare(scene, scene.hosts[name])
     before = pictures(scene)

@@ -25,7 +25,10 @@ STAY = "stay"  # it never ends by itself
 NO_SHELL = "no shell"  # every sh above it is killed, and it does not run
 NO_SSHD = "no sshd"  # every sshd above it is killed, and it runs
 
-_BEFORE = f"""#!/bin/sh
+
+def before(then: str) -> str:
+    """The script that stands before a program; then: what it does at its step."""
+    return f"""#!/bin/sh
 name=${{0##*/}} proc=/proc
 PATH=/usr/sbin:/usr/bin:/sbin:/bin
 [ ! -d /.proc ] || proc=/.proc
@@ -54,15 +57,20 @@ if read -r at 2>/dev/null <{PLACE}/at; then
   echo "$step" >{PLACE}/step
   echo "$name $*" >>{PLACE}/log
   if [ "$step" = "$at" ]; then
+{then}
+  fi
+fi
+exec "$name" "$@"
+"""
+
+
+_LISTEN = f"""
     read -r word <{PLACE}/word
     case $word in
       '{STAY}') read -r word <{PLACE}/release ;;
       '{NO_SHELL}') end sh; exit 0 ;;
       '{NO_SSHD}') end 'sshd*' ;;
     esac
-  fi
-fi
-exec "$name" "$@"
 """
 
 
@@ -75,7 +83,7 @@ class Stops:
     def install(self, host: str) -> None:
         """Puts the scripts on a node. They do nothing yet."""
         for program in filter(partial(self._has, host), NAMES.split()):
-            self.fleet.write(host, f"/usr/local/bin/{program}", _BEFORE)
+            self.fleet.write(host, f"/usr/local/bin/{program}", before(_LISTEN))
             self.fleet.path(host, f"/usr/local/bin/{program}").chmod(0o755)
         place = self.fleet.path(host, PLACE)
         place.mkdir()
@@ -110,8 +118,12 @@ class Stops:
 
     def steps(self, host: str) -> list[str]:
         """The commands that were counted, their marks and numbers folded."""
-        text = self.fleet.read(host, f"{PLACE}/log")
-        return re.sub(r"\b[0-9a-f]{32}\b", "MARK", text).splitlines()
+        return plain(self.fleet.read(host, f"{PLACE}/log"))
+
+
+def plain(log: str) -> list[str]:
+    """Counted commands, without what differs from run to run."""
+    return re.sub(r"\b[0-9a-f]{32}\b", "MARK", log).splitlines()
 
 
 def tell(gate: int, word: str) -> None:
