@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
@@ -53,21 +53,45 @@ def _writes(run: Run) -> list[Write]:
     named = frozenset(path for path, _ in pairs)
     table = run.dialect is Dialect.TABLE
     kept = _table(pairs) if table else [pair for pair in pairs if pair[1].value is not None]
-    return [Write(path, found, named) for path, found in kept]
+    return [Write(_simple(path), found, named) for path, found in kept]
 
 
 def parsed(line: Line, dialect: Dialect) -> list[tuple[str, Assignment]]:
     """A line as path or pattern and value; `-key` without a value leaves that key out of all patterns."""
     name, equals, value = line.text.strip().partition("=")
-    plain = dialect is Dialect.PLAIN
-    if not equals and (plain or not name.startswith("-")):
+    if not equals and (dialect is Dialect.PLAIN or not name.startswith("-")):
         return []
-    if plain:  # busybox: no dash, no pattern, no slash in front, and a comment may end a line
-        value = value.partition("#")[0]
-        if name.startswith(("-", "/")) or _is_glob(name):
-            return []
-    path = re.sub("/+", "/", key_path(name.strip().removeprefix("-").strip())).removeprefix("/")
+    path = _PATHS[dialect](name.strip())
+    if path is None:
+        return []
+    value = value.partition("#")[0] if dialect is Dialect.PLAIN else value  # busybox: a comment may end a line
     return [(path, Assignment(" ".join(value.split()) if equals else None, line))]
+
+
+def _table_path(name: str) -> str:
+    return _simple(key_path(name.removeprefix("-").strip()))
+
+
+def _lines_path(name: str) -> str | None:
+    """procps takes a blank after the dash for a part of the name, and `/a/b` for another name than `a/b`."""
+    name = name.removeprefix("-")
+    return None if name[:1].isspace() else key_path(name)
+
+
+def _plain_path(name: str) -> str | None:
+    """busybox knows no dash and no pattern, and a slash in front leads it out of /proc/sys."""
+    return None if name.startswith(("-", "/")) or _is_glob(name) else key_path(name)
+
+
+def _simple(path: str) -> str:
+    return re.sub("/+", "/", path).removeprefix("/")
+
+
+_PATHS: Mapping[Dialect, Callable[[str], str | None]] = {
+    Dialect.TABLE: _table_path,
+    Dialect.LINES: _lines_path,
+    Dialect.PLAIN: _plain_path,
+}
 
 
 def _table(pairs: Iterable[tuple[str, Assignment]]) -> list[tuple[str, Assignment]]:

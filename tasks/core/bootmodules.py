@@ -20,7 +20,7 @@ from tasks.core.bootfiles import (
 )
 from tasks.core.facts import Facts, FileFact
 from tasks.core.inits import SYSTEMD, Init, Loader, is_busybox
-from tasks.core.keys import MODULE, normal_module
+from tasks.core.keys import MODULE, normal_module, same_module
 
 # An install line that does load the module, in the end.
 LOADS = re.compile(r"\binsmod\b|\bmodprobe\b.*\s(-i|--ignore-install)\b")
@@ -56,8 +56,10 @@ class Modules:
     def _named(self, name: str) -> Iterator[tuple[Line, Obstacle | None]]:
         """Each line that names a module, or one that needs it, and what the loader makes of that."""
         for line in self._told:
-            if self._brings(line.text, name):
-                yield line, self._held_back(line.text)
+            if same_module(line.text, name):
+                yield line, self._not_asked(line.text) or self.refused(line.text)
+            elif normal_module(name) in self._facts.needs.get(normal_module(line.text), ()):
+                yield line, self._not_asked(line.text) or self._forbidden_need(line.text)
 
     @property
     def _told(self) -> list[Line]:
@@ -81,17 +83,16 @@ class Modules:
                 return Obstacle(f"`{line.text.strip()}` is no module name and loads nothing", line)
         return Obstacle("no file of modules-load.d names it", NOWHERE)
 
-    def _brings(self, loaded: str, name: str) -> bool:
-        """Whether loading one module has the other loaded: itself, or as something it depends on."""
-        loaded, name = normal_module(loaded), normal_module(name)
-        return loaded == name or name in self._facts.needs.get(loaded, ())
+    def _not_asked(self, name: str) -> Obstacle | None:
+        """Why the loader does not even ask for a module that it is told to load, nor for what that one needs.
 
-    def _held_back(self, name: str) -> Obstacle | None:
-        """Why the loader will not load a module that it is told to; dependencies escape a blacklist."""
+        An install line is no such reason: kmod loads what a module needs before it runs the line. What another module
+        needs is not held against a blacklist.
+        """
         heeds = self._init.loader is None or self._init.loader.blacklist
         if heeds and (blacklisted := self._blacklisted(name)):
             return Obstacle(f"{name} is blacklisted", blacklisted)
-        return self._renamed(name) or self.refused(name)
+        return self._renamed(name)
 
     def _blacklisted(self, name: str) -> Line | None:
         """kmod compares whole names here, not patterns; the kernel's command line counts as well."""

@@ -80,20 +80,22 @@ ALPINE = Reading(("/etc", "/usr/lib", "/lib"), masking=("/etc",), by_folder=True
 ALPINE_MODULES = Loader(
     "/etc/init.d/modules", replace(ALPINE, masking=()), MODULES_FILE, blacklist=False, parameters=True
 )
-RUNLEVELS = re.compile(r"/etc/(?:runlevels/(?:sysinit|boot|default)/|rcS\.d/S[0-9]+)([a-z-]+)")
+RUNLEVELS = re.compile(r"/etc/runlevels/(?:sysinit|boot|default)/([a-z-]+)")
+RCS = re.compile(r"/etc/rcS\.d/S[0-9]+([a-z-]+)")
 
 
 def init_of(facts: Facts) -> Init | None:
     """What starts this node; None if it is nothing that is known here."""
     if "/run/systemd/system" in facts.hidden:
         return SYSTEMD
-    scripts = {match[1] for path in facts.files if (match := RUNLEVELS.fullmatch(path))}
     openrc = "/run/openrc" in facts.hidden
-    if {"kmod", "procps"} & scripts and (openrc or _sysvinit(facts)):  # Debian's
+    if not openrc and not _sysvinit(facts):
+        return None
+    links = RUNLEVELS if openrc else RCS
+    scripts = {match[1] for path in facts.files if (match := links.fullmatch(path))}
+    if not openrc or {"kmod", "procps"} & scripts:  # Debian's
         name = "OpenRC with Debian's scripts" if openrc else "sysvinit"
         return Init(name, KMOD if "kmod" in scripts else None, PROCPS if "procps" in scripts else None, tried=openrc)
-    if not openrc:
-        return None
     return _alpine(facts, scripts) if facts.os_release.get("ID") == "alpine" else _openrc(facts, scripts)
 
 

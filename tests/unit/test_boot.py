@@ -114,6 +114,10 @@ LOADED: dict[str, dict[str, object]] = {
         "files": {"/etc/modules-load.d/a.conf": "foo\nbar", "/etc/modprobe.d/b.conf": "blacklist foo"},
         "needs": {"bar": frozenset({"foo"})},
     },
+    "what a module needs that is installed away itself": {
+        "files": {"/etc/modules-load.d/a.conf": "bar", "/etc/modprobe.d/b.conf": "install bar /bin/false"},
+        "needs": {"bar": frozenset({"foo"})},
+    },
     "an install line that does load it": {
         "files": {
             "/etc/modules-load.d/a.conf": "foo",

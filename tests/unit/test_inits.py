@@ -32,6 +32,16 @@ OTHER_INITS: dict[str, tuple[dict[str, str], dict[str, str], str]] = {
         {f"{ETC}/a.conf": "x.y=1", "/etc/sysctl.conf": "x.*=2"},
         f"1 {ETC}/a.conf:1",
     ),
+    "procps takes a blank after the dash for a part of the name": (
+        DEBIAN,
+        {f"{ETC}/a.conf": "x.y=1\n- x.y=2"},
+        f"1 {ETC}/a.conf:1",
+    ),
+    "procps lets a pattern go over a name with a slash in front": (
+        DEBIAN,
+        {f"{ETC}/a.conf": "/x/y=1\nx.*=2"},
+        f"2 {ETC}/a.conf:2",
+    ),
     "for procps leaving a key out means patterns only": (
         DEBIAN,
         {f"{ETC}/a.conf": "x.y=1\nx.*=3\n-x.y"},
@@ -89,6 +99,14 @@ INITS: dict[str, tuple[dict[str, object], str]] = {
     "Debian's OpenRC": ({"runs": "openrc", "links": DEBIAN}, "OpenRC with Debian's scripts"),
     "Alpine": ({"runs": "openrc", "links": ALPINE, "files": {"/etc/os-release": "ID=alpine"}}, "Alpine's OpenRC"),
     "Gentoo": ({"runs": "openrc", "links": ALPINE, "files": {"/etc/os-release": "ID=gentoo"}}, "OpenRC"),
+    "Alpine beside leftovers of sysvinit": (
+        {
+            "runs": "openrc",
+            "links": {**ALPINE, "/etc/rcS.d/S05kmod": "../init.d/kmod"},
+            "files": {"/etc/os-release": "ID=alpine"},
+        },
+        "Alpine's OpenRC",
+    ),
     "OpenRC with busybox's sysctl": ({"runs": "openrc", "links": ALPINE | BUSYBOX}, ""),
     "sysvinit": (
         {
