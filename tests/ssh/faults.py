@@ -20,6 +20,7 @@ from tests.ssh.suite import MODULES, SYSCTL, Said, Suite, key_file
 
 FOLDERS = ("/etc/sysctl.d", "/etc/modules-load.d", "/etc/modprobe.d", "/proc/sys")
 FILES = ("/etc/sysctl.conf", "/etc/modules", "/proc/modules")
+STORE = "/var/lib/nodeprep"
 DISK = "/run/disk"  # a small one of the node's own
 ON_DISK = ("/etc/sysctl.d", "/etc/modules-load.d", "/var/lib")
 Picture = Mapping[str, tuple[int, str]]
@@ -192,7 +193,7 @@ def reported(node: Mapping[str, Any]) -> str:
 
 
 def story(scene: Scene, faults: Mapping[str, Fault], steps: Mapping[str, int], commands: Sequence[str]) -> list[Row]:
-    """Strikes, looks, applies again; checks all of it, and tells it as rows. faults, steps: by node."""
+    """Strikes, looks, applies again, rolls back; checks all of it, and tells it as rows. faults, steps: by node."""
     for name, fault in faults.items():
         fault.prepare(scene, scene.hosts[name])
     before = pictures(scene)
@@ -201,21 +202,39 @@ def story(scene: Scene, faults: Mapping[str, Fault], steps: Mapping[str, int], c
     then = pictures(scene)
     again = apply(scene, list(steps))
     wanted = pictures(scene)
+    take_back(scene, list(steps))
+    last = pictures(scene)
     rows = []
     for name, step in steps.items():
+        assert same(last[name], before[name]), difference(last[name], before[name])
         assert again.statuses[name] in ("ok", "changed"), (name, again.problem(name), again.items(name, wrong=True))
         assert not [path for path in wanted[name] if is_left(path)]
         check_report(first.node(name), then[name], before[name], wanted[name])
         words = state(before[name], then[name], wanted[name])
         command = commands[step - 1] if step else faults[name].name
         told = reported(first.node(name))
-        rows.append(Row(faults[name].name, step, command, words, told, again.statuses[name], ""))
+        rows.append(Row(faults[name].name, step, command, words, told, again.statuses[name], "as it was"))
     return rows
 
 
 def pictures(scene: Scene) -> dict[str, Picture]:
     """What each node is like."""
     return {name: picture(scene.fleet, host) for name, host in scene.hosts.items()}
+
+
+def difference(one: Picture, other: Picture) -> dict[str, tuple[object, object]]:
+    """For a message."""
+    paths = sorted(one.keys() | other.keys())
+    return {path: (one.get(path), other.get(path)) for path in paths if one.get(path) != other.get(path)}
+
+
+def take_back(scene: Scene, names: Sequence[str]) -> None:
+    """All that was ever changed: by the apply that was struck, and by the one after it. No snapshot is left then."""
+    words = ["--forks", str(len(names))]
+    for _ in range(2):
+        done = scene.suite.json("rollback", *words, on=",".join(names), seconds=120)
+        assert done.code == 0, {name: (done.problem(name), done.items(name, wrong=True)) for name in names}
+    assert [name for name in names if scene.fleet.path(scene.hosts[name], STORE).exists()] == []
 
 
 def apply(scene: Scene, names: Sequence[str]) -> Said:

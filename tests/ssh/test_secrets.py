@@ -195,7 +195,7 @@ def test_both_secrets_are_used_and_are_nowhere_at_the_highest_verbosity(suite: S
             assert b"invoke" in text
             assert not any(piece.encode() in text for piece in PIECES), text
     suite.fleet.settle()
-    assert "userauth is OK" in log.read_text()
+    assert "[chan 0]" in log.read_text()
     assert not any(piece in lines for lines in seen for piece in PIECES)
     assert holding(suite.folder) + holding(suite.fleet.root(host)) == []
     assert not any(piece in suite.fleet.log() for piece in PIECES)
