@@ -193,7 +193,7 @@ def reported(node: Mapping[str, Any]) -> str:
 
 
 def story(scene: Scene, faults: Mapping[str, Fault], steps: Mapping[str, int], commands: Sequence[str]) -> list[Row]:
-    """Strikes, looks, applies again; checks all of it, and tells it as rows. faults, steps: by node."""
+    """Strikes, looks, applies again, rolls back; checks all of it, and tells it as rows. faults, steps: by node."""
     for name, fault in faults.items():
         fault.prepare(scene, scene.hosts[name])
     before = pictures(scene)
