@@ -17,13 +17,6 @@ _keys: dict[tuple[str, Any, str | None], paramiko.PKey | Exception] = {}
 class Client(_Client):  # type: ignore[misc]
     """paramiko's order of logins: the keys that were named, the agent's, those of ~/.ssh, a password."""
 
-    def __init__(self) -> None:
-        super().__init__()
-        # The policy knows the host keys. To find none, paramiko's own tables make a class of its own for each look:
-        # 0.6 ms a host.
-        nothing: dict[str, Any] = {}
-        self._system_host_keys = self._host_keys = nothing
-
     def _key_from_filepath(self, filename: str, klass: Any, password: str | None) -> paramiko.PKey:
         """A key file, read for the first host that needs it: an encrypted one takes 0.1 s of CPU and more."""
         which = (str(filename), klass, password)
@@ -37,9 +30,6 @@ class Client(_Client):  # type: ignore[misc]
         if isinstance(found, Exception):
             raise found.with_traceback(None)
         return found
-
-    def _log(self, *_: Any) -> None:
-        """Nobody reads it."""
 
     @property
     def _agent(self) -> Any:

@@ -121,7 +121,7 @@ class Session:
             self._proxy = Proxy(expand(self._route.proxy_command, hop.host, hop.port, hop.user))
             return self._proxy.socket
         sock = socket.create_connection((hop.host, hop.port), min(self._patience, self.deadline.remaining()))
-        # Nagle and delayed ACKs cost two times 40 ms a login.
+        # Where a login goes step by step, Nagle and delayed ACKs cost two times 40 ms.
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         return sock
 

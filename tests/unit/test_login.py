@@ -14,6 +14,13 @@ from tasks.remote import login
 from tasks.remote.login import Client
 
 
+class Quiet(Client):
+    """Not connected, so it has nowhere to log to."""
+
+    def _log(self, *_: Any) -> None:
+        pass
+
+
 @pytest.fixture
 def read(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
     """How often each file was read by paramiko."""
@@ -35,7 +42,7 @@ def test_many_hosts_share_one_reading_of_a_key(tmp_path: Path, read: Counter[str
     made.write_private_key_file(str(file), password="open sesame")
 
     def open_it(_: int) -> Any:
-        return Client()._key_from_filepath(str(file), paramiko.ECDSAKey, "open sesame")
+        return Quiet()._key_from_filepath(str(file), paramiko.ECDSAKey, "open sesame")
 
     with ThreadPoolExecutor(8) as pool:
         keys = list(pool.map(open_it, range(40)))
@@ -54,7 +61,7 @@ def test_what_does_not_open_is_tried_once_and_said_each_time(
     paramiko.ECDSAKey.generate().write_private_key_file(str(tmp_path / "key"), password="open sesame")
     for _ in range(3):
         with pytest.raises(error):
-            Client()._key_from_filepath(str(tmp_path / name), paramiko.ECDSAKey, password)
+            Quiet()._key_from_filepath(str(tmp_path / name), paramiko.ECDSAKey, password)
     assert read == {name: 1}
 
 
