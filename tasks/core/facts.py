@@ -73,10 +73,10 @@ class Facts:
     values: first line by path; None for an absent one. texts: every line by path, but comments and blank ones.
     hidden: paths that exist and cannot be read, folders too. more: what only verify asks for, for core/join.py.
     loaded: as /proc/modules has them; in_sys: seen in /sys/module only; tree: the kernel's modules, by normal name,
-    True for built in; has_tree: whether there is a folder of modules for the running kernel at all; other_trees: if
-    not, the kernels that have one. needs: by module, what it depends on, directly or not. units: by path, of systemd's
-    units that load modules and set keys. holds: what a rollback asked and is so; history: all snapshots' lines, as
-    `PATH:TEXT`, where root has asked for them.
+    True for built in; shown: modules that only their keys tell of, as in a container; has_tree: whether there is a
+    folder of modules for the running kernel at all; other_trees: if not, the kernels that have one. needs: by module,
+    what it depends on, directly or not. units: by path, of systemd's units that load modules and set keys. holds: what
+    a rollback asked and is so; history: all snapshots' lines, as `PATH:TEXT`, where root has asked for them.
     """
 
     values: Mapping[str, str | None]
@@ -88,6 +88,7 @@ class Facts:
     uid: int
     files: Mapping[str, FileFact]
     complaints: Mapping[tuple[str, str], str]
+    shown: frozenset[str] = frozenset()
     needs: Mapping[str, frozenset[str]] = field(default_factory=dict)
     other_trees: tuple[str, ...] = ()
     units: Mapping[str, UnitState] = field(default_factory=dict)
@@ -119,12 +120,7 @@ class Facts:
             return ModuleState.BUILTIN
         if name in self.tree:
             return ModuleState.LOADABLE
-        return ModuleState.BUILTIN if self._shows_keys_of(name) else ModuleState.MISSING
-
-    def _shows_keys_of(self, name: str) -> bool:
-        """Whether keys are there that come with a module only. In a container no list may tell of it."""
-        there = {path for path, value in self.values.items() if value is not None} | self.hidden
-        return any(owner_of(key_name(path.removeprefix(SYSCTL_ROOT))) == name for path in there)
+        return ModuleState.BUILTIN if name in self.shown else ModuleState.MISSING
 
     @property
     def unreadable(self) -> tuple[str, ...]:
@@ -198,6 +194,7 @@ def parse(reply: str) -> Facts:
         texts={path: tuple(text for _, text in lines.get(path, ())) for path in said.get("r", [])},
         more={name: sections[name] for name in MORE if name in sections},
         hidden=frozenset(said.get("x", [])),
+        shown=_shown([*said.get("r", []), *said.get("x", [])]),
         loaded=frozenset(said.get("l", [])),
         in_sys=frozenset(said.get("y", [])),
         tree=_tree(sections.get("modules", [])),
@@ -211,6 +208,12 @@ def parse(reply: str) -> Facts:
         holds=frozenset(said.get("h", [])),
         history=tuple(said.get("s", [])),
     )
+
+
+def _shown(paths: Iterable[str]) -> frozenset[str]:
+    """The modules that some of the keys that are there come with."""
+    owners = {owner_of(key_name(path.removeprefix(SYSCTL_ROOT))) for path in paths}
+    return frozenset(owner for owner in owners if owner)
 
 
 def _sections(reply: str) -> dict[str, list[str]]:

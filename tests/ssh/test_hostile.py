@@ -6,7 +6,6 @@ import contextlib
 import re
 import socket
 import sys
-import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from threading import Thread
@@ -208,15 +207,13 @@ def profile(folder: Path, name: str, sysctl: str) -> Path:
     return folder / "templates"
 
 
-def test_a_node_that_falls_silent_in_the_middle_of_a_change_is_bounded(suite: Suite) -> None:
+def test_a_modprobe_that_hangs_is_ended_on_the_node_and_named(suite: Suite) -> None:
     host = suite.fresh("n")
     suite.fresh("other")
     suite.fleet.write(host, "/usr/sbin/modprobe", "#!/bin/sh\nexec sleep 1000\n")
-    start = time.monotonic()
-    done = suite.json("apply", "--timeout", "3")
-    assert time.monotonic() - start < 8
+    done = suite.json("apply", "--timeout", "10")
     assert (done.code, done.statuses) == (4, {"n": "failed", "other": "changed"})
-    assert "no answer within 3 s" in done.problem("n")
+    assert "overlay" in done.items("n", wrong=True)
 
 
 # ---- servers that are no sshd ----
