@@ -21,7 +21,7 @@ from tests.ssh.faults import reported
 from tests.ssh.stops import NAMES, before, plain
 from tests.ssh.suite import FAB, ROOT, Said
 
-pytestmark = pytest.mark.lab
+pytestmark = [pytest.mark.lab, pytest.mark.full]
 OURS = (MODULES, SYSCTL)
 STOPPED = "nodeprep-test: stopped at"
 # At its step the node says so on its console, and waits for the end.
@@ -157,7 +157,6 @@ def test_a_power_cut_where_it_could_tear_something(lab: Lab, tmp_path: Path, req
     run(lab, tmp_path, request, TENDER)
 
 
-@pytest.mark.full
 def test_a_power_cut_at_any_command(lab: Lab, tmp_path: Path, request: pytest.FixtureRequest) -> None:
     run(lab, tmp_path, request, [""])
 
