@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,6 +14,7 @@ import pytest
 
 from lab.fleet import Fleet
 from lab.fleet.tools import wait_until
+from tasks.core.facts import Facts
 from tasks.core.model import Host, HostKeys, NodeResult, SshOptions, Status
 from tasks.core.profile import Profile, Source
 from tasks.core.snapshot import LOCK, Stamp
@@ -35,15 +36,29 @@ def fleet() -> Iterator[Fleet]:
         yield eight
 
 
+class Meeting(Conversation):
+    """A conversation that waits before its first change until the others have looked, too."""
+
+    def __init__(self, talk: Conversation, start: Barrier) -> None:
+        super().__init__(talk.channel)
+        self.start: Barrier | None = start
+
+    def change(self, lines: Sequence[str], host: Host, facts: Facts, work: Work) -> Facts:
+        """The same, once they are there."""
+        if self.start:
+            self.start.wait(30)
+            self.start = None
+        return super().change(lines, host, facts, work)
+
+
 def admin(fleet: Fleet, address: str, name: str, start: Barrier) -> NodeResult:
-    """One admin's apply, in this process: it begins when the others are there."""
+    """One admin's apply, in this process: it changes the node when the others are about to."""
     ssh = SshOptions((str(fleet.client / "id_ed25519"),), (str(fleet.client / "known_hosts"),), HostKeys.STRICT)
     host = Host("n", address, fleet.port, "root", ssh=ssh)
     work = Work({"n": (PROFILE,)}, stamp=Stamp("20261125-021502-a3f1", f"{name}@desk", "apply"))
 
     def together(talk: Conversation, host: Host, work: Work) -> NodeResult:
-        start.wait(30)
-        return node.apply(talk, host, work)
+        return node.apply(Meeting(talk, start), host, work)
 
     return runs.one(together, host, work, Access.of(fabric.Config(), None), 30)
 
