@@ -39,7 +39,10 @@ LEAST = 40  # configurations, each on a key or a module of its own
 COUPLED = [key for one, other, _ in TOGETHER for key in (one, other)]
 
 
-@pytest.fixture(params=["bullseye", "bookworm", "trixie", "openrc", "busybox"])
+FULL = [pytest.param(release, marks=pytest.mark.full) for release in ("bullseye", "openrc", "busybox")]
+
+
+@pytest.fixture(params=["bookworm", "trixie", *FULL])
 def node(request: pytest.FixtureRequest) -> Iterator[Node]:
     folder = Path(tempfile.mkdtemp(prefix="nodeprep-boots-"))
     try:

@@ -9,7 +9,7 @@ import pytest
 from lab.nodes import Lab, Node
 from tests.lab.suite import LabSuite
 
-pytestmark = pytest.mark.lab
+pytestmark = [pytest.mark.lab, pytest.mark.full]
 
 USER = "guest"
 MADE = (
@@ -17,7 +17,7 @@ MADE = (
     "echo LogLevel DEBUG1 > /etc/ssh/sshd_config.d/loud.conf && systemctl restart ssh"
 )
 UNMADE = f"userdel -r {USER}; rm /etc/ssh/sshd_config.d/loud.conf; systemctl restart ssh"
-DISK = "find / /run /dev -xdev -printf '%p %y %m %U %s %T@ %C@\\n'"
+DISK = "find / /run /dev -xdev ! -path '*/journal*' -printf '%p %y %m %U %s %T@ %C@\\n'"
 LOG = "journalctl --sync; journalctl --unit ssh --output cat --no-pager"
 
 
