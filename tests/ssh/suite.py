@@ -7,12 +7,14 @@ import json
 import os
 import pty
 import select
+import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
 from lab.fleet import Address, Fleet
@@ -232,3 +234,23 @@ class Suite:
     def set_value(self, host: str, key: str, value: str) -> None:
         """Sets a key on a node by hand."""
         self.fleet.write(host, key_file(key), f"{value}\n")
+
+
+@contextlib.contextmanager
+def serving(talk: Callable[[socket.socket], None]) -> Iterator[Address]:
+    """A listener that does this with each client in turn, and closes; an OSError of a client ends it."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+
+        def serve() -> None:
+            with contextlib.suppress(OSError):
+                while True:
+                    with listener.accept()[0] as client:
+                        talk(client)
+
+        thread = Thread(target=serve)
+        thread.start()
+        try:
+            yield Address(*listener.getsockname())
+        finally:
+            listener.shutdown(socket.SHUT_RDWR)
+            thread.join(30)

@@ -8,12 +8,11 @@ import socket
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from threading import Thread
 
 import pytest
 
 from lab.fleet import Address, Fleet
-from tests.ssh.suite import SYSCTL, Said, Suite
+from tests.ssh.suite import SYSCTL, Said, Suite, serving
 
 # Colour, title, clear screen, a link (C0, OSC), the same as C1, a device's string, marks of direction, a line's end.
 ESCAPES = "\x1b[31m\x1b]0;owned\x07\x1b[2J\x1b]8;;http://x\x1b\\\x9b5m\x9d0;owned\x9c\x1bPq\u202e\u2066\u200f\u2028\r"
@@ -222,24 +221,15 @@ def test_a_modprobe_that_hangs_is_ended_on_the_node_and_named(suite: Suite) -> N
 @contextlib.contextmanager
 def server(greeting: bytes, again: bytes = b"") -> Iterator[Address]:
     """Says something to whoever connects, and something more for as long as anybody listens."""
-    with socket.create_server(("127.0.0.1", 0)) as listener:
 
-        def serve() -> None:
-            with contextlib.suppress(OSError):
-                while True:
-                    client = listener.accept()[0]
-                    with client, contextlib.suppress(OSError):
-                        client.sendall(greeting)
-                        while again:
-                            client.sendall(again)
+    def talk(client: socket.socket) -> None:
+        with contextlib.suppress(OSError):
+            client.sendall(greeting)
+            while again:
+                client.sendall(again)
 
-        thread = Thread(target=serve)
-        thread.start()
-        try:
-            yield Address(*listener.getsockname())
-        finally:
-            listener.shutdown(socket.SHUT_RDWR)
-            thread.join(30)
+    with serving(talk) as address:
+        yield address
 
 
 GREETINGS = {

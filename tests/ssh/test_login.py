@@ -8,12 +8,11 @@ import socket
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
-from threading import Thread
 
 import pytest
 
 from lab.fleet import PASSWORD, Address, Fleet, NodeSpec
-from tests.ssh.suite import Suite
+from tests.ssh.suite import Suite, serving
 
 # By its place in the fleet; the others are plain.
 SPECS = {
@@ -158,22 +157,13 @@ def test_a_busy_sshd_that_turns_connections_away_is_asked_again(suite: Suite) ->
 @contextlib.contextmanager
 def closing(words: bytes, taken: list[int]) -> Iterator[Address]:
     """A server that says some words and closes, and counts."""
-    with socket.create_server(("127.0.0.1", 0)) as listener:
 
-        def serve() -> None:
-            with contextlib.suppress(OSError):
-                while True:
-                    with listener.accept()[0] as client:
-                        taken.append(1)
-                        client.sendall(words)
+    def talk(client: socket.socket) -> None:
+        taken.append(1)
+        client.sendall(words)
 
-        thread = Thread(target=serve)
-        thread.start()
-        try:
-            yield Address(*listener.getsockname())
-        finally:
-            listener.shutdown(socket.SHUT_RDWR)
-            thread.join(10)
+    with serving(talk) as address:
+        yield address
 
 
 def test_a_server_that_always_turns_away_is_given_up_in_time(suite: Suite) -> None:
