@@ -75,12 +75,18 @@ class Session:
 
     def start(self, command: str, data: bytes) -> None:
         """Connects, and runs a command with data on its stdin; more may be sent later."""
+        turned_away: _RefusedError | None = None
         for pause in (*PAUSES, None):
             try:
                 self._connect(command, data)
                 return
-            except _RefusedError:
+            except UnreachableError as error:
                 self.close()
+                if turned_away and self.deadline.passed:
+                    raise turned_away from error  # the last try came too late to hear what is wrong
+                if not isinstance(error, _RefusedError):
+                    raise
+                turned_away = error
                 seconds = (pause or 0) * random.uniform(0.5, 1.5)  # noqa: S311 # no secret
                 if pause is None or self._route.proxy_command or seconds > self.deadline.remaining():
                     raise
