@@ -47,7 +47,8 @@ def _file(file: RenderedFile) -> list[str]:
 
 
 def _loads(plan: Plan) -> list[str]:
-    return [f"load {name}" for name in plan.modules]
+    together = [f"loads {' '.join(plan.modules)}"] if len(plan.modules) > 1 else []
+    return [*together, *(f"load {name}" for name in plan.modules)]
 
 
 def _keys(plan: Plan) -> list[str]:

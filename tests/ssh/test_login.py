@@ -179,16 +179,19 @@ def test_a_server_that_always_turns_away_is_given_up_in_time(suite: Suite) -> No
 
 
 def test_that_a_server_turned_us_away_counts_more_than_its_silence_after_that(suite: Suite) -> None:
-    talks = iter((lambda client: client.sendall(b"Exceeded MaxStartups\r\n"), _hear_out))
-    with serving(lambda client: next(talks)(client)) as address:
+    greeted: list[int] = []
+
+    def talk(client: socket.socket) -> None:
+        if not greeted:
+            client.sendall(b"Exceeded MaxStartups\r\n")
+        greeted.append(1)
+        while len(greeted) > 1 and client.recv(4096):
+            pass
+
+    with serving(talk) as address:
         suite.add("n", address)
         done = suite.json("plan", "--timeout", "3")
     assert "closed before the key exchange" in done.problem("n")
-
-
-def _hear_out(client: socket.socket) -> None:
-    while client.recv(4096):
-        pass
 
 
 def test_neither_another_key_nor_a_refused_login_is_tried_again(suite: Suite) -> None:

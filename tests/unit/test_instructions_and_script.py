@@ -64,6 +64,7 @@ def test_a_plan_is_carried_out_in_the_order_that_works() -> None:
         "keep /etc/a.conf",
         "file /etc/b.conf",
         "keep /etc/b.conf",
+        "loads ip_vs br-netfilter",
         "load ip_vs",
         "load br-netfilter",
         "sysctl /etc/sysctl.d/a.conf",
@@ -98,7 +99,7 @@ def test_a_request_is_the_script_the_data_and_a_mark_after_each(changes: bool) -
 def test_only_a_request_that_changes_holds_what_can_change_anything() -> None:
     for word in ("modprobe", "mkdir", "mv -f", "rm -f", "set_key", "sync", "restorecon"):
         assert f"{word} " not in script.script(changes=False).replace("modprobe.d", "").replace(
-            'try load "$argument" limited modprobe "$argument"', ""
+            '[ "$together" ] || try load "$argument" limited modprobe "$argument"', ""
         ).replace('set_key "${argument%% *}"', "")
         assert word in script.script(changes=True)
     assert ">" not in script.script(changes=False).replace("2>/dev/null", "").replace("2>&1", "")
@@ -444,6 +445,29 @@ def test_a_module_that_does_not_load_says_why_and_the_next_is_tried(name: str, t
     node = shell.first(["load bad", "load good", "scan"], LOG=str(tmp_path / "log"))
     assert node.complaints == {("load", "bad"): "modprobe: FATAL: bad;   not found"}
     assert (tmp_path / "log").read_text() == "bad\ngood\n"
+
+
+@pytest.mark.parametrize("name", sorted(SHELLS.keys() - {"busybox"}))
+@pytest.mark.parametrize(
+    ("together", "runs", "complaints"),
+    [
+        ("exit 0", ["-a a b-c"], {}),
+        ("exit 1", ["-a a b-c", "a", "b-c"], {("load", "a"): "no a"}),
+        ("echo hm >&2; exit 0", ["-a a b-c", "a", "b-c"], {("load", "a"): "no a"}),
+        ('exec cat "$NEVER"', ["-a a b-c", "a", "b-c"], {("load", "a"): "no a"}),
+    ],
+    ids=["quiet", "fails", "complains", "hangs"],
+)
+def test_modules_are_loaded_together_and_one_by_one_where_that_is_not_heard_to_succeed(
+    name: str, together: str, runs: list[str], complaints: dict[tuple[str, str], str], tmp_path: Path
+) -> None:
+    shell = Shell.named(name, tmp_path)
+    os.mkfifo(tmp_path / "never")
+    shell.stub("modprobe", f'echo "$*" >>"$LOG"\ncase $1 in -a) {together} ;; a) echo no a >&2; exit 1 ;; esac')
+    lines = ["within 2", "loads a b-c", "load a", "load b-c", "scan"]
+    node = shell.first(lines, LOG=str(tmp_path / "log"), NEVER=str(tmp_path / "never"))
+    assert (tmp_path / "log").read_text().splitlines() == runs
+    assert node.complaints == complaints
 
 
 @pytest.mark.parametrize("name", sorted(SHELLS.keys() - {"busybox"}))

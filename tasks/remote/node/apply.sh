@@ -1,5 +1,5 @@
 # shellcheck shell=sh
-# shellcheck disable=SC2034,SC2154 # mark and text come from main.sh, which runs last
+# shellcheck disable=SC2034,SC2086,SC2154 # mark and text come from main.sh, which runs last; it splits words
 # Changing the node. Each command has its own status; what it said goes into the reply as a line of kind e. Whether
 # anything changed is not said here: the probe that follows tells.
 
@@ -32,6 +32,17 @@ limited() {
 }
 
 in_time() { [ ! "$late" ] || { echo "not tried: the time is over" >&2 && return 1; }; }
+
+# loads NAMES: one modprobe for all, which reads its lists once. Where it fails or says anything each is loaded alone, to
+# be heard for itself; so what hangs does it twice.
+loads() {
+  IFS=' '
+  set -- $1
+  IFS='
+'
+  limit=${limit:+$(((limit + 1) / 2))}
+  said=$(limited modprobe -a "$@" 2>&1 >/dev/null </dev/null) && [ ! "$said" ] && together=1
+}
 
 # refuse VERB NAME WHY: nothing else of this request is done.
 refuse() {
@@ -68,12 +79,14 @@ place() {
 # no_folder PATH: mv would put the file into it.
 no_folder() { ! [ -d "$1" ] || { echo "$1 is a folder" >&2 && return 1; }; }
 
+folder_of() { [ -d "${1%/*}" ] || mkdir -p "${1%/*}"; }
+
 # keep PATH: $text becomes the file.
 keep() {
   no_folder "$1" || return 1
   beside "$1"
   umask 022
-  mkdir -p "${1%/*}" && { put "$text" "$temporary" || { rm -f "$temporary" && return 1; }; } && place "$temporary" "$1"
+  folder_of "$1" && { put "$text" "$temporary" || { rm -f "$temporary" && return 1; }; } && place "$temporary" "$1"
 }
 
 # disable PATH NUMBER TEXT: comments out a line of someone else's file, if it is still that line. The mark in front of it

@@ -11,6 +11,7 @@ trap '' HUP PIPE
 # shellcheck disable=SC2034
 limit='' late='' # see apply.sh
 refused= # 1 when the lock is another's, or no snapshot could be taken
+together= # 1 when all modules were loaded at once, without a word
 quiet= # 1 when sysctl -p has set all keys without a word; no when they are to be set one by one
 text=
 listeners=
@@ -60,7 +61,8 @@ for instruction in $b; do
     'unload '*) unload "$argument" ;;
     'rmdir '*) rmdir "$argument" 2>/dev/null ;; # what others have put there meanwhile stays
     'forget '*) try forget "$argument" forget "$argument" ;;
-    'load '*) try load "$argument" limited modprobe "$argument" ;;
+    'loads '*) loads "$argument" ;;
+    'load '*) [ "$together" ] || try load "$argument" limited modprobe "$argument" ;;
     'sysctl '*) [ "$quiet" = no ] || { try sysctl "$argument" limited sysctl -p "$argument" && quiet=1; } || quiet=no ;;
     'set '*) [ "$quiet" = 1 ] || try set "${argument%% *}" set_key "${argument%% *}" "${argument#* }" ;;
   esac

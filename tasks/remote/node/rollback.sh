@@ -49,7 +49,7 @@ marked() {
 restore() {
   no_folder "$1" || return 1
   beside "$1"
-  mkdir -p "${1%/*}" && { cp -pP "$2" "$temporary" || { rm -f "$temporary" && return 1; }; } && place "$temporary" "$1"
+  folder_of "$1" && { cp -pP "$2" "$temporary" || { rm -f "$temporary" && return 1; }; } && place "$temporary" "$1"
 }
 
 remove() { rm -f "$1" && flush "${1%/*}"; }
