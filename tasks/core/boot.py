@@ -9,10 +9,9 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import replace
-from functools import cached_property
 
 from tasks.core.bootfiles import COMMAND_LINE, SYSCTL, Line, Obstacle, arguments, in_order, lines_of
-from tasks.core.bootkeys import Assignment, Run, Write, last, writes_of
+from tasks.core.bootkeys import Assignment, Run, Writes
 from tasks.core.bootmodules import Modules
 from tasks.core.facts import Facts, FileFact, ModuleState, UnitState
 from tasks.core.inits import LOADER, SETTER, SYSTEMD, Dialect, Init, init_of, unit_state
@@ -29,6 +28,9 @@ class Boot:
     def __init__(self, facts: Facts, files: Mapping[str, FileFact]) -> None:
         self._facts, self._files = facts, files
         self._init = init_of(facts)
+        self._arguments = arguments(facts.values.get(COMMAND_LINE) or "")
+        self._writes = Writes(self._runs())
+        self._modules = Modules(facts, files, self._known)
 
     @property
     def simulated(self) -> bool:
@@ -42,11 +44,7 @@ class Boot:
 
     def key(self, key: str) -> Assignment | None:
         """What the next boot sets a key to; None when nothing does, a value of None when a line forbids it."""
-        return last(self._writes, key)
-
-    @cached_property
-    def _writes(self) -> list[Write]:
-        return writes_of(self._runs())
+        return self._writes.last(key)
 
     def _runs(self) -> Iterator[Run]:
         """The kernel itself (`sysctl.KEY=VALUE` on its command line), then who sets keys, then ufw."""
@@ -64,10 +62,6 @@ class Boot:
     @property
     def _known(self) -> Init:
         return self._init or Init("unknown", None, None)
-
-    @cached_property
-    def _arguments(self) -> list[tuple[str, str]]:
-        return arguments(self._facts.values.get(COMMAND_LINE) or "")
 
     def setter_obstacle(self) -> Obstacle | None:
         """Why no key at all is set at the next boot, if so."""
@@ -92,10 +86,6 @@ class Boot:
     def module_line(self, name: str) -> Line | None:
         """The line that has a module loaded at the next boot."""
         return self._modules.loaded_by(name)
-
-    @cached_property
-    def _modules(self) -> Modules:
-        return Modules(self._facts, self._files, self._known)
 
     def _service_obstacle(self, name: str | None, does: str) -> Obstacle | None:
         if name is None:

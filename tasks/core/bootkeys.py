@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
@@ -43,9 +43,36 @@ class Write:
         return path not in self.named and _is_glob(self.path) and _matches(path, self.path)
 
 
-def writes_of(runs: Iterable[Run]) -> list[Write]:
+class Writes:
     """Everything that is written at boot, in order, and what is expressly left out."""
-    return [write for run in runs for write in _writes(run)]
+
+    def __init__(self, runs: Iterable[Run]) -> None:
+        self._all = [write for run in runs for write in _writes(run)]
+        self._patterns = [number for number, write in enumerate(self._all) if _is_glob(write.path)]
+        self._by_path: dict[str, list[int]] = {}
+        for number, write in enumerate(self._all):
+            self._by_path.setdefault(write.path, []).append(number)
+
+    def last(self, key: str) -> Assignment | None:
+        """What a boot leaves in a key; None when nothing is written to it, a value of None when a line forbids that.
+
+        A write to the key's twin counts, too, and one to its rival leaves 0.
+        """
+        path = key_path(key)
+        twin, rival = TWIN.get(path, ""), RIVAL.get(path, "")
+        writes = list(self._about(path, twin, rival))
+        found = next((write.found for write in writes if write.path == path and write.found.value is None), None)
+        for write in writes:
+            if write.reaches(path) or (twin and write.reaches(twin)):
+                found = write.found
+            elif rival and write.reaches(rival) and integer(write.found.value or "0"):
+                found = Assignment("0", write.found.line)
+        return found
+
+    def _about(self, *paths: str) -> Iterator[Write]:
+        """The writes that may reach one of these paths, in order."""
+        numbers = {*self._patterns, *(number for path in paths for number in self._by_path.get(path, ()))}
+        return (self._all[number] for number in sorted(numbers))
 
 
 def _writes(run: Run) -> list[Write]:
@@ -84,7 +111,7 @@ def _plain_path(name: str) -> str | None:
 
 
 def _simple(path: str) -> str:
-    return re.sub("/+", "/", path).removeprefix("/")
+    return (re.sub("/+", "/", path) if "//" in path else path).removeprefix("/")
 
 
 _PATHS: Mapping[Dialect, Callable[[str], str | None]] = {
@@ -110,21 +137,6 @@ def _table(pairs: Iterable[tuple[str, Assignment]]) -> list[tuple[str, Assignmen
     return list(table.items())
 
 
-def last(writes: Sequence[Write], key: str) -> Assignment | None:
-    """What a boot leaves in a key; None when nothing is written to it, a value of None when a line forbids that.
-
-    A write to the key's twin counts, too, and one to its rival leaves 0.
-    """
-    path = key_path(key)
-    found = next((write.found for write in writes if write.path == path and write.found.value is None), None)
-    for write in writes:
-        if write.reaches(path) or (path in TWIN and write.reaches(TWIN[path])):
-            found = write.found
-        elif path in RIVAL and write.reaches(RIVAL[path]) and integer(write.found.value or "0"):
-            found = Assignment("0", write.found.line)
-    return found
-
-
 def _matches(path: str, pattern: str) -> bool:
     """glob(7): a star stays between two slashes."""
     names, patterns = path.split("/"), pattern.split("/")
@@ -132,4 +144,4 @@ def _matches(path: str, pattern: str) -> bool:
 
 
 def _is_glob(path: str) -> bool:
-    return bool(re.search(r"[*?\[]", path))
+    return "*" in path or "?" in path or "[" in path

@@ -32,8 +32,16 @@ class Modules:
     def __init__(self, facts: Facts, files: Mapping[str, FileFact], init: Init) -> None:
         self._facts, self._init = facts, init
         self._arguments = arguments(facts.values.get(COMMAND_LINE) or "")
-        self._modprobe = joined(lines_of(in_order(files, MODPROBE)))
+        self._said: dict[str, list[tuple[Line, str]]] = {}
+        for line in joined(lines_of(in_order(files, MODPROBE))):
+            words = line.words
+            if len(words) > 1:
+                self._said.setdefault(words[0], []).append((line, normal_module(words[1])))
+        if is_busybox(facts, "modprobe"):
+            self._said.pop("install", None)  # it knows no install lines
         self._lines = self._listed(files)
+        self._told = self._all_told()
+        self._named: dict[str, list[tuple[Line, Obstacle | None]]] = {}
 
     def _listed(self, files: Mapping[str, FileFact]) -> list[Line]:
         """The lines of modules-load.d and its like."""
@@ -47,13 +55,19 @@ class Modules:
 
     def loaded_by(self, name: str) -> Line | None:
         """The first line that has a module loaded, if one has and nothing holds it back."""
-        return next((line for line, why in self._named(name) if why is None), None)
+        return next((line for line, why in self._naming(name) if why is None), None)
 
     def not_told(self, name: str) -> Obstacle:
         """Why the loader does not load a module that no line has loaded."""
-        return next((why for _, why in self._named(name) if why), None) or self._not_named(name)
+        return next((why for _, why in self._naming(name) if why), None) or self._not_named(name)
 
-    def _named(self, name: str) -> Iterator[tuple[Line, Obstacle | None]]:
+    def _naming(self, name: str) -> list[tuple[Line, Obstacle | None]]:
+        """What _names() finds, found once: each key that comes with a module asks for it."""
+        if name not in self._named:
+            self._named[name] = list(self._names(name))
+        return self._named[name]
+
+    def _names(self, name: str) -> Iterator[tuple[Line, Obstacle | None]]:
         """Each line that names a module, or one that needs it, and what the loader makes of that."""
         for line in self._told:
             if same_module(line.text, name):
@@ -61,8 +75,7 @@ class Modules:
             elif normal_module(name) in self._facts.needs.get(normal_module(line.text), ()):
                 yield line, self._not_asked(line.text) or self._forbidden_need(line.text)
 
-    @property
-    def _told(self) -> list[Line]:
+    def _all_told(self) -> list[Line]:
         """What the loader is told to load, each as a line that holds the name alone."""
         given = [name for names in self._values("modules_load") for name in names.split(",")]
         cmdline = [Line(COMMAND_LINE, 0, name) for name in given if self._init is SYSTEMD]
@@ -99,13 +112,13 @@ class Modules:
         for names in self._values("modprobe.blacklist"):
             if normal_module(name) in map(normal_module, names.split(",")):
                 return Line(COMMAND_LINE, 0, f"modprobe.blacklist={names}")
-        said = self._said("blacklist")
+        said = self._said.get("blacklist", ())
         return next((line for line, about in said if about == normal_module(name)), None)
 
     def _renamed(self, name: str) -> Obstacle | None:
         """An alias of a module's own name, such as `alias overlay off`: kmod asks the aliases first."""
         name = normal_module(name)
-        lines = [line for line, about in self._said("alias") if len(line.words) > 2 and fnmatchcase(name, about)]
+        lines = [line for line, about in self._said.get("alias", ()) if len(line.words) > 2 and fnmatchcase(name, about)]
         targets = [normal_module(line.words[2]) for line in lines]
         if not targets or name in targets:
             return None
@@ -118,7 +131,7 @@ class Modules:
 
     def _forbidden(self, name: str) -> Obstacle | None:
         """Why a module will not be loaded by anything: an install line instead of it (the first counts), the kernel."""
-        patterns = [] if is_busybox(self._facts, "modprobe") else self._said("install")  # it knows no install lines
+        patterns = self._said.get("install", ())
         install = next((line for line, about in patterns if fnmatchcase(normal_module(name), about)), None)
         command = " ".join(install.words[2:]) if install else ""
         if install and not LOADS.search(command):
@@ -127,13 +140,6 @@ class Modules:
         if any(normal_module(name) in names.split(",") for names in refused):
             return Obstacle(f"the kernel refuses {name}", Line(COMMAND_LINE, 0, f"module_blacklist={refused[0]}"))
         return None
-
-    def _said(self, verb: str) -> Iterator[tuple[Line, str]]:
-        """Each line of modprobe.d with that verb, and the module or pattern that it is about."""
-        for line in self._modprobe:
-            words = line.words
-            if words[0] == verb and len(words) > 1:
-                yield line, normal_module(words[1])
 
     def _values(self, argument: str) -> list[str]:
         """The values of a kernel argument; in its name, too, `-` and `_` are the same."""

@@ -45,21 +45,24 @@ _SPREADS = {
 }
 
 
+_SWAPPED = str.maketrans("./", "/.")
+
+
 def key_path(key: str) -> str:
     """The file of a key below /proc/sys. `a.b` and `a/b` name the same key.
 
     The first separator decides (sysctl.d(5)): after a dot, dots separate and slashes stand for dots in a name
     (`net.ipv4.conf.eth0/100.rp_filter`); after a slash it is a path already.
     """
-    first = re.search(r"[./]", key)
-    if first is None or first.group() == "/":
+    dot, slash = key.find("."), key.find("/")
+    if dot < 0 or 0 <= slash < dot:
         return key
-    return key.translate(str.maketrans("./", "/."))
+    return key.translate(_SWAPPED)
 
 
 def key_name(path: str) -> str:
     """The key as we write it, dotted, for its file below /proc/sys: the inverse of key_path."""
-    return path.translate(str.maketrans("./", "/."))
+    return path.translate(_SWAPPED)
 
 
 def is_key(key: str) -> bool:
@@ -100,6 +103,8 @@ def integer(text: str) -> int | None:
     Stricter than int(): the kernel takes neither `+1` nor `1_000`, `0b1` or `08`, nor more than 20 characters
     (proc_get_long in kernel/sysctl.c).
     """
+    if text.isdecimal() and text.isascii() and text[0] != "0" and len(text) <= 20:  # nearly all
+        return int(text)
     if not INTEGER.match(text):
         return None
     return int(re.sub(r"^(-?)0(?=[0-7])", r"\g<1>0o", text), 0)

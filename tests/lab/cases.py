@@ -60,7 +60,6 @@ CASES = (
         "a file that sorts after ours",
         "printf '# mine\\nnet.core.somaxconn=77\\n' > /etc/sysctl.d/zz-late.conf",
         {"net.core.somaxconn": Loss("77", "/etc/sysctl.d/zz-late.conf:2")},
-        always=("bookworm", "openrc"),
     ),
     Case(
         "the same below run",  # gone at boot
@@ -82,7 +81,6 @@ CASES = (
         "mkdir -p /etc/modprobe.d; printf 'blacklist ip_vs\\nblacklist ip_vs_sh\\n' > /etc/modprobe.d/x.conf",
         {"ip_vs_sh": Loss("absent", "/etc/modprobe.d/x.conf:2")},
         on=SYSTEMD,  # the scripts run plain modprobe, which minds a blacklist for aliases only
-        always=("bookworm", "openrc"),
     ),
     Case(
         "overlay installed to true",
@@ -100,7 +98,6 @@ CASES = (
         "the pasted recipe in place of ours",
         f"{PASTE}; rm {MODULES}",
         {name: Loss("absent", f"{PASTED}:{number}") for number, name in enumerate(RECIPE_MODULES, 1)},
-        always=("bookworm", "trixie"),
     ),
 )
 # Nothing of this changes what a boot does to the profile's modules and keys; the last also sets what it writes.

@@ -36,6 +36,13 @@ def lab() -> Iterator[Lab]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
+def pytest_itemcollected(item: pytest.Item) -> None:
+    """What is done on the same nodes is done by the same worker; two workers, for a boot keeps one core busy."""
+    if isinstance(item, pytest.Function):
+        group = "lab" if "lab" in item.fixturenames else _release(item) or item.module.__name__
+        item.add_marker(pytest.mark.xdist_group(group))
+
+
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """One release after the other, so that a release's nodes are made once and ended early."""

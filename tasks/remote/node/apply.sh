@@ -26,9 +26,10 @@ within() {
   ! timeout 9 true 2>/dev/null || limit=$1
 }
 
+# limited COMMAND...: in the place of the shell that it is called in.
 limited() {
-  in_time || return
-  if [ "$limit" ]; then timeout "$limit" "$@"; else "$@"; fi
+  in_time || exit 1
+  if [ "$limit" ]; then exec timeout "$limit" "$@"; else exec "$@"; fi
 }
 
 in_time() { [ ! "$late" ] || { echo "not tried: the time is over" >&2 && return 1; }; }

@@ -22,11 +22,13 @@ for instruction in $b; do
   [ -z "$ours" ] || continue
   argument=${instruction#* }
   case $refused$instruction in 1boot\ * | 1scan) ;; 1*) continue ;; esac
-  case $instruction in
+  case $instruction in # the frequent ones first
     '|'*) text="$text${instruction#|}
 " ;;
     'boot '*) boot=$argument ;;
     'look '*) look "$argument" ;;
+    'value '*) value "$argument" ;;
+    'set '*) [ "$quiet" = 1 ] || try set "${argument%% *}" set_key "${argument%% *}" "${argument#* }" ;;
     'want '*) want "${argument%% *}" "${argument#* }" ;;
     'unit '*) unit "$argument" ;;
     'there '*) there "$argument" ;;
@@ -39,11 +41,10 @@ for instruction in $b; do
     'note '*) note "$argument" ;;
     'save '*) save "$argument" ;;
     'line '*) line "$argument" ;;
-    'value '*) value "$argument" ;;
     'module '*) module "$argument" ;;
     'snapshot '*) snapshot "${argument%% *}" "${argument#* }" ;;
     'file '*) text= ;;
-    'keep '*) try keep "$argument" keep "$argument" || quiet=no ;;
+    'keep '*) { try keep "$argument" keep "$argument" && before=changed; } || quiet=no ;;
     'disable '*)
       path=${argument%% *} rest=${argument#* }
       try disable "$path:${rest%% *}" disable "$path" "${rest%% *}" "${rest#* }"
@@ -64,7 +65,6 @@ for instruction in $b; do
     'loads '*) loads "$argument" ;;
     'load '*) [ "$together" ] || try load "$argument" limited modprobe "$argument" ;;
     'sysctl '*) [ "$quiet" = no ] || { try sysctl "$argument" limited sysctl -p "$argument" && quiet=1; } || quiet=no ;;
-    'set '*) [ "$quiet" = 1 ] || try set "${argument%% *}" set_key "${argument%% *}" "${argument#* }" ;;
   esac
 done
 

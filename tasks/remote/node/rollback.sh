@@ -72,7 +72,7 @@ unload() {
       name=${entry%% *}
       case " $1 " in *" $name "*) ;; *) continue ;; esac
       uses=${entry#* * }
-      [ "${uses%% *}" = 0 ] && limited rmmod "$name" 2>/dev/null </dev/null && progress=1
+      [ "${uses%% *}" = 0 ] && (limited rmmod "$name" 2>/dev/null </dev/null) && progress=1
     done
   done
   for entry in $(cat /proc/modules); do

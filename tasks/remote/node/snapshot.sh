@@ -67,7 +67,10 @@ $1
 "*) ;; *) note "module $1" ;; esac
 }
 
-loaded() { cut -d' ' -f1 /proc/modules 2>/dev/null; }
+# These three run in $(...) alone, which is a process already: exec saves the next one.
+loaded() { exec cut -d' ' -f1 /proc/modules 2>/dev/null; }
+values_of() { [ ! "$asked" ] || exec grep -snH '' $asked; }
+files_of() { [ ! "$watched" ] || exec ls -ldinL $watched 2>/dev/null; }
 
 # Keys asked for are read by one grep: not by the shell, see probe.sh. Modules came along with those we loaded.
 look_over() {
@@ -78,9 +81,6 @@ look_over() {
   [ "$1" ] && [ "$modules_then" ] || return 0
   for each in $(loaded); do module "$each"; done
 }
-
-values_of() { [ ! "$asked" ] || grep -snH '' $asked; }
-files_of() { [ ! "$watched" ] || ls -ldinL $watched 2>/dev/null; }
 
 # snapshot STORE RUN: writes what was noted, complete or not at all.
 snapshot() {
@@ -132,10 +132,11 @@ written() {
   flush "$1"/*
 }
 
-# The end of a session, however it ends: what changed nothing leaves no snapshot, and the lock is given back.
+# The end of a session, however it ends: what changed nothing leaves no snapshot, and the lock is given back. Where a file
+# was written nothing has to be compared.
 finish() {
   if [ "$taken" ]; then
-    if [ "$before" = "$(files_of)$(values_of)${modules_then:+
+    if [ "$before" != changed ] && [ "$before" = "$(files_of)$(values_of)${modules_then:+
 $(loaded)
 }" ]; then
       forget "$taken"
