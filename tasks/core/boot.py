@@ -31,6 +31,9 @@ class Boot:
         self._arguments = arguments(facts.values.get(COMMAND_LINE) or "")
         self._writes = Writes(self._runs())
         self._modules = Modules(facts, files, self._known)
+        loader, setter = self._known.loader, self._known.setter
+        self._unloaded = self._service_obstacle(loader.name if loader else None, "loads modules")
+        self._unset = self._service_obstacle(setter.name if setter else None, "sets keys")
 
     @property
     def simulated(self) -> bool:
@@ -65,8 +68,7 @@ class Boot:
 
     def setter_obstacle(self) -> Obstacle | None:
         """Why no key at all is set at the next boot, if so."""
-        setter = self._known.setter
-        return self._service_obstacle(setter.name if setter else None, "sets keys")
+        return self._unset
 
     def has_module(self, name: str) -> bool:
         """Whether this kernel has the module as one that is loaded, not built in."""
@@ -77,9 +79,7 @@ class Boot:
         state = self._facts.module(name)
         if state is ModuleState.BUILTIN or (self._facts.container and state is ModuleState.LOADED):
             return None
-        loader = self._known.loader
-        service = self._service_obstacle(loader.name if loader else None, "loads modules")
-        if obstacle := self._modules.refused(name) or service:
+        if obstacle := self._modules.refused(name) or self._unloaded:
             return obstacle
         return None if self._modules.loaded_by(name) else self._modules.not_told(name)
 

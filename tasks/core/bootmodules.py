@@ -31,7 +31,9 @@ class Modules:
 
     def __init__(self, facts: Facts, files: Mapping[str, FileFact], init: Init) -> None:
         self._facts, self._init = facts, init
-        self._arguments = arguments(facts.values.get(COMMAND_LINE) or "")
+        self._values: dict[str, list[str]] = {}  # of kernel arguments; in their names, too, `-` and `_` are the same
+        for name, value in arguments(facts.values.get(COMMAND_LINE) or ""):
+            self._values.setdefault(normal_module(name), []).append(value)
         self._said: dict[str, list[tuple[Line, str]]] = {}
         for line in joined(lines_of(in_order(files, MODPROBE))):
             words = line.words
@@ -77,7 +79,7 @@ class Modules:
 
     def _all_told(self) -> list[Line]:
         """What the loader is told to load, each as a line that holds the name alone."""
-        given = [name for names in self._values("modules_load") for name in names.split(",")]
+        given = [name for names in self._values.get("modules_load", ()) for name in names.split(",")]
         cmdline = [Line(COMMAND_LINE, 0, name) for name in given if self._init is SYSTEMD]
         return [*cmdline, *(Line(line.path, line.number, self._name(line)) for line in self._lines)]
 
@@ -109,7 +111,7 @@ class Modules:
 
     def _blacklisted(self, name: str) -> Line | None:
         """kmod compares whole names here, not patterns; the kernel's command line counts as well."""
-        for names in self._values("modprobe.blacklist"):
+        for names in self._values.get("modprobe.blacklist", ()):
             if normal_module(name) in map(normal_module, names.split(",")):
                 return Line(COMMAND_LINE, 0, f"modprobe.blacklist={names}")
         said = self._said.get("blacklist", ())
@@ -118,7 +120,8 @@ class Modules:
     def _renamed(self, name: str) -> Obstacle | None:
         """An alias of a module's own name, such as `alias overlay off`: kmod asks the aliases first."""
         name = normal_module(name)
-        lines = [line for line, about in self._said.get("alias", ()) if len(line.words) > 2 and fnmatchcase(name, about)]
+        said = self._said.get("alias", ())
+        lines = [line for line, about in said if len(line.words) > 2 and fnmatchcase(name, about)]
         targets = [normal_module(line.words[2]) for line in lines]
         if not targets or name in targets:
             return None
@@ -136,11 +139,7 @@ class Modules:
         command = " ".join(install.words[2:]) if install else ""
         if install and not LOADS.search(command):
             return Obstacle(f"modprobe runs {command or 'nothing'} instead of loading {name}", install)
-        refused = self._values("module_blacklist")[-1:]
+        refused = self._values.get("module_blacklist", [])[-1:]
         if any(normal_module(name) in names.split(",") for names in refused):
             return Obstacle(f"the kernel refuses {name}", Line(COMMAND_LINE, 0, f"module_blacklist={refused[0]}"))
         return None
-
-    def _values(self, argument: str) -> list[str]:
-        """The values of a kernel argument; in its name, too, `-` and `_` are the same."""
-        return [value for name, value in self._arguments if name.replace("-", "_") == argument]

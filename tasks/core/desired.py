@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 
 from tasks.core.facts import Facts, ModuleState
 from tasks.core.keys import at_least, key_name, key_path, owner_of, raised, same_module
@@ -62,7 +63,7 @@ def resolve(wishes: Sequence[Wishes], facts: Facts) -> Desired:
     modules = [wish for each in wishes for wish in each.module_wishes()]
     absent = [wish for wish in modules if choose(wish, facts) is None]
     chosen = _unique(name for wish in modules if (name := choose(wish, facts)))
-    keys = _strongest(wish for each in wishes for wish in each.key_wishes())
+    keys = _strongest(tuple(wishes))
     skipped = _unique(key for key, wish in keys.items() if wish.optional and not _will_exist(key, facts, chosen))
     files: list[RenderedFile] = []
     settings: dict[str, Setting] = {}
@@ -94,13 +95,14 @@ def _unique(names: Iterable[str]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(names))
 
 
-def _strongest(wishes: Iterable[KeyWish]) -> dict[str, KeyWish]:
+@lru_cache(maxsize=64)  # nodes that are rendered alike share it
+def _strongest(wishes: tuple[Wishes, ...]) -> Mapping[str, KeyWish]:
     """One wish a key: profiles that share a key agree (profile.check_together), an exact value beats a floor.
 
     A key is optional only if nobody requires it.
     """
     strongest: dict[str, KeyWish] = {}
-    for wish in wishes:
+    for wish in (wish for each in wishes for wish in each.key_wishes()):
         known = strongest.get(wish.key, wish)
         stronger = wish if known.floor and not wish.floor else known
         if known.floor and wish.floor:
@@ -186,6 +188,11 @@ def _origin(profile: str) -> str:
 
 def with_header(path: str, profile: str, lines: Sequence[str]) -> RenderedFile:
     """A file with our header over its lines: who owns it, and a hash that covers its comments too."""
+    return _with_header(path, profile, tuple(lines))
+
+
+@lru_cache(maxsize=64)  # mostly nodes get the same files
+def _with_header(path: str, profile: str, lines: tuple[str, ...]) -> RenderedFile:
     digest = hashlib.sha256("\n".join(lines).encode()).hexdigest()
     header = [
         f"# Written by nodeprep {_origin(profile)}",

@@ -57,7 +57,7 @@ def key_path(key: str) -> str:
     dot, slash = key.find("."), key.find("/")
     if dot < 0 or 0 <= slash < dot:
         return key
-    return key.translate(_SWAPPED)
+    return key.translate(_SWAPPED) if slash >= 0 else key.replace(".", "/")
 
 
 def key_name(path: str) -> str:
@@ -143,6 +143,8 @@ def _words(text: str) -> list[int | str]:
 
 def same_value(key: str, one: str, other: str) -> bool:
     """Whether the kernel would hold the same after either was written: integers by value, ports as a set."""
+    if one == other:
+        return True
     if is_port_list(key):
         return ports(one) == ports(other)
     return _words(one) == _words(other)

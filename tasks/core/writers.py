@@ -6,6 +6,7 @@ writes the same value, only for that value.
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
@@ -132,7 +133,8 @@ def _line_with(key: str, got: str, facts: Facts) -> Line | None:
     files = [
         file for path, file in sorted(facts.files.items()) if f"/{SYSCTL}/" in path or path.endswith("/sysctl.conf")
     ]
-    found = [pair for line in lines_of(files) for pair in parsed(line, Dialect.TABLE)]
+    name = re.split("[./]", key)[-1]  # however the line separates the others
+    found = [pair for line in lines_of(files) if name in line.text for pair in parsed(line, Dialect.TABLE)]
     same = [said.line for path, said in found if path == key_path(key) and _says(said, key, got)]
     return same[-1] if same else None
 

@@ -7,7 +7,7 @@
 KEPT=10
 
 [ "$noting" = "$2" ] || noting=$2 noted='
-' news='' before='' copies='' taken='' watched='' asked='' modules_then=''
+' news='' before='' copies='' taken='' watched='' asked='' unread='' modules_then=''
 
 # note LINE: unless the snapshot has a line about that already.
 note() {
@@ -51,8 +51,13 @@ line() {
 value() {
   set +f
   for path in $1; do
-    if [ -e "$path" ]; then asked="$asked$path
-"; else note "nokey $path"; fi
+    if [ -e "$path" ]; then
+      asked="$asked$path
+" unread="$unread$path
+"
+    else
+      note "nokey $path"
+    fi
   done
   set -f
 }
@@ -69,12 +74,13 @@ $1
 
 # These three run in $(...) alone, which is a process already: exec saves the next one.
 loaded() { exec cut -d' ' -f1 /proc/modules 2>/dev/null; }
-values_of() { [ ! "$asked" ] || exec grep -snH '' $asked; }
+values_of() { [ ! "$1" ] || exec grep -snH '' $1; }
 files_of() { [ ! "$watched" ] || exec ls -ldinL $watched 2>/dev/null; }
 
 # Keys asked for are read by one grep: not by the shell, see probe.sh. Modules came along with those we loaded.
 look_over() {
-  values=$(values_of)
+  values=$(values_of "$unread")
+  unread=
   for each in $values; do
     case $each in *:1:*) note "key ${each%%:1:*} ${each#*:1:}" ;; esac
   done
@@ -136,7 +142,7 @@ written() {
 # was written nothing has to be compared.
 finish() {
   if [ "$taken" ]; then
-    if [ "$before" != changed ] && [ "$before" = "$(files_of)$(values_of)${modules_then:+
+    if [ "$before" != changed ] && [ "$before" = "$(files_of)$(values_of "$asked")${modules_then:+
 $(loaded)
 }" ]; then
       forget "$taken"
