@@ -122,10 +122,13 @@ class Conversation:
                 f"{self.channel.user} is not root, and ansible_become is false", "allow sudo, or log in as root"
             )
         elif password is None:
-            self.channel.send(f"sudo {len(data)}\n".encode() + data)
+            self._without_password(data)
         else:
             self._with_password(data, host, password, work.gates.of(password))
-        return self._reply(sudo=facts.uid != 0 and password is None)
+        try:
+            return self._reply()
+        except ShellEndedError as error:
+            raise RemoteError(f"in the middle of a change, {error.problem}", _FINISH) from error
 
     def end(self) -> None:
         """The end of all changes, if there were any: the node throws away a needless snapshot and opens its lock."""
@@ -133,6 +136,16 @@ class Conversation:
             with contextlib.suppress(NodeError):  # then its shell does so when it finds that we are gone
                 self.channel.send(b"end\n")
                 self.channel.receive(f"{self.mark} ended\n".encode())
+
+    def _without_password(self, data: bytes) -> None:
+        """sudo without a password, and the request with it: the root shell says that it is there before it reads."""
+        try:
+            self.channel.send(f"sudo {len(data)}\n".encode() + data)
+            self.channel.receive(f"{self.mark} ready\n".encode())
+        except ShellEndedError as error:
+            if "password" in error.problem:
+                raise passwordless(self.channel.user) from error
+            raise RemoteError(f"sudo refused {self.channel.user}: {error.problem}", _SUDOERS) from error
 
     def _with_password(self, data: bytes, host: Host, password: Secret, gate: PasswordGate) -> None:
         """sudo asks on our stream, with our mark; only then the password is sent, and only once."""
@@ -153,21 +166,14 @@ class Conversation:
             raise RemoteError(f"wrong sudo password for {self.channel.user}", "nothing was changed there")
         self.channel.send(data)
 
-    def _reply(self, *, sudo: bool = False) -> Facts:
-        begin, end = f"{self.mark} begin\n".encode(), f"{self.mark} end\n".encode()
-        try:
-            self.channel.receive(begin)
-            body = self.channel.receive(end)[0]
-        except ShellEndedError as error:
-            if sudo and "password" in error.problem:
-                raise passwordless(self.channel.user) from error
-            if sudo:
-                raise RemoteError(f"sudo refused {self.channel.user}: {error.problem}", _SUDOERS) from error
-            raise
+    def _reply(self) -> Facts:
+        self.channel.receive(f"{self.mark} begin\n".encode())
+        body = self.channel.receive(f"{self.mark} end\n".encode())[0]
         return facts_of.parse(body.decode("utf-8", "replace").replace(self.mark, "=="))
 
 
 _INCORRECT = re.compile("(?i)incorrect (password|authentication)")  # sudo's and sudo-rs's words
+_FINISH = "run the same command again, and it finishes; or take back what was done: fab -H NODE rollback"
 _SUDOERS = "see sudo -l on the node: this needs a root shell (sh) through sudo without a terminal"
 
 

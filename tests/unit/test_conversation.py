@@ -519,6 +519,12 @@ ENDED = "the node's shell ended with status 1: "
             "sudo needs a password",
         ),
         ([*LOOK, ShellEndedError(f"{ENDED}sudo: not found")], JOBS, Status.FAILED, "sudo refused admin"),
+        (
+            [*LOOK, "MARK ready\n", ShellEndedError("the node's shell ended with status -9: it said nothing")],
+            JOBS,
+            Status.FAILED,
+            "in the middle of a change, the node's shell ended with status -9",
+        ),
         ([*LOOK, UnreachableError("the connection was lost: y")], JOBS, Status.UNREACHABLE, "was lost"),
         ([*LOOK, "MARK password", "MARK password"], with_password(), Status.FAILED, "wrong sudo password for admin"),
         ([*LOOK, "MARK password", ShellEndedError(ENDED)], with_password(), Status.FAILED, "sudo refused"),

@@ -79,6 +79,6 @@ case $how in
     finish
     echo "$mark ended"
     ;;
-  sudo) exec sudo -n -- sh -c "$boot" nodeprep "$size" "$mark" ;;
+  sudo) exec sudo -n -- sh -c "$boot" nodeprep "$size" "$mark" "$mark ready" ;;
   password) exec sudo -S -p "$mark password" -- sh -c "$boot" nodeprep "$size" "$mark" "$mark ready" ;;
 esac
