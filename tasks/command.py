@@ -13,7 +13,7 @@ import invoke
 
 from tasks import project
 from tasks.console import output
-from tasks.console.machine import as_json, write_json, write_junit
+from tasks.console.machine import as_json, write_json
 from tasks.console.progress import progress
 from tasks.console.summary import show
 from tasks.core import retry
@@ -90,6 +90,8 @@ class Run:
             case "json":
                 write_json(summary, output.results())
             case "junit":
+                from tasks.console.junit import write_junit  # noqa: PLC0415 # few need it
+
                 write_junit(summary, output.results())
             case _:
                 show(summary, output.results(), again=self._again(summary))

@@ -1,17 +1,14 @@
-"""Results for machines: one JSON document (docs/report.schema.json), or JUnit's XML for CI systems."""
+"""Results for machines: one JSON document (docs/report.schema.json)."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
-from xml.etree import ElementTree
-from xml.sax.saxutils import quoteattr
 
 from rich.console import Console
 
-from tasks.core.model import Item, ItemStatus, NodeResult, RunSummary
-from tasks.core.plan import GOOD
-from tasks.core.report import FAILURES, about, node
+from tasks.core.model import RunSummary
+from tasks.core.report import about, node
 from tasks.core.text import UNSAFE
 
 
@@ -40,60 +37,3 @@ def write_data(data: Mapping[str, object], console: Console) -> None:
 def _escaped(line: str) -> str:
     """A line of JSON in which what a terminal acts on is escaped."""
     return UNSAFE.sub(lambda bad: json.dumps(bad[0])[1:-1], line)
-
-
-def write_junit(summary: RunSummary, console: Console) -> None:
-    """The whole run as JUnit XML: one suite a node, one case a check. What is wrong is a failure, what could not be
-    asked an error, what does not apply is skipped, what is advisory passes and says so."""
-    name, seconds = quoteattr(f"nodeprep {summary.verb}"), quoteattr(f"{summary.seconds:.3f}")
-    console.file.write(f'<?xml version="1.0" encoding="UTF-8"?>\n<testsuites name={name} time={seconds}>\n')
-    for result in summary.results:  # one after the other, for the same reason as in as_json()
-        suite = _suite(result, summary.verb)
-        ElementTree.indent(suite)
-        console.file.write(f"{ElementTree.tostring(suite, encoding='unicode')}\n")
-    console.file.write("</testsuites>\n")
-
-
-def _suite(result: NodeResult, verb: str) -> ElementTree.Element:
-    cases = [_case(result.host, item) for item in result.items]
-    if result.problem:
-        cases.insert(0, _node_case(result, verb))
-    count = {tag: str(sum(case.find(tag) is not None for case in cases)) for tag in ("failure", "error", "skipped")}
-    suite = ElementTree.Element(
-        "testsuite",
-        name=result.host,
-        tests=str(len(cases)),
-        failures=count["failure"],
-        errors=count["error"],
-        skipped=count["skipped"],
-        time=f"{result.seconds:.3f}",
-    )
-    suite.extend(cases)
-    return suite
-
-
-def _node_case(result: NodeResult, verb: str) -> ElementTree.Element:
-    """A node that failed as a whole, or was skipped."""
-    case = ElementTree.Element("testcase", classname=result.host, name=verb)
-    tag = "error" if result.status in FAILURES else "skipped"
-    ElementTree.SubElement(case, tag, message=result.problem).text = result.next_step
-    return case
-
-
-def _case(host: str, item: Item) -> ElementTree.Element:
-    case = ElementTree.Element("testcase", classname=f"{host}.{item.kind}", name=item.name)
-    if item.status is ItemStatus.SKIPPED:
-        ElementTree.SubElement(case, "skipped", message=item.why)
-    elif item.status is ItemStatus.ADVISORY:
-        ElementTree.SubElement(case, "system-out").text = f"{_found(item)}\n{_explained(item)}"
-    elif item.status not in GOOD:
-        ElementTree.SubElement(case, "failure", message=_found(item)).text = _explained(item)
-    return case
-
-
-def _found(item: Item) -> str:
-    return f"{item.status}: expected {item.expected}, got {'absent' if item.got is None else item.got}"
-
-
-def _explained(item: Item) -> str:
-    return "\n".join(filter(None, (item.why, item.next_step)))

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from itertools import islice
-from threading import Lock
-from types import TracebackType
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from tasks.core.model import NodeResult, Status
-from tasks.core.report import FAILURES
+
+if TYPE_CHECKING:
+    from tasks.console.live import LiveProgress
 
 STYLES = {
     Status.OK: "green",
@@ -53,51 +51,10 @@ class PlainProgress:
         self._console.file.flush()
 
 
-class LiveProgress:
-    """A bar, the counts, and who is being worked on; gone when the run is over."""
-
-    def __init__(self, console: Console, verb: str, total: int) -> None:
-        columns = (TextColumn("{task.description}"), BarColumn(24), MofNCompleteColumn(), TimeElapsedColumn())
-        self._bar = Progress(*columns, TextColumn("{task.fields[who]}"), console=console, transient=True)
-        self._verb = verb
-        self._task = self._bar.add_task(verb, total=total, who="")
-        self._working: dict[str, None] = {}
-        self._lock = Lock()
-
-    def __enter__(self) -> Self:
-        self._bar.start()
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
-        self._bar.stop()
-
-    def batch(self, number: int, of: int, size: int) -> None:
-        """The batch is part of the bar's name."""
-        del size
-        self._bar.update(self._task, description=f"{self._verb} batch {number}/{of}")
-
-    def started(self, host: str) -> None:
-        """A host joins those being worked on."""
-        with self._lock:
-            self._working[host] = None
-        self._show()
-
-    def finished(self, result: NodeResult) -> None:
-        """A host is done; trouble is shown at once, above the bar."""
-        with self._lock:
-            self._working.pop(result.host, None)
-        if result.status in FAILURES:
-            self._bar.console.print(f"{result.host}: {result.status}: {result.problem}", style="red", markup=False)
-        self._bar.advance(self._task)
-        self._show()
-
-    def _show(self) -> None:
-        with self._lock:
-            names, count = list(islice(self._working, 3)), len(self._working)
-        more = f" and {count - 3} more" if count > 3 else ""
-        self._bar.update(self._task, who=", ".join(names) + more)
-
-
 def progress(console: Console, verb: str, total: int) -> PlainProgress | LiveProgress:
     """The kind of progress that suits the console."""
-    return (LiveProgress if console.is_terminal else PlainProgress)(console, verb, total)
+    if console.is_terminal:
+        from tasks.console.live import LiveProgress  # noqa: PLC0415 # no pipe needs it
+
+        return LiveProgress(console, verb, total)
+    return PlainProgress(console, verb, total)

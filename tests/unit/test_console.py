@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 from rich.console import Console
 
 from tasks.console import files, hosts, machine, output, summary
-from tasks.console.progress import STYLES, LiveProgress, PlainProgress, progress
+from tasks.console.live import LiveProgress
+from tasks.console.progress import STYLES, PlainProgress, progress
 from tasks.core.model import Become, Host, Item, ItemStatus, Kind, NodeResult, RunSummary, Secret, SshOptions, Status
 from tasks.core.text import UNSAFE
 

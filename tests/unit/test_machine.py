@@ -11,7 +11,8 @@ import pytest
 from junitparser import Error, Failure, JUnitXml, Skipped
 from rich.console import Console
 
-from tasks.console.machine import write_json, write_junit
+from tasks.console.junit import write_junit
+from tasks.console.machine import write_json
 from tasks.core.model import Identity, Item, ItemStatus, Kind, NodeResult, RunSummary, Status
 
 SCHEMA = json.loads((Path(__file__).parents[2] / "docs/report.schema.json").read_text())

@@ -15,8 +15,10 @@ from rich.console import Console
 
 from tasks.console import hosts as shown_hosts
 from tasks.console import output, summary
-from tasks.console.machine import as_json, write_junit
-from tasks.console.progress import LiveProgress, progress
+from tasks.console.junit import write_junit
+from tasks.console.live import LiveProgress
+from tasks.console.machine import as_json
+from tasks.console.progress import progress
 from tasks.core import connection, profile
 from tasks.core.compact import Pool
 from tasks.core.inventory import parse
