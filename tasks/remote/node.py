@@ -168,7 +168,10 @@ class Conversation:
 
     def _reply(self) -> Facts:
         self.channel.receive(f"{self.mark} begin\n".encode())
-        body = self.channel.receive(f"{self.mark} end\n".encode())[0]
+        try:
+            body = self.channel.receive(f"{self.mark} end\n".encode())[0]
+        except ShellEndedError as error:  # the last it said is a piece of its reply
+            raise ShellEndedError("the node's shell ended while it replied", "run the same command again") from error
         return facts_of.parse(body.decode("utf-8", "replace").replace(self.mark, "=="))
 
 

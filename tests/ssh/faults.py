@@ -86,14 +86,14 @@ def _look(path: Path) -> tuple[int, str]:
     return mode, str(path.readlink()) if path.is_symlink() else path.read_text()
 
 
-def run(scene: Scene, faults: Mapping[str, Fault], steps: Mapping[str, int]) -> Said:
-    """An apply of all nodes, each struck at its step: name -> step; 0 is for a fault that is there already."""
+def run(scene: Scene, faults: Mapping[str, Fault], steps: Mapping[str, int], verb: str = "apply") -> Said:
+    """A verb on all nodes, each struck at its step: name -> step; 0 is for a fault that is there already."""
     for name, step in steps.items():
         scene.stops.arm(scene.hosts[name], step)
     waiting = {name: scene.hosts[name] for name, step in steps.items() if step}
     seconds = max(fault.timeout for fault in faults.values())
     words = ["--format", "json", "--forks", str(len(steps)), "--timeout", str(seconds)]
-    process = scene.suite.start(scene.suite.command("apply", *words, on=",".join(steps)))
+    process = scene.suite.start(scene.suite.command(verb, *words, on=",".join(steps)))
     try:
         with ThreadPoolExecutor(1) as pool:
             ending = pool.submit(process.communicate, timeout=seconds + 30)
@@ -215,6 +215,37 @@ def story(scene: Scene, faults: Mapping[str, Fault], steps: Mapping[str, int], c
         told = reported(first.node(name))
         rows.append(Row(faults[name].name, step, command, words, told, again.statuses[name], "as it was"))
     return rows
+
+
+def story_of_a_rollback(
+    scene: Scene, faults: Mapping[str, Fault], steps: Mapping[str, int], commands: Sequence[str]
+) -> list[Row]:
+    """The same of a rollback that is struck: what is reported is true, and the next one finishes it."""
+    for name, fault in faults.items():
+        fault.prepare(scene, scene.hosts[name])
+    before = pictures(scene)
+    assert set(apply(scene, list(steps)).statuses.values()) == {"changed"}
+    applied = pictures(scene)
+    first = run(scene, faults, steps, "rollback")
+    calm(scene, faults)
+    then = pictures(scene)
+    again = scene.suite.json("rollback", "--forks", str(len(steps)), on=",".join(steps), seconds=120)
+    last = pictures(scene)
+    rows = []
+    for name, step in steps.items():
+        assert same(last[name], before[name]), difference(last[name], before[name])
+        assert again.statuses[name] in ("ok", "changed"), (name, again.problem(name), again.items(name, wrong=True))
+        assert not scene.fleet.path(scene.hosts[name], STORE).exists()
+        check_report(first.node(name), then[name], applied[name], before[name])
+        words = _taken_back(state(before[name], then[name], applied[name]))
+        told = reported(first.node(name))
+        fault = f"rollback: {faults[name].name}"
+        rows.append(Row(fault, step, commands[step - 1], words, told, "-", f"as it was, after {again.statuses[name]}"))
+    return rows
+
+
+def _taken_back(words: str) -> str:
+    return "as apply left it" if words == "as it should be" else words
 
 
 def pictures(scene: Scene) -> dict[str, Picture]:

@@ -13,7 +13,7 @@ import pytest
 
 from lab.fleet import PASSWORD, Fleet
 from tests import fault_table
-from tests.ssh.faults import DISK, Act, Fault, Scene, apply, copy_to_disk, story
+from tests.ssh.faults import DISK, Act, Fault, Scene, apply, copy_to_disk, story, story_of_a_rollback
 from tests.ssh.relay import Relay
 from tests.ssh.stops import NO_SHELL, NO_SSHD, STAY, Stops
 from tests.ssh.suite import MODULES, SYSCTL, Suite
@@ -36,18 +36,20 @@ LOGINS: dict[str, dict[str, object]] = {
 }
 
 
-Commands = Callable[[str], list[str]]
+Commands = Callable[..., list[str]]
 
 
 @pytest.fixture(scope="module")
 def commands(tmp_path_factory: pytest.TempPathFactory) -> Commands:
-    """All commands of an apply by a login; counted once."""
+    """All commands of an apply by a login, or of its rollback; counted once."""
 
     @cache
-    def count(login: str) -> list[str]:
+    def count(login: str, verb: str = "apply") -> list[str]:
         with scene(tmp_path_factory.mktemp("count"), 1, **LOGINS[login]) as one:
+            if verb == "rollback":
+                apply(one, ["n1"])
             one.stops.arm(one.hosts["n1"], 0)
-            assert apply(one, ["n1"]).statuses == {"n1": "changed"}
+            assert one.suite.json(verb).statuses == {"n1": "changed"}
             return one.stops.steps(one.hosts["n1"])
 
     return count
@@ -125,6 +127,19 @@ def test_a_fault_at_every_command_of_an_apply_by_every_login(
     names = commands(login)
     chosen = range(1, len(names) + 1, 1 if login == "root" else 3)
     strike(tmp_path, fault, login, names, chosen, request.node)
+
+
+@pytest.mark.parametrize("login", [pytest.param(each, marks=[pytest.mark.full] * (each != "root")) for each in LOGINS])
+@pytest.mark.parametrize("fault", EVERYWHERE, ids=lambda fault: fault.name)
+def test_a_fault_at_a_command_of_a_rollback(
+    fault: Fault, login: str, commands: Commands, tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    names = commands(login, "rollback")
+    chosen = range(1, len(names) + 1, 1 if fault.name == "shell killed" else 8)
+    steps = {f"n{number}": step for number, step in enumerate(chosen, 1)}
+    with scene(tmp_path, len(steps), **LOGINS[login]) as at:
+        rows = story_of_a_rollback(at, dict.fromkeys(steps, fault), steps, names)
+    fault_table.keep(request.node, rows)
 
 
 # ---- there from the start ----
