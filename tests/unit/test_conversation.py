@@ -511,7 +511,12 @@ ENDED = "the node's shell ended with status 1: "
         ([*LOOK, RemoteError("no answer within 60 s")], JOBS, Status.FAILED, "no answer within 60 s"),
         ([UnreachableError("the connection was lost: x")], JOBS, Status.UNREACHABLE, "the connection was lost"),
         (["MARK begin\n", "MARK end\n"], JOBS, Status.FAILED, "the node's reply makes no sense"),
-        (["MARK begin\n", ShellEndedError(f"{ENDED}a piece of it")], JOBS, Status.FAILED, "shell ended while it replied"),
+        (
+            ["MARK begin\n", ShellEndedError(f"{ENDED}a piece of it")],
+            JOBS,
+            Status.FAILED,
+            "shell ended while it replied",
+        ),
         (["MARK begin\n", "hello\x1b\nMARK end\n"], JOBS, Status.FAILED, "makes no sense: 'hello\\x1b\\n'"),
         (
             [*LOOK, ShellEndedError(f"{ENDED}sudo: a password is required")],
