@@ -21,12 +21,12 @@ test-ssh: packages-test $(VENV)/.dev
 	$(BIN)/python -m pytest -q -n 2 --dist loadfile tests/ssh -m "not full"
 
 test-lab: packages-test $(VENV)/.dev
-	$(BIN)/python -m pytest -q -n 2 --dist loadgroup tests/lab -m "not full"
+	$(BIN)/python -m pytest -q -n 2 tests/lab -m "not full"
 
 # And what would make `make test` too long on two cores: every fault at every command, each reboot of each case.
 test-full: test-unit
 	$(BIN)/python -m pytest -q -n 2 --dist loadfile tests/ssh --fault-table docs/fault-table.md
-	$(BIN)/python -m pytest -q -n 2 --dist loadgroup tests/lab --fault-table docs/fault-table-kernels.md
+	$(BIN)/python -m pytest -q -n 2 tests/lab --fault-table docs/fault-table-kernels.md
 
 lint: packages-test $(VENV)/.dev
 	$(BIN)/ruff check .

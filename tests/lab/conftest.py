@@ -5,8 +5,10 @@ import shutil
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
+from xdist.scheduler import LoadScopeScheduling  # type: ignore[import-untyped]
 
 from lab import programs
 from lab.nodes import Lab
@@ -36,11 +38,20 @@ def lab() -> Iterator[Lab]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def pytest_itemcollected(item: pytest.Item) -> None:
+class SameNodes(LoadScopeScheduling):  # type: ignore[misc] # xdist has no types
     """What is done on the same nodes is done by the same worker; two workers, for a boot keeps one core busy."""
-    if isinstance(item, pytest.Function):
-        group = "lab" if "lab" in item.fixturenames else _release(item) or item.module.__name__
-        item.add_marker(pytest.mark.xdist_group(group))
+
+    def _split_scope(self, nodeid: str) -> str:
+        """The release of test_releases.py, the file of tests that make nodes of their own, else the session's lab."""
+        file, _, test = nodeid.rpartition("/")[2].partition(".py::")
+        if file == "test_releases":
+            return test.partition("[")[2].partition("-")[0].rstrip("]")
+        return file if file in ("test_validators", "test_generated_boots") else "lab"
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> SameNodes:
+    """Of these tests, whatever --dist says."""
+    return SameNodes(config, log)
 
 
 @pytest.hookimpl(trylast=True)

@@ -239,8 +239,8 @@ def story_of_a_rollback(
         check_report(first.node(name), then[name], applied[name], before[name])
         words = _taken_back(state(before[name], then[name], applied[name]))
         told = reported(first.node(name))
-        fault = f"rollback: {faults[name].name}"
-        rows.append(Row(fault, step, commands[step - 1], words, told, "-", f"as it was, after {again.statuses[name]}"))
+        struck = f"rollback: {faults[name].name}"
+        rows.append(Row(struck, step, commands[step - 1], words, told, "-", f"as it was, after {again.statuses[name]}"))
     return rows
 
 
