@@ -20,7 +20,7 @@ from tests.lab.suite import RECIPE_MODULES, LabSuite, as_it_should_be, seen
 from tests.ssh.suite import Said
 
 pytestmark = pytest.mark.lab
-AT_ONCE = 4  # nodes that boot together
+AT_ONCE = 3  # nodes that boot together
 BRIDGE = ("net.bridge.bridge-nf-call-iptables", "net.bridge.bridge-nf-call-ip6tables")
 UNKNOWN_INIT = "busybox"  # of which verify claims nothing, and says so
 
