@@ -81,8 +81,8 @@ def test_a_power_cut_keeps_what_was_synced_and_a_reset_keeps_nothing(lab: Lab) -
 
 
 def test_copies_of_a_frozen_node_go_on_where_it_was_as_machines_of_their_own(tmp_path: Path) -> None:
-    """What was in its memory and not on its disk is there; what one copy does, the other does not see. No process and no
-    file is left at the lab's end."""
+    """What was in its memory and not on its disk is there; what one copy does, the other does not see. No process and
+    no file is left at the lab's end."""
     folder = tmp_path / "frozen"
     with Lab(folder, "busybox", count=1, port_base=RELEASE_PORTS) as short:
         frozen = short.nodes[0]
