@@ -139,7 +139,9 @@ def load(context: Any, verb: str, options: Options) -> Run:
     inventory = project.load_inventory(path)
     hosts = project.select(inventory, context.patterns, context.config, path.resolve().parent, retry=options.retry)
     templates = project.ROOT / settings.get("templates", "templates")
-    profiles = project.load_profiles(options.profile, hosts, settings.get("profile", "kubernetes"), templates)
+    profiles: dict[str, tuple[Profile, ...]] = dict.fromkeys((host.name for host in hosts), ())
+    if verb != "rollback":  # what a node needs to be taken back is on the node, whatever has become of the templates
+        profiles = project.load_profiles(options.profile, hosts, settings.get("profile", "kubernetes"), templates)
     password = context.config.sudo.get("password")
     secret = clean(password) if password else None
     work = Work(profiles, stamp=new_stamp(verb), only=options.only, password=secret)

@@ -39,7 +39,7 @@ LEAST = 40  # configurations, each on a key or a module of its own
 COUPLED = [key for one, other, _ in TOGETHER for key in (one, other)]
 
 
-FULL = [pytest.param(release, marks=pytest.mark.full) for release in ("bullseye", "openrc", "busybox")]
+FULL = [pytest.param(release, marks=pytest.mark.full) for release in ("bullseye", "openrc")]
 
 
 @pytest.fixture(params=["bookworm", "trixie", *FULL])
@@ -122,14 +122,7 @@ def asked(node: Node, keys: Iterable[str], modules: Iterable[str], arguments: It
     reply = done.stdout.decode().partition(f"{mark} begin\n")[2].partition(f"{mark} end\n")[0]
     facts = parse(reply.replace(mark, "=="))
     line = " ".join([facts.values[COMMAND_LINE] or "", *arguments])
-    facts = replace(facts, values={**facts.values, COMMAND_LINE: line})
-    return as_alpine(facts) if node.record.release == "busybox" else facts
-
-
-def as_alpine(facts: Facts) -> Facts:
-    """The lab's busybox nodes have Alpine's two boot scripts, and nothing else of it: neither its name nor OpenRC."""
-    named = replace(facts.files["/etc/os-release"], lines=((1, "ID=alpine"),))
-    return replace(facts, hidden=facts.hidden | {"/run/openrc"}, files={**facts.files, named.path: named})
+    return replace(facts, values={**facts.values, COMMAND_LINE: line})
 
 
 def together(keys: Configuration, modules: Configuration) -> Configuration:
