@@ -53,11 +53,9 @@ TENDER = (
 
 # Keys that each boot computes anew from the memory that is free then.
 BY_MEMORY = (
-    "net.ipv4.tcp_rmem ",
-    "net.ipv4.tcp_wmem ",
-    "net.ipv4.tcp_mem ",
-    "net.ipv4.udp_mem ",
-    "net.ipv4.inet_peer_",
+    *("net.ipv4.tcp_rmem ", "net.ipv4.tcp_wmem ", "net.ipv4.tcp_mem ", "net.ipv4.udp_mem ", "net.ipv4.inet_peer_"),
+    *("net.ipv4.tcp_max_orphans ", "vm.admin_reserve_kbytes ", "vm.user_reserve_kbytes ", "vm.min_free_kbytes "),
+    *("kernel.threads-max ", "user.max_", "fs.file-max ", "fs.epoll.", "fs.inotify.", "fs.fanotify."),
 )
 
 
