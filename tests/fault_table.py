@@ -72,8 +72,9 @@ def write(path: Path, rows: Sequence[Row]) -> None:
     lines = [
         "# What faults do to a node",
         "",
-        "Written by `make test-full`: a fault struck at the commands that nodeprep's scripts start on a node during an",
-        "apply, or during a rollback. Steps in a row with one outcome are one line.",
+        "Written by the fault suite (`--fault-table FILE`; `make test-full` strikes more often): a fault struck at the",
+        "commands that nodeprep's scripts start on a node during an apply, or during a rollback. Steps in a row with one",
+        "outcome are one line.",
         "",
         f"{len(rows)} fault points. In each of them every file was whole, old or new, what was reported was true of",
         "the node, the next apply converged, and rollback gave back the original; a rollback that was struck was",
