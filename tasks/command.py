@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -138,13 +138,11 @@ def load(context: Any, verb: str, options: Options) -> Run:
     path = Path(options.inventory) if options.inventory else project.ROOT / settings.get("inventory", "hosts.ini")
     inventory = project.load_inventory(path)
     hosts = project.select(inventory, context.patterns, context.config, path.resolve().parent, retry=options.retry)
-    templates = project.ROOT / settings.get("templates", "templates")
-    profiles: dict[str, tuple[Profile, ...]] = dict.fromkeys((host.name for host in hosts), ())
-    if verb != "rollback":  # what a node needs to be taken back is on the node, whatever has become of the templates
-        profiles = project.load_profiles(options.profile, hosts, settings.get("profile", "kubernetes"), templates)
     password = context.config.sudo.get("password")
     secret = clean(password) if password else None
-    work = Work(profiles, stamp=new_stamp(verb), only=options.only, password=secret)
+    work = Work(
+        _profiles(verb, options.profile, hosts, settings), stamp=new_stamp(verb), only=options.only, password=secret
+    )
     hosts = engine.prepared(options.engine, hosts, secrets=_given_secrets(context.config))
     for host in hosts:
         _check_templates(host, work)
@@ -152,6 +150,16 @@ def load(context: Any, verb: str, options: Options) -> Run:
         project.check_writable(Path(options.report))
     access = Access.of(context.config, _host_keys(options))
     return Run(verb, options, hosts, work, access, pace(options.serial, options.max_fail), context.dry)
+
+
+def _profiles(
+    verb: str, flag: str, hosts: Sequence[Host], settings: Mapping[str, str]
+) -> dict[str, tuple[Profile, ...]]:
+    """Each host's profiles. rollback has none: what a node was is on the node, whatever has become of the templates."""
+    if verb == "rollback":
+        return dict.fromkeys((host.name for host in hosts), ())
+    templates = project.ROOT / settings.get("templates", "templates")
+    return project.load_profiles(flag, hosts, settings.get("profile", "kubernetes"), templates)
 
 
 def _given_secrets(config: Any) -> bool:

@@ -14,7 +14,7 @@ from tasks.core.bootfiles import COMMAND_LINE, SYSCTL, Line, Obstacle, arguments
 from tasks.core.bootkeys import Assignment, Run, Writes
 from tasks.core.bootmodules import Modules
 from tasks.core.facts import Facts, FileFact, ModuleState, UnitState
-from tasks.core.inits import LOADER, SETTER, SYSTEMD, Dialect, Init, init_of, unit_state
+from tasks.core.inits import LOADER, SETTER, SYSTEMD, Dialect, Init, Loader, Setter, init_of, unit_state
 
 UFW_ON, UFW_KEYS = "/etc/ufw/ufw.conf", "/etc/ufw/sysctl.conf"  # set with `sysctl -p` when ufw starts
 
@@ -31,9 +31,8 @@ class Boot:
         self._arguments = arguments(facts.values.get(COMMAND_LINE) or "")
         self._writes = Writes(self._runs())
         self._modules = Modules(facts, files, self._known)
-        loader, setter = self._known.loader, self._known.setter
-        self._unloaded = self._service_obstacle(loader.name if loader else None, "loads modules")
-        self._unset = self._service_obstacle(setter.name if setter else None, "sets keys")
+        self._unloaded = self._service_obstacle(self._known.loader, "loads modules")
+        self._unset = self._service_obstacle(self._known.setter, "sets keys")
 
     @property
     def simulated(self) -> bool:
@@ -87,10 +86,10 @@ class Boot:
         """The line that has a module loaded at the next boot."""
         return self._modules.loaded_by(name)
 
-    def _service_obstacle(self, name: str | None, does: str) -> Obstacle | None:
-        if name is None:
+    def _service_obstacle(self, service: Loader | Setter | None, does: str) -> Obstacle | None:
+        if service is None:
             return Obstacle(f"no init script that {does} is started", Line(self._known.name, 0, ""))
-        return self._unit_obstacle(name) if self._init is SYSTEMD else None
+        return self._unit_obstacle(service.name) if self._init is SYSTEMD else None
 
     def _unit_obstacle(self, unit: str) -> Obstacle | None:
         """A unit that is a link to /dev/null, or an empty file, in the first folder that has it is masked."""

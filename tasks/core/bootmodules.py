@@ -43,7 +43,7 @@ class Modules:
             self._said.pop("install", None)  # it knows no install lines
         self._lines = self._listed(files)
         self._told = self._all_told()
-        self._named: dict[str, list[tuple[Line, Obstacle | None]]] = {}
+        self._mentioned: dict[str, list[tuple[Line, Obstacle | None]]] = {}
 
     def _listed(self, files: Mapping[str, FileFact]) -> list[Line]:
         """The lines of modules-load.d and its like."""
@@ -57,19 +57,19 @@ class Modules:
 
     def loaded_by(self, name: str) -> Line | None:
         """The first line that has a module loaded, if one has and nothing holds it back."""
-        return next((line for line, why in self._naming(name) if why is None), None)
+        return next((line for line, why in self._mentions(name) if why is None), None)
 
     def not_told(self, name: str) -> Obstacle:
         """Why the loader does not load a module that no line has loaded."""
-        return next((why for _, why in self._naming(name) if why), None) or self._not_named(name)
+        return next((why for _, why in self._mentions(name) if why), None) or self._not_named(name)
 
-    def _naming(self, name: str) -> list[tuple[Line, Obstacle | None]]:
-        """What _names() finds, found once: each key that comes with a module asks for it."""
-        if name not in self._named:
-            self._named[name] = list(self._names(name))
-        return self._named[name]
+    def _mentions(self, name: str) -> list[tuple[Line, Obstacle | None]]:
+        """Found once a module: each key that comes with it asks for it."""
+        if name not in self._mentioned:
+            self._mentioned[name] = list(self._find_mentions(name))
+        return self._mentioned[name]
 
-    def _names(self, name: str) -> Iterator[tuple[Line, Obstacle | None]]:
+    def _find_mentions(self, name: str) -> Iterator[tuple[Line, Obstacle | None]]:
         """Each line that names a module, or one that needs it, and what the loader makes of that."""
         for line in self._told:
             if same_module(line.text, name):

@@ -38,15 +38,19 @@ def lab() -> Iterator[Lab]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
+def nodes_of(nodeid: str) -> str:
+    """Whose nodes a test needs: a release's (test_releases.py), its own file's, or else the session's lab."""
+    file, _, test = nodeid.rpartition("/")[2].partition(".py::")
+    if file == "test_releases":
+        return test.partition("[")[2].partition("-")[0].rstrip("]")
+    return file if file in ("test_validators", "test_generated_boots") else "lab"
+
+
 class SameNodes(LoadScopeScheduling):  # type: ignore[misc] # xdist has no types
     """What is done on the same nodes is done by the same worker; two workers, for a boot keeps one core busy."""
 
     def _split_scope(self, nodeid: str) -> str:
-        """The release of test_releases.py, the file of tests that make nodes of their own, else the session's lab."""
-        file, _, test = nodeid.rpartition("/")[2].partition(".py::")
-        if file == "test_releases":
-            return test.partition("[")[2].partition("-")[0].rstrip("]")
-        return file if file in ("test_validators", "test_generated_boots") else "lab"
+        return nodes_of(nodeid)
 
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> SameNodes:
@@ -57,13 +61,5 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> SameNodes:
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """One release after the other, so that a release's nodes are made once and ended early."""
-    items.sort(key=lambda item: RELEASES.index(_release(item)) if _release(item) in RELEASES else -1)
-
-
-def _release(item: pytest.Item) -> str:
-    found = (
-        item.callspec.params.get("applied", "")
-        if isinstance(item, pytest.Function) and hasattr(item, "callspec")
-        else ""
-    )
-    return str(found)
+    places = {release: place for place, release in enumerate(RELEASES)}
+    items.sort(key=lambda item: places.get(nodes_of(item.nodeid), -1))
