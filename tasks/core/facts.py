@@ -186,7 +186,8 @@ def parse(reply: str) -> Facts:
     said: dict[str, list[str]] = {}
     for line in sections.get("", []):
         said.setdefault(line[:1], []).append(line[1:])
-    if not _NUMBER.fullmatch(said.get("u", [""])[0]):
+    uid, loaded = _process_and_modules(sections.get("modules", []))
+    if not _NUMBER.fullmatch(uid):
         raise RemoteError(f"the node's reply makes no sense: {reply[:200]!r}", "look at what its login shell prints")
     lines = _contents(sections.get("files", []))
     return Facts(
@@ -195,14 +196,14 @@ def parse(reply: str) -> Facts:
         more={name: sections[name] for name in MORE if name in sections},
         hidden=frozenset(said.get("x", [])),
         shown=_shown([*said.get("r", []), *said.get("x", [])]),
-        loaded=frozenset(said.get("l", [])),
-        in_sys=frozenset(said.get("y", [])),
+        loaded=loaded,
+        in_sys=frozenset(said.get("y", [])) - loaded,
         tree=_tree(sections.get("modules", [])),
         has_tree="t" in said,
         needs=_needs(sections.get("modules", [])),
         other_trees=tuple(path.rpartition("/")[2] for path in said.get("k", [])),
         units={path: state for letter, state in _UNITS.items() for path in said.get(letter, [])},
-        uid=int(said["u"][0]),
+        uid=int(uid),
         files=_files(sections.get("list", []), lines),
         complaints=_complaints(said.get("e", [])),
         holds=frozenset(said.get("h", [])),
@@ -227,11 +228,25 @@ def _sections(reply: str) -> dict[str, list[str]]:
     return sections
 
 
+def _process_and_modules(lines: Iterable[str]) -> tuple[str, frozenset[str]]:
+    """grep's `/proc/self/status:Uid:\t0\t…` and `/proc/modules:ip_vs …` -> the user's number, and what is loaded."""
+    uid, loaded = "", []
+    for line in lines:
+        source, _, text = line.partition(":")
+        if source == "/proc/modules":
+            loaded.append(text.strip())
+        elif source == "/proc/self/status":
+            uid = (text.split() + ["", ""])[1]
+    return uid, frozenset(loaded)
+
+
 def _tree(lines: Iterable[str]) -> dict[str, bool]:
     """grep's `…/modules.builtin:kernel/fs/overlayfs/overlay.ko` -> normal name: built in or not."""
     tree: dict[str, bool] = {}
     for line in lines:
         source, _, path = line.partition(":")
+        if not source.startswith("/lib/"):
+            continue
         name = _module_name(path.partition(":")[0])
         tree[name] = tree.get(name, False) or source.endswith("/modules.builtin")
     return tree
@@ -239,7 +254,7 @@ def _tree(lines: Iterable[str]) -> dict[str, bool]:
 
 def _needs(lines: Iterable[str]) -> dict[str, frozenset[str]]:
     """`…/modules.dep:kernel/a/ip_vs_rr.ko: kernel/a/ip_vs.ko` -> {ip_vs_rr: {ip_vs}}; indirect ones are listed too."""
-    parts = [line.partition(":")[2].partition(":") for line in lines]
+    parts = [line.partition(":")[2].partition(":") for line in lines if line.startswith("/lib/")]
     return {
         _module_name(module): frozenset(map(_module_name, needed.split())) for module, colon, needed in parts if colon
     }

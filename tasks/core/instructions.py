@@ -39,7 +39,8 @@ def _files(plan: Plan) -> list[str]:
     lines = [f"disable {line.path} {line.number} {line.text}" for line in plan.take_over]
     back = [f"restore {path} {copy}" if copy else f"remove {path}" for path, copy in plan.undo.files]
     enabled = [f"enable {line.path} {line.number} {line.text}" for line in plan.undo.lines]
-    return [*(line for file in plan.files for line in _file(file)), *lines, *back, *enabled]
+    placed = ["placed"] if plan.files else []
+    return [*(line for file in plan.files for line in _file(file)), *placed, *lines, *back, *enabled]
 
 
 def _file(file: RenderedFile) -> list[str]:

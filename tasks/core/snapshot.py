@@ -6,7 +6,7 @@ And the lock that keeps two changes apart, because both tell who is at work.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from tasks.core.bootfiles import Line
@@ -103,7 +103,7 @@ def snapshots(facts: Facts) -> tuple[Snapshot, ...]:
 def _snapshot(path: str, lines: Iterable[str]) -> Snapshot:
     about: dict[str, str] = {}
     items: list[tuple[str, str]] = []
-    for line in lines:
+    for line in _whole(lines):
         kind, _, rest = line.partition(" ")
         if kind in _ITEMS:
             if not _ITEMS[kind](rest):
@@ -113,6 +113,22 @@ def _snapshot(path: str, lines: Iterable[str]) -> Snapshot:
             about.setdefault(kind, rest)
     stamp = Stamp(about.get("run", ""), about.get("by", ""), about.get("verb", ""))
     return Snapshot(path, stamp, about.get("as", ""), _past(path, items))
+
+
+def _whole(lines: Iterable[str]) -> Iterator[str]:
+    """A snapshot's lines. What was added later stands between `more` and `end`; without its end it was cut short, and
+    nothing was done yet that it tells of."""
+    added: list[str] | None = None
+    for line in lines:
+        if line == "more":
+            added = []
+        elif added is None:
+            yield line
+        elif line == "end":
+            yield from added
+            added = None
+        else:
+            added.append(line)
 
 
 def _past(folder: str, items: Sequence[tuple[str, str]]) -> Past:

@@ -95,12 +95,13 @@ class Conversation:
         self.channel = channel
         self.mark = script.new_mark()
         self.started = False
+        self.known: set[str] = set()  # the parts of the script that the node's shell has
         self.holding = False
         self.window = (0.0, 0.0)  # our monotonic seconds before the last question and after its answer
 
     def ask(self, lines: Sequence[str]) -> Facts:
         """Sends a request that reads, as the login user, and returns what it found."""
-        data = script.request(self.mark, lines)
+        data = self._request(lines)
         before = time.monotonic()
         if self.started:
             self.channel.send(f"again {len(data)}\n".encode() + data)
@@ -113,7 +114,9 @@ class Conversation:
 
     def change(self, lines: Sequence[str], host: Host, facts: Facts, work: Work) -> Facts:
         """Sends a request that changes, as root, and returns what it found afterwards."""
-        data = script.request(self.mark, lines, changes=True)
+        if facts.uid != 0:
+            self.known.clear()  # root's shell is another one
+        data = self._request(lines, changes=True)
         password = host.become.password or work.password
         if facts.uid == 0:
             self.channel.send(f"again {len(data)}\n".encode() + data)
@@ -129,6 +132,11 @@ class Conversation:
             return self._reply()
         except ShellEndedError as error:
             raise RemoteError(f"in the middle of a change, {error.problem}", _FINISH) from error
+
+    def _request(self, lines: Sequence[str], *, changes: bool = False) -> bytes:
+        data = script.request(self.mark, lines, changes=changes, known=self.known)
+        self.known.update(script.parts(lines, changes=changes))
+        return data
 
     def end(self) -> None:
         """The end of all changes, if there were any: the node throws away a needless snapshot and opens its lock."""

@@ -6,8 +6,9 @@ that a login shell or a file on the node prints can pass for ours.
 
 from __future__ import annotations
 
+import re
 import secrets
-from collections.abc import Iterable
+from collections.abc import Container, Iterable, Sequence
 from functools import cache
 from pathlib import Path
 
@@ -26,23 +27,41 @@ def _compact(name: str) -> str:
     return "\n".join(line for line in lines if line and not line.startswith("#"))
 
 
+def parts(instructions: Iterable[str], *, changes: bool) -> list[str]:
+    """The parts of the script that instructions need; what can change anything, or looks at more, is only among them
+    where that is asked for."""
+    verbs = {line.partition(" ")[0] for line in instructions}
+    more = ["join.sh"] if "listeners" in verbs else []
+    writing = ["apply.sh", "lock.sh", "snapshot.sh"] if changes else []
+    back = ["rollback.sh"] if changes and verbs & _functions("rollback.sh") else []
+    return ["probe.sh", *more, *writing, *back]
+
+
 @cache
-def script(*, changes: bool, joins: bool = False) -> str:
-    """What runs on the node; what can change anything, or looks at more, is only in it where that is asked for."""
-    more = ("join.sh",) if joins else ()
-    writing = ("apply.sh", "lock.sh", "snapshot.sh", "rollback.sh") if changes else ()
-    parts = ("probe.sh", *more, *writing, "main.sh")
-    return "\n".join(_compact(part) for part in parts) + "\n"
+def _functions(name: str) -> frozenset[str]:
+    """The functions of a part; those that an instruction calls have its name."""
+    return frozenset(re.findall(r"^(\w+)\(\) ", _compact(name), re.M))
 
 
-def request(mark: str, instructions: Iterable[str], *, changes: bool = False) -> bytes:
-    """One request. Raises ValueError if an instruction holds a line break or a NUL, which would make two of it."""
+@cache
+def script(names: Sequence[str]) -> str:
+    """What runs on the node: parts, and then what reads the instructions."""
+    return "\n".join(map(_compact, (*names, "main.sh"))) + "\n"
+
+
+def request(
+    mark: str, instructions: Sequence[str], *, changes: bool = False, known: Container[str] = frozenset()
+) -> bytes:
+    """One request. known: parts that the shell which will run it has already.
+
+    Raises ValueError if an instruction holds a line break or a NUL, which would make two of it.
+    """
     lines = [f"boot {_compact('boot.sh')}", *instructions]
     if bad := next((line for line in lines if "\n" in line or "\0" in line or mark in line), None):
         raise ValueError(f"an instruction must be one line of text: {bad!r}")
     data = "\n".join(lines)
-    joins = any(line.startswith("listeners ") for line in lines)
-    return f"{script(changes=changes, joins=joins)}{mark}\n{data}\n{mark}".encode()
+    text = script(tuple(part for part in parts(instructions, changes=changes) if part not in known))
+    return f"{text}{mark}\n{data}\n{mark}".encode()
 
 
 def command(mark: str, size: int) -> str:

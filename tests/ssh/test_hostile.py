@@ -18,6 +18,7 @@ from tests.ssh.suite import SYSCTL, Said, Suite, serving
 ESCAPES = "\x1b[31m\x1b]0;owned\x07\x1b[2J\x1b]8;;http://x\x1b\\\x9b5m\x9d0;owned\x9c\x1bPq\u202e\u2066\u200f\u2028\r"
 # bash's own words for what it was told to run end with the mark: what comes after looks like a reply of ours.
 FORGED = 'set -- $BASH_EXECUTION_STRING; for m; do :; done; echo "$m begin";'
+ROOT = 'echo "$m modules"; printf "/proc/self/status:Uid:\\t0\\n"; echo "$m ";'
 # What a login shell runs before our script, and what becomes of the node.
 SHELLS: dict[str, tuple[str, str]] = {
     "plain": ("", "changed"),
@@ -34,12 +35,12 @@ SHELLS: dict[str, tuple[str, str]] = {
     "forges": (f'{FORGED} echo nonsense; echo "$m end"; sleep 1000', "failed"),
     "nuls": (f'{FORGED} head -c 100000 /dev/zero; echo; echo "$m end"; sleep 1000', "failed"),
     "latin": (
-        f"{FORGED} printf 'u0\\n\\377\\376\\300\\200'; yes $'r/\\355\\240\\200' | head -n 9999; "
+        f"{FORGED} {ROOT} printf '\\377\\376\\300\\200'; yes $'r/\\355\\240\\200' | head -n 9999; "
         'echo "$m end"; sleep 1000',
         "failed",
     ),
     "bottomless": (f"{FORGED} head -c 100000000 /dev/zero | tr '\\0' r; echo; sleep 1000", "failed"),
-    "crowded": (f'{FORGED} echo u0; seq -f r/proc/sys/a/%.0f 1 99999; echo "$m end"; sleep 1000', "failed"),
+    "crowded": (f'{FORGED} {ROOT} seq -f r/proc/sys/a/%.0f 1 99999; echo "$m end"; sleep 1000', "failed"),
 }
 TIMEOUT = 8
 

@@ -101,10 +101,10 @@ def reply(
             *(f"x{path}" for path in hidden),
             *([f"t{folder}"] if tree else []),
             *(f"k/lib/modules/{other}" for other in other_trees),
-            f"u{uid}",
-            *(f"l{name}" for name in loaded),
             *(f"y{name}" for name in in_sys),
             "== modules",
+            f"/proc/self/status:Uid:\t{uid}\t{uid}\t{uid}\t{uid}",
+            *(f"/proc/modules:{name} " for name in loaded),
             *(f"{folder}/modules.builtin:kernel/x/{name}.ko" for name in builtin),
             *(f"{folder}/modules.dep:kernel/x/{name}.ko.xz:" for name in loadable),
             "== list",
@@ -121,7 +121,7 @@ def reply(
 # What a hostile node would put into a reply: what ends lines and texts, what parsers trip over, what terminals obey.
 JUNK = st.one_of(
     st.text(max_size=12),
-    st.sampled_from(["\n", "\r\n", "\0", ":", "== ", "== files\n", "== list\n", "u0\n", " -> ", "9" * 5000, "\x1b[2J"]),
+    st.sampled_from(["\n", "\r\n", "\0", ":", "== ", "== files\n", "== list\n", "y\n", " -> ", "9" * 5000, "\x1b[2J"]),
 )
 
 

@@ -15,6 +15,7 @@ from tasks.core.facts import ALWAYS, SAMPLE, FileFact, ModuleState, parse
 from tests.unit.build import KERNEL, OnNode, facts, mutated, reply
 
 # Taken from the real script on Debian 12 (dash, GNU grep and ls), shortened.
+AS_ROOT = "== modules\n/proc/self/status:Uid:\t0\t0\t0\t0\n== \n"
 DEBIAN = """\
 r/proc/sys/kernel/hostname
 r/proc/sys/kernel/osrelease
@@ -29,10 +30,11 @@ r/proc/sys/net/ipv4/ip_local_reserved_ports
 x/proc/sys/net/core/bpf_jit_harden
 a/proc/sys/net/bridge/bridge-nf-call-iptables
 t/lib/modules/6.1.0-13-amd64
-u1000
-loverlay
+yoverlay
 ynf_conntrack
 == modules
+/proc/self/status:Uid:\t1000\t1000\t1000\t1000
+/proc/modules:overlay 
 /lib/modules/6.1.0-13-amd64/modules.builtin:kernel/fs/configfs/configfs.ko
 /lib/modules/6.1.0-13-amd64/modules.dep:kernel/net/bridge/br_netfilter.ko
 /lib/modules/6.1.0-13-amd64/modules.dep:kernel/drivers/vfio/vfio-pci.ko
@@ -59,7 +61,8 @@ lrwxrwxrwx 1 0 0   21 Sep 20  2023 /etc/os-release -> ../usr/lib/os-release
 """
 # From busybox: other columns, the same nine words.
 BUSYBOX = """\
-u0
+== modules
+/proc/self/status:Uid:\t0\t0\t0\t0
 == list
 -rw-r--r--    1 0        0               57 Nov 23 15:18 /etc/sysctl.d/99-zz-nodeprep-kubernetes.conf
 lrwxrwxrwx    1 0        0               14 Jan  1  2023 /etc/sysctl.d/99-sysctl.conf -> ../sysctl.conf
@@ -116,14 +119,14 @@ def test_a_module_is_what_the_kernel_shows_of_it(name: str, state: ModuleState) 
 @pytest.mark.parametrize("ending", [".ko", ".ko.xz", ".ko.zst", ".ko.gz", ".ko.xz: kernel/net/a.ko.xz"])
 @pytest.mark.parametrize(("index", "state"), [("dep", ModuleState.LOADABLE), ("builtin", ModuleState.BUILTIN)])
 def test_compressed_modules_are_modules(ending: str, index: str, state: ModuleState) -> None:
-    node = parse(f"u0\n== modules\n/lib/modules/x/modules.{index}:kernel/net/ip-vs{ending}\n")
+    node = parse(f"{AS_ROOT}== modules\n/lib/modules/x/modules.{index}:kernel/net/ip-vs{ending}\n")
     assert node.module("ip_vs") is state
 
 
 def test_built_in_wins_whichever_index_comes_first() -> None:
     lines = ["/lib/modules/x/modules.dep:kernel/a.ko:", "/lib/modules/x/modules.builtin:kernel/a.ko"]
     for order in (lines, lines[::-1]):
-        assert parse("\n".join(["u0", "== modules", *order])).module("a") is ModuleState.BUILTIN
+        assert parse("\n".join([f"{AS_ROOT}== modules", *order])).module("a") is ModuleState.BUILTIN
 
 
 @pytest.mark.parametrize(
@@ -165,7 +168,7 @@ def test_what_templates_see_is_read_from_the_reply() -> None:
 
 
 def test_templates_are_tried_with_the_same_names_that_nodes_give() -> None:
-    for seen in (parse(DEBIAN), parse("u0")):
+    for seen in (parse(DEBIAN), parse(AS_ROOT)):
         shown = seen.for_templates()
         assert {name: type(value) for name, value in shown.items()} == {name: type(v) for name, v in SAMPLE.items()}
 
@@ -190,7 +193,7 @@ def test_a_container_says_so() -> None:
     ],
 )
 def test_a_complaint_is_known_by_what_was_asked(line: str, key: tuple[str, str], text: str) -> None:
-    assert parse(f"u0\n{line}\n").complaints == {key: text}
+    assert parse(f"{AS_ROOT}{line}\n").complaints == {key: text}
 
 
 def test_a_value_with_colons_and_a_key_with_colons_are_told_apart() -> None:
@@ -201,7 +204,7 @@ def test_a_value_with_colons_and_a_key_with_colons_are_told_apart() -> None:
 
 def test_only_the_first_line_of_a_key_is_its_value() -> None:
     node = parse(
-        "u0\nr/proc/sys/a/b\nr/proc/sys/a/c\n== files\n/proc/sys/a/b:1:x\n/proc/sys/a/b:2:y\n/proc/sys/a/c:2:z"
+        f"{AS_ROOT}r/proc/sys/a/b\nr/proc/sys/a/c\n== files\n/proc/sys/a/b:1:x\n/proc/sys/a/b:2:y\n/proc/sys/a/c:2:z"
     )
     assert (node.key("a.b"), node.key("a.c")) == ("x", "")
 
@@ -249,7 +252,7 @@ def test_a_reply_without_sense_is_a_remote_error_that_shows_it(nonsense: str) ->
     ],
 )
 def test_lines_that_make_no_sense_do_no_harm_to_the_others(junk: str) -> None:
-    node = parse(f"u0\nr/proc/sys/vm/x\n{junk}\n== files\n/proc/sys/vm/x:1:7\n")
+    node = parse(f"{AS_ROOT}r/proc/sys/vm/x\n{junk}\n== files\n/proc/sys/vm/x:1:7\n")
     assert (node.uid, node.key("vm.x"), dict(node.files), dict(node.complaints)) == (0, "7", {}, {})
 
 
@@ -260,7 +263,7 @@ LINES = st.text(st.sampled_from("ulraxyte= /:0159²٣-wrd.ko\r\n \x85\u2028"), m
 def test_any_reply_is_facts_or_a_remote_error(said: str) -> None:
     with contextlib.suppress(RemoteError):
         parse(said).for_templates()
-    parse(f"u0\n{said}").for_templates()
+    parse(f"{AS_ROOT}{said}").for_templates()
 
 
 @given(mutated(DEBIAN))
@@ -284,19 +287,19 @@ def test_a_reply_cut_off_anywhere_never_holds_more_than_the_whole_one(end: int) 
 
 @pytest.mark.parametrize(
     "line",
-    ["u0", "r/proc/sys/vm/x", "e", "== list", "== files", "/etc/x:1:a", "::::", ":", "== x", "- 1 0 0 0 a b c /d", " "],
+    ["y", "r/proc/sys/vm/x", "e", "== list", "== files", "/etc/x:1:a", "::::", ":", "== x", "- 1 0 0 0 a b c /d", " "],
 )
 @pytest.mark.parametrize("head", ["", "== files\n", "== list\n", "== modules\n"])
 def test_a_long_reply_takes_no_more_than_its_length(head: str, line: str) -> None:
     """Ten times the reply may take some twenty times as long on a busy machine, but not a hundred times."""
-    short, long = (timed(parse, f"u0\n{head}" + f"{line}\n" * count) for count in (3_000, 30_000))
+    short, long = (timed(parse, f"{AS_ROOT}{head}" + f"{line}\n" * count) for count in (3_000, 30_000))
     assert long < 30 * short + 0.05
 
 
 @pytest.mark.parametrize("text", [":" * 300_000, "/" + ":" * 300_000, "/:1" * 100_000, " " * 300_000, "- " * 150_000])
 @pytest.mark.parametrize("head", ["", "== files\n", "== list\n", "== modules\n"])
 def test_a_long_line_takes_no_more_than_its_length(head: str, text: str) -> None:
-    short, long = (timed(parse, f"u0\n{head}{text[: len(text) // part]}") for part in (10, 1))
+    short, long = (timed(parse, f"{AS_ROOT}{head}{text[: len(text) // part]}") for part in (10, 1))
     assert long < 30 * short + 0.05
 
 

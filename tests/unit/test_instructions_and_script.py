@@ -64,6 +64,7 @@ def test_a_plan_is_carried_out_in_the_order_that_works() -> None:
         "keep /etc/a.conf",
         "file /etc/b.conf",
         "keep /etc/b.conf",
+        "placed",
         "loads ip_vs br-netfilter",
         "load ip_vs",
         "load br-netfilter",
@@ -87,33 +88,46 @@ def test_what_travels_in_quotes_is_one_line_without_quotes() -> None:
     assert "!" not in boot.replace("[!", ""), "csh would take it for history"
 
 
+def text_of(*lines: str, changes: bool = False) -> str:
+    """The script that travels with these instructions."""
+    return script.script(tuple(script.parts(lines, changes=changes)))
+
+
 @pytest.mark.parametrize("changes", [False, True])
 def test_a_request_is_the_script_the_data_and_a_mark_after_each(changes: bool) -> None:
     data = script.request(MARK, ["look /proc/x", "|# grün"], changes=changes).decode()
     text, instructed, rest = data.split(MARK)
-    assert (text, rest) == (script.script(changes=changes), "")
+    assert (text, rest) == (text_of(changes=changes), "")
     assert instructed.split("\n")[1].startswith("boot exec 2>&1; ")
     assert instructed.split("\n")[2:] == ["look /proc/x", "|# grün", ""]
 
 
 def test_only_a_request_that_changes_holds_what_can_change_anything() -> None:
     for word in ("modprobe", "mkdir", "mv -f", "rm -f", "set_key", "sync", "restorecon"):
-        assert f"{word} " not in script.script(changes=False).replace("modprobe.d", "").replace(
+        assert f"{word} " not in text_of().replace("modprobe.d", "").replace(
             '[ "$together" ] || try load "$argument" limited modprobe "$argument"', ""
         ).replace('set_key "${argument%% *}"', "")
-        assert word in script.script(changes=True)
-    assert ">" not in script.script(changes=False).replace("2>/dev/null", "").replace("2>&1", "")
+        assert word in text_of(changes=True)
+    assert ">" not in text_of().replace("2>/dev/null", "").replace("2>&1", "")
 
 
 def test_what_only_verify_asks_travels_only_with_its_questions() -> None:
     plain, asking = (script.request(MARK, [*lines, "scan"]).decode() for lines in ([], join.questions()))
     for word in ("date +%s", "/boot/config-", "/proc/net/tcp"):
         assert (word in plain, word in asking) == (False, True)
-    assert ">" not in script.script(changes=False, joins=True).replace("2>/dev/null", "").replace("2>&1", "")
+    assert ">" not in text_of(*join.questions()).replace("2>/dev/null", "").replace("2>&1", "")
+
+
+def test_a_part_travels_with_its_instructions_and_to_each_shell_once() -> None:
+    change, back = ["scan"], ["remove /etc/a.conf", "scan"]
+    assert script.parts(change, changes=True) == ["probe.sh", "apply.sh", "lock.sh", "snapshot.sh"]
+    assert script.parts(back, changes=True) == [*script.parts(change, changes=True), "rollback.sh"]
+    again = script.request(MARK, back, changes=True, known=script.parts(change, changes=True)).decode()
+    assert ("\nremove() " in f"\n{again}", "\nplace() " in again, "\nscan() " in again) == (True, False, False)
 
 
 def test_the_script_travels_without_comments_and_indentation() -> None:
-    lines = script.script(changes=True).splitlines()
+    lines = text_of("remove /etc/a.conf", changes=True).splitlines()
     assert all(line == line.strip() and line and line[0] != "#" for line in lines)
 
 
@@ -141,7 +155,7 @@ BOOT = [
 @pytest.mark.parametrize("argv", BOOT)
 def test_a_request_cut_short_runs_nothing_of_it(argv: tuple[str, ...], tmp_path: Path) -> None:
     written = tmp_path / "written.conf"
-    data = script.request(MARK, [f"file {written}", "|x", f"keep {written}", "scan"], changes=True)
+    data = script.request(MARK, [f"file {written}", "|x", f"keep {written}", "placed", "scan"], changes=True)
     boot = script.command(MARK, 0).removeprefix("exec sh -c '").split("'")[0]
     first_mark = data.index(MARK.encode()) + len(MARK)
     for size in (0, 1, len(data) // 2, first_mark - 1, first_mark, first_mark + 9, len(data) - 32, len(data) - 1):
@@ -308,7 +322,7 @@ AWKWARD = [
 
 
 def keep(path: Path, lines: list[str]) -> list[str]:
-    return [f"file {path}", *(f"|{line}" for line in lines), f"keep {path}"]
+    return [f"file {path}", *(f"|{line}" for line in lines), f"keep {path}", "placed"]
 
 
 def left(folder: Path) -> list[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import signal
 import stat
 from concurrent.futures import ThreadPoolExecutor
@@ -53,6 +54,7 @@ class Place:
             f"file {self.file}",
             f"|{run}",
             f"keep {self.file}",
+            "placed",
             f"set {self.key} {run}",
             *more,
             "scan",
@@ -244,7 +246,7 @@ def test_a_second_pass_adds_what_it_finds_and_keeps_how_it_was(place: Place) -> 
         lines[4:4] = [f"value {late}"]
         assert not far.again(lines, changes=True).complaints
         end(far)
-    assert place.text("000001.r1")[-3:] == [f"key {place.key} old\tvalue", "as root", f"key {late} 7"]
+    assert place.text("000001.r1")[-5:] == [f"key {place.key} old\tvalue", "as root", "more", f"key {late} 7", "end"]
     assert (place.store / "000001.r1" / "ours.conf").read_text() == "first\n"
 
 
@@ -292,6 +294,33 @@ def test_the_newest_ten_are_kept_and_the_oldest_still_tells_how_the_node_was_at_
     assert len([line for line in oldest if line.startswith(("key", "run"))]) == 2
     folder = place.store / "000001.r1"
     assert ((folder / "ours.conf").read_text(), (folder / "second.conf").read_text()) == ("first\n", "before 2\n")
+
+
+def test_what_a_power_cut_left_of_an_addition_is_not_taken_over_by_the_oldest(place: Place) -> None:
+    for number in range(1, 11):
+        place.change(f"r{number}")
+    for name, added in (("000001.r1", "more\nkey /a 1\nend\nmore\nkey /b 2\n"), ("000002.r2", "more\nkey /c 3\n")):
+        with (place.store / name / "snapshot").open("a") as file:
+            file.write(added)
+    place.change("r11")
+    assert place.snapshots[:2] == ["000001.r1", "000003.r3"]
+    kept = {line for line in place.text("000001.r1") if line.split()[0] in ("key", "more", "end")}
+    assert kept == {f"key {place.key} old\tvalue", "key /a 1"}
+
+
+def test_several_files_are_flushed_together_and_each_is_reported_by_itself(tmp_path: Path) -> None:
+    shell = Shell.named("dash", tmp_path)
+    shell.stub("sync", 'echo "$*" >>"$LOG"')
+    one, two, folder = (tmp_path / "etc" / name for name in ("one.conf", "two.conf", "three.conf"))
+    folder.mkdir(parents=True)
+    files = [line for path in (one, folder, two) for line in (f"file {path}", "|x", f"keep {path}")]
+    found = shell.first([*files, "placed", "scan"], LOG=str(tmp_path / "log"))
+    assert (one.read_text(), two.read_text(), list(folder.iterdir())) == ("x\n", "x\n", [])
+    assert found.complaints.keys() == {("keep", str(folder))}
+    flushed = re.sub(r"\b[0-9a-f]{32}\b", "MARK", (tmp_path / "log").read_text()).splitlines()
+    etc = one.parent
+    assert flushed == [f"{etc}/one.MARK {etc}/two.MARK", f"{etc} {etc}"]
+    assert sorted(path.name for path in one.parent.iterdir()) == ["one.conf", "three.conf", "two.conf"]
 
 
 def test_without_a_snapshot_nothing_is_written(place: Place) -> None:

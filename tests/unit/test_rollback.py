@@ -74,6 +74,14 @@ def test_a_snapshot_is_read_as_it_was_written() -> None:
     )
 
 
+def test_an_addition_counts_from_its_end_on() -> None:
+    """Three were begun: whole, cut short, whole; and one that a power cut left in pieces."""
+    added = ["more", "key /proc/sys/vm/a 1", "end", "more", "key /proc/sys/vm/b 2"]
+    torn = ["more", "key /proc/sys/vm/c 3", "end", "more", "key /pr"]
+    (found,) = read([*snapshot(1), *(f"s{STORE}/000001.r1/snapshot:{line}" for line in (*added, *torn))])
+    assert found.past.keys == {"vm.a": "1", "vm.c": "3"}
+
+
 def test_of_two_lines_about_a_thing_the_first_counts() -> None:
     (found,) = read(snapshot(1, f"absent {OURS}", f"file {OURS}", "key /proc/sys/vm/x 1", "key /proc/sys/vm/x 2"))
     assert (found.past.files, found.past.keys) == ({OURS: ""}, {"vm.x": "1"})

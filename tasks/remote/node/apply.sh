@@ -84,6 +84,42 @@ no_folder() { ! [ -d "$1" ] || { echo "$1 is a folder" >&2 && return 1; }; }
 
 folder_of() { [ -d "${1%/*}" ] || mkdir -p "${1%/*}"; }
 
+# stage PATH: $text lies beside the path, to become that file together with others; see placed. What does not go so is
+# done alone, to be heard for itself.
+staged='' meant=''
+stage() {
+  beside "$1"
+  umask 022
+  if [ -d "${1%/*}" ] && [ ! -d "$1" ] && printf %s "$text" 2>/dev/null >"$temporary"; then
+    staged="$staged$temporary
+" meant="$meant$1
+"
+  else
+    { try keep "$1" keep "$1" && before=changed; } || quiet=no
+  fi
+}
+
+# placed: what was staged becomes the files, each complete or not at all, flushed together.
+placed() {
+  [ "$staged" ] || return 0
+  flush $staged
+  folders=
+  for path in $meant; do
+    temporary=${path%.conf}.$mark
+    { try keep "$path" move "$temporary" "$path" && before=changed; } || { quiet=no; rm -f "$temporary"; }
+    folders="$folders${path%/*}
+"
+  done
+  flush $folders
+  staged='' meant=''
+}
+
+# move TEMPORARY PATH: in the place of the shell that it is called in.
+move() {
+  command -v restorecon >/dev/null || exec mv -f "$1" "$2"
+  mv -f "$1" "$2" && exec restorecon -F "$2"
+}
+
 # keep PATH: $text becomes the file.
 keep() {
   no_folder "$1" || return 1

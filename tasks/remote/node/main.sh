@@ -44,7 +44,8 @@ for instruction in $b; do
     'module '*) module "$argument" ;;
     'snapshot '*) snapshot "${argument%% *}" "${argument#* }" ;;
     'file '*) text= ;;
-    'keep '*) { try keep "$argument" keep "$argument" && before=changed; } || quiet=no ;;
+    'keep '*) stage "$argument" ;;
+    placed) placed ;;
     'disable '*)
       path=${argument%% *} rest=${argument#* }
       try disable "$path:${rest%% *}" disable "$path" "${rest%% *}" "${rest#* }"

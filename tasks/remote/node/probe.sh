@@ -11,24 +11,21 @@ say() { reply="$reply$1
 # read(2), so 65536 would come out as 6.
 looked=
 look() {
-  if [ ! -e "$1" ]; then say "a$1"
-  elif [ -d "$1" ] || [ ! -r "$1" ]; then say "x$1"
-  else
+  if [ -f "$1" ] && [ -r "$1" ]; then
     say "r$1"
     looked="$looked$1
 "
+  elif [ -e "$1" ]; then say "x$1"
+  else say "a$1"
   fi
 }
 
-# want NAME PATTERN: remembers a module to look for; the pattern also matches its name spelled with dashes.
-wanted=' '
-names=
+# want NAME PATTERN: a module to look for; the pattern also matches its name spelled with dashes. One that is loaded is
+# in /sys (y), too, and one that the kernel has built in with parameters.
 patterns=
 want() {
-  wanted="$wanted$1 "
-  names="$names$1
-"
   patterns="$patterns${patterns:+|}$2"
+  [ ! -d "/sys/module/$1" ] || say "y$1"
 }
 
 # unit NAME: where systemd has it, as a file (p) or masked (m), and whether the admin alters it with a folder (o).
@@ -42,24 +39,13 @@ unit() {
   done
 }
 
-# Which wanted modules are loaded (l); of the others, which the kernel has built in with parameters (y).
+# Who we are, and of the wanted modules: what each needs, too, and whether it is loaded.
 modules() {
-  loaded=' '
-  if [ -r /proc/modules ]; then
-    while IFS=' ' read -r name rest; do
-      case $wanted in *" $name "*) say "l$name"; loaded="$loaded$name " ;; esac
-    done </proc/modules
-  fi
-  for name in $names; do
-    case $loaded in *" $name "*) continue ;; esac
-    [ ! -d "/sys/module/$name" ] || say "y$name"
-  done
-}
-
-user() {
-  while IFS=' 	' read -r field value rest; do
-    case $field in Uid:) say "u$value"; break ;; esac
-  done </proc/self/status
+  set -- -e '^Uid:.*' /proc/self/status
+  [ ! "$patterns" ] || set -- -e "^[^:]*/($patterns)\.ko.*" -e "^($patterns) " "$@" "$tree/modules.builtin" \
+    "$tree/modules.dep" /proc/modules
+  echo "$mark modules"
+  grep -osHE "$@"
 }
 
 # Every file that modprobe, systemd-modules-load and sysctl read at boot: listed, with its lines and their numbers.
@@ -104,16 +90,11 @@ scan() {
     for other in /lib/modules/*/modules.dep; do [ ! -e "$other" ] || say "k${other%/*}"; done
     set -f
   fi
-  user
-  modules
   echo "$mark begin"
   printf %s "$reply"
-  if [ -n "$patterns" ]; then # what each of them needs, too
-    echo "$mark modules"
-    grep -sHE "^[^:]*/($patterns)\.ko" "$tree/modules.builtin" "$tree/modules.dep"
-  fi
+  modules
   [ -z "$listeners" ] || ready
   configuration
   echo "$mark end"
-  reply='' looked=''
+  reply='' looked='' patterns=''
 }

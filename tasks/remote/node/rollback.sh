@@ -85,14 +85,3 @@ unload() {
     esac
   done
 }
-
-# forget FOLDER: a snapshot that is not needed any more. First out of sight, for removing it takes more than one step.
-forget() {
-  for entry in $(cat "$1/snapshot"); do
-    path=${entry#* }
-    case $entry in 'file '* | 'absent '*) sweep "$path" ;; 'line '*) sweep "$(readlink -f "${path%% *}")" ;; esac
-  done
-  gone=${1%/*}/new.$mark
-  mv "$1" "$gone" && rm -rf "$gone"
-  rmdir "${1%/*}" 2>/dev/null || :
-}

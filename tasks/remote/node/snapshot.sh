@@ -4,10 +4,11 @@
 # our files and a text, `snapshot`, one thing a line. Of two lines about the same thing the first counts.
 #     file PATH (its copy lies beside) · absent PATH · folder PATH (was not there) · line PATH NUMBER TEXT (taken over)
 #     key PATH VALUE · nokey PATH (was not there) · module NAME (was not loaded) · unloads NAME
+# What is added later stands between the lines `more` and `end`, so that what a power cut left of it is known for that.
 KEPT=10
 
 [ "$noting" = "$2" ] || noting=$2 noted='
-' news='' before='' copies='' taken='' watched='' asked='' unread='' modules_then=''
+' news='' before='' copies='' taken='' watched='' asked='' unread='' loading='' at_first=''
 
 # note LINE: unless the snapshot has a line about that already.
 note() {
@@ -18,7 +19,8 @@ $item
 "* | *"
 $item "*) return ;; esac
   noted="$noted$1
-" news=1
+" news="$news$1
+"
 }
 
 # save PATH: a file that is about to be written or removed. One of a later pass is ours already.
@@ -64,43 +66,68 @@ value() {
 
 # module NAME: about to be loaded, with what it needs.
 module() {
-  [ "$modules_then" ] || modules_then="
-$(loaded)
+  loading="$loading$1
 "
-  case $modules_then in *"
-$1
-"*) ;; *) note "module $1" ;; esac
 }
 
-# These three run in $(...) alone, which is a process already: exec saves the next one.
-loaded() { exec cut -d' ' -f1 /proc/modules 2>/dev/null; }
-values_of() { [ ! "$1" ] || exec grep -snH '' $1; }
-files_of() { [ ! "$watched" ] || exec ls -ldinL $watched 2>/dev/null; }
+# read_now PATHS: $values are the keys as grep shows them, and $modules the names of what is loaded, if any is to be: all
+# by one grep, which reads whole files; the shell does not, see probe.sh.
+read_now() {
+  values='' modules='
+'
+  [ "$1$loading" ] || return 0
+  for each in $(exec grep -snH '' $1 ${loading:+/proc/modules}); do
+    case $each in
+      /proc/modules:*) each=${each#*:*:} modules="$modules${each%% *}
+" ;;
+      *) values="$values$each
+" ;;
+    esac
+  done
+}
 
-# Keys asked for are read by one grep: not by the shell, see probe.sh. Modules came along with those we loaded.
+# files_now: what is there of all files that are to change.
+files_now() {
+  present=
+  for each in $watched; do
+    [ ! -e "$each" ] || present="$present$each
+"
+  done
+  [ ! "$present" ] || present=$(exec ls -ldinL $present 2>/dev/null)
+}
+
+# Notes the keys asked for and the modules that are not loaded yet; those that are by now came along with ours.
 look_over() {
-  values=$(values_of "$unread")
+  read_now "$unread"
   unread=
   for each in $values; do
     case $each in *:1:*) note "key ${each%%:1:*} ${each#*:1:}" ;; esac
   done
-  [ "$1" ] && [ "$modules_then" ] || return 0
-  for each in $(loaded); do module "$each"; done
+  arrived=$loading${at_first:+$modules}
+  : "${at_first:=${loading:+$modules}}"
+  for each in $arrived; do
+    case $at_first in *"
+$each
+"*) ;; *) note "module $each" ;; esac
+  done
 }
 
 # snapshot STORE RUN: writes what was noted, complete or not at all.
 snapshot() {
-  look_over "$taken"
+  look_over
   [ "$news" ] || return 0
   if [ ! "$taken" ]; then
     note "as ${SUDO_USER:-root}"
-    before=$(files_of)$values$modules_then # all that the session touches: has anything changed at its end?
+    files_now
+    before=$present$values$modules # all that the session touches: has anything changed at its end?
     number "$1"
     taken=$1/$number.$2
     try snapshot "$1" create "$1" "$taken" || { taken='' refused=1; return; }
   else
     before=changed
-    try extend "$1" extend "$taken" || refused=1
+    { [ ! "$copies" ] && printf %s "more
+${news}end
+" 2>/dev/null >>"$taken/snapshot" && flush "$taken/snapshot"; } || try extend "$1" rewrite "$taken" || refused=1
   fi
   news='' copies=''
 }
@@ -121,30 +148,28 @@ create() {
   set +f
   for each in "$1"/new.*; do [ ! -d "$each" ] || rm -rf "$each"; done # of a session that was killed
   umask 022 # for /var/lib, should it not be there
-  mkdir -p -m 700 "$1" "$fresh" && umask 077 && written "$fresh" "$fresh/snapshot" && mv "$fresh" "$2" && flush "$1" ||
+  mkdir -p -m 700 "$1" "$fresh" && umask 077 && write "$fresh" "$fresh/snapshot" && mv "$fresh" "$2" && flush "$1" ||
     { rm -rf "$fresh" && false; }
 }
 
-extend() {
-  umask 077
-  written "$1" "$1/snapshot.new" && mv -f "$1/snapshot.new" "$1/snapshot" && flush "$1"
-}
-
-# written FOLDER TEXT: the copies and the text, on the disk.
-written() {
+# write FOLDER FILE: the copies and the text, on the disk.
+write() {
   [ ! "$copies" ] || cp -pP $copies "$1/" || return
   put "${noted#?}" "$2" || return
   set +f
   flush "$1"/*
 }
 
+rewrite() {
+  umask 077
+  write "$1" "$1/snapshot.new" && mv -f "$1/snapshot.new" "$1/snapshot" && flush "$1"
+}
+
 # The end of a session, however it ends: what changed nothing leaves no snapshot, and the lock is given back. Where a file
 # was written nothing has to be compared.
 finish() {
   if [ "$taken" ]; then
-    if [ "$before" != changed ] && [ "$before" = "$(files_of)$(values_of "$asked")${modules_then:+
-$(loaded)
-}" ]; then
+    if [ "$before" != changed ] && files_now && read_now "$asked" && [ "$before" = "$present$values$modules" ]; then
       forget "$taken"
     else
       prune "${taken%/*}"
@@ -170,15 +195,42 @@ prune() {
 
 merge() {
   umask 077
+  whole "$1/snapshot"
   noted="
-$(cat "$1/snapshot")
-"
-  for each in $(cat "$2/snapshot"); do
+$kept"
+  whole "$2/snapshot"
+  for each in $kept; do
     case ${each%% *} in file | absent | folder | line | key | nokey | module | unloads) note "$each" ;; esac
   done
   for each in "$2"/*; do
     [ -e "$1/${each##*/}" ] || [ -L "$1/${each##*/}" ] || cp -pP "$each" "$1/" || return
   done
   copies=
-  extend "$1" && forget "$2"
+  rewrite "$1" && forget "$2"
+}
+
+# whole FILE: $kept is its lines, without an addition that was cut short.
+whole() {
+  kept='' added='' more=
+  for each in $(cat "$1"); do
+    case $more$each in
+      more | +more) more=+ added='' ;;
+      +end) kept=$kept$added more= ;;
+      +*) added="$added$each
+" ;;
+      *) kept="$kept$each
+" ;;
+    esac
+  done
+}
+
+# forget FOLDER: a snapshot that is not needed any more. First out of sight, for removing it takes more than one step.
+forget() {
+  for entry in $(cat "$1/snapshot"); do
+    path=${entry#* }
+    case $entry in 'file '* | 'absent '*) sweep "$path" ;; 'line '*) sweep "$(readlink -f "${path%% *}")" ;; esac
+  done
+  gone=${1%/*}/new.$mark
+  mv "$1" "$gone" && rm -rf "$gone"
+  rmdir "${1%/*}" 2>/dev/null || :
 }
