@@ -236,7 +236,7 @@ def _process_and_modules(lines: Iterable[str]) -> tuple[str, frozenset[str]]:
         if source == "/proc/modules":
             loaded.append(text.strip())
         elif source == "/proc/self/status":
-            uid = (text.split() + ["", ""])[1]
+            uid = text.split("\t")[1] if "\t" in text else ""
     return uid, frozenset(loaded)
 
 

@@ -34,7 +34,7 @@ yoverlay
 ynf_conntrack
 == modules
 /proc/self/status:Uid:\t1000\t1000\t1000\t1000
-/proc/modules:overlay 
+/proc/modules:overlay
 /lib/modules/6.1.0-13-amd64/modules.builtin:kernel/fs/configfs/configfs.ko
 /lib/modules/6.1.0-13-amd64/modules.dep:kernel/net/bridge/br_netfilter.ko
 /lib/modules/6.1.0-13-amd64/modules.dep:kernel/drivers/vfio/vfio-pci.ko
