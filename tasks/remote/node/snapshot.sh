@@ -51,7 +51,7 @@ line() {
 
 # value PATTERN: keys that are about to be set, or are changed along with those.
 value() {
-  set +f
+  case $1 in *'*'*) set +f ;; esac
   for path in $1; do
     if [ -e "$path" ]; then
       asked="$asked$path
