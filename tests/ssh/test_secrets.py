@@ -134,6 +134,15 @@ def test_the_password_is_in_no_output_even_when_fab_tells_all(suite: Suite, wher
     assert_secret(suite.fab(verb, "--format", "json", env=env))
 
 
+def test_the_password_is_in_no_report(suite: Suite, tmp_path: Path) -> None:
+    operator(suite, "n")
+    report = tmp_path / "kept" / "run.json"
+    report.parent.mkdir()
+    assert suite.json("apply", "--report", str(report), env=ENV).statuses == {"n": "changed"}
+    assert '"n"' in report.read_text()
+    assert holding(report.parent) == []
+
+
 def test_a_password_that_is_typed_is_used_and_not_echoed(suite: Suite) -> None:
     host = operator(suite, "n")
     code, seen = suite.on_terminal(suite.command("apply", core=["--prompt-for-sudo-password"]), SECRET)
