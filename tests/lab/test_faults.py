@@ -36,19 +36,9 @@ chmod 755 /usr/local/bin/*
 mkdir -p -m 777 /run/stops
 chmod 666 /dev/ttyS0
 """
-# Where a cut could tear something: before and after each file is flushed, renamed, and its folder flushed; before the
-# modules, and before the keys; and before the lock is given back. `make test-full` takes every command.
-TENDER = (
-    "sync /var/lib/nodeprep/new",
-    "mv /var/lib/nodeprep/new",
-    "sync /etc/modules-load.d/nodeprep-kubernetes.MARK",
-    "sync /etc/modules-load.d",
-    "mv -f /etc/sysctl.d/99-zz-nodeprep-kubernetes.MARK",
-    "sync /etc/sysctl.d",
-    "modprobe -a",
-    "sysctl -p",
-    "rm -f /run/nodeprep.lock",
-)
+# Where a cut could tear something: before each flush and each rename, before the modules, and before the keys; and before
+# the lock is given back. `make test-full` takes every command.
+TENDER = ("sync /var/lib/nodeprep", "mv ", "sync /etc/", "modprobe -a", "sysctl -p", "rm -f /run/nodeprep.lock")
 # Keys that each boot computes anew from the memory that is free then.
 BY_MEMORY = (
     "net.ipv4.tcp_rmem ",
