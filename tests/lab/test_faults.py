@@ -36,8 +36,8 @@ chmod 755 /usr/local/bin/*
 mkdir -p -m 777 /run/stops
 chmod 666 /dev/ttyS0
 """
-# Where a cut could tear something: before each flush and each rename, before the modules, and before the keys; and before
-# the lock is given back. `make test-full` takes every command.
+# Where a cut could tear something: before each flush and each rename, the modules and the keys, and before the lock is
+# given back. `make test-full` takes every command.
 TENDER = ("sync /var/lib/nodeprep", "mv ", "sync /etc/", "modprobe -a", "sysctl -p", "rm -f /run/nodeprep.lock")
 # Keys that each boot computes anew from the memory that is free then.
 BY_MEMORY = (
