@@ -81,7 +81,8 @@ class Run:
             replace(self, verb="plan", dry=False).with_summary(node.plan)
             return
         summary = self.on_each(step)
-        self.finish(replace(summary, results=together(summary.results)))
+        summary = replace(summary, results=together(summary.results))  # the first one is not kept beside it
+        self.finish(summary)
 
     def finish(self, summary: RunSummary) -> None:
         """Keeps the report, prints the summary, and ends the command with its exit code."""

@@ -13,6 +13,7 @@ from typing import Any
 from tasks.core import fix, selection
 from tasks.core import inventory as inventories
 from tasks.core import retry as retries
+from tasks.core.compact import Pool
 from tasks.core.errors import InventoryError, ProfileError, SourceError, UsageError
 from tasks.core.inventory import Inventory
 from tasks.core.model import Host
@@ -127,7 +128,8 @@ def select(inventory: Inventory, patterns: str, config: Any, base: Path, retry: 
         chosen = selection.select(inventory, patterns, reachable_name=_findable(config))
     if again and not (chosen := tuple(host for host in chosen if host.name in set(again))):
         raise UsageError(f"-H {patterns} selects none of the {len(again)} nodes that {retry} leaves to do")
-    return tuple(_absolute(host, base) for host in chosen)
+    pool = Pool()
+    return tuple(_absolute(host, base, pool) for host in chosen)
 
 
 def _known(inventory: Inventory, names: Sequence[str], source: str) -> tuple[Host, ...]:
@@ -152,13 +154,14 @@ def _findable(config: Any) -> Callable[[str], bool]:
     return findable
 
 
-def _absolute(host: Host, base: Path) -> Host:
+def _absolute(host: Host, base: Path, pool: Pool) -> Host:
+    """A host with absolute paths; what all hosts of a group say alike is kept once."""
     options = replace(
         host.ssh,
         key_files=tuple(_paths(host.ssh.key_files, base)),
         known_hosts=tuple(_paths(host.ssh.known_hosts, base)),
     )
-    return replace(host, ssh=options)
+    return replace(host, groups=pool.one(host.groups), ssh=pool.one(options), become=pool.one(host.become))
 
 
 def _paths(files: Iterable[str], base: Path) -> list[str]:
@@ -172,7 +175,8 @@ def load_profiles(flag: str, hosts: Sequence[Host], default: str, templates: Pat
     chosen = {host.name: profile_names(flag or _text_of(host.variables.get("profiles", default))) for host in hosts}
     for name in {name for names in chosen.values() for name in names}:
         loaded[name] = load_profile(templates / name)
-    return {host: tuple(loaded[name] for name in names) for host, names in chosen.items()}
+    pool = Pool()
+    return {host: pool.one(tuple(loaded[name] for name in names)) for host, names in chosen.items()}
 
 
 def _text_of(value: object) -> str:

@@ -6,6 +6,7 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
+from tasks.core.compact import Pool
 from tasks.core.model import Identity, Item, ItemStatus, Kind, NodeResult, Status
 from tasks.core.preflight import ALL, judged
 from tasks.core.selection import fold
@@ -25,7 +26,8 @@ def compared(results: Sequence[NodeResult]) -> tuple[NodeResult, ...]:
         return tuple(results)
     twins = [_twins(known, of) for of in (_hostname, _machine, _product)]
     apart = _apart({name: each.clock for name, each in known.items() if each.clock})
-    return tuple(_with(result, known, twins, apart) for result in results)
+    pool = Pool()
+    return tuple(_with(result, known, twins, apart, pool) for result in results)
 
 
 def _hostname(identity: Identity) -> str:
@@ -41,12 +43,13 @@ def _product(identity: Identity) -> str:
 
 
 def _twins(known: Mapping[str, Identity], of: Callable[[Identity], str]) -> Names:
-    """For each node, the others that have the same; nodes that have none share nothing."""
+    """For each node that shares it, the others that have the same; nodes that have none share nothing."""
     alike: dict[str, list[str]] = {}
     for name, identity in known.items():
         alike.setdefault(of(identity), []).append(name)
     alike.pop("", None)
-    return {name: [other for other in names if other != name] for names in alike.values() for name in names}
+    shared = (names for names in alike.values() if len(names) > 1)
+    return {name: [other for other in names if other != name] for names in shared for name in names}
 
 
 def _apart(clocks: Mapping[str, tuple[float, float]]) -> Mapping[str, float]:
@@ -70,7 +73,7 @@ def _off(own: tuple[float, float], lows: Sequence[float], highs: Sequence[float]
 
 
 def _with(
-    result: NodeResult, known: Mapping[str, Identity], twins: Sequence[Names], apart: Mapping[str, float]
+    result: NodeResult, known: Mapping[str, Identity], twins: Sequence[Names], apart: Mapping[str, float], pool: Pool
 ) -> NodeResult:
     own = known.get(result.host)
     if own is None:
@@ -82,7 +85,7 @@ def _with(
         _clock(own, apart.get(result.host, 0.0)),
     ]
     items = [_renamed(item, hostnames) if item.name == "Hostname" else item for item in result.items]
-    items = [*items, *more]
+    items = [*items, *map(pool.one, more)]
     checks = judged([item for item in items if item.kind is Kind.CHECK], own.ignored)
     items = [*(item for item in items if item.kind is not Kind.CHECK), *checks]
     wrong = any(item.status is ItemStatus.DRIFT for item in checks)

@@ -19,7 +19,8 @@ class Pool:
 
     def result(self, result: NodeResult) -> NodeResult:
         """An equal result, whose items are the objects of earlier ones where they are equal."""
-        return replace(result, items=self._one(tuple(map(self._one, result.items))), problem=self._one(result.problem))
+        return replace(result, items=self.one(tuple(map(self.one, result.items))), problem=self.one(result.problem))
 
-    def _one(self, thing: T) -> T:
+    def one(self, thing: T) -> T:
+        """The first thing that was equal to this one."""
         return self._kept.setdefault(thing, thing)  # type: ignore[return-value]

@@ -487,12 +487,12 @@ class _Draft:
         ranks = {name: (depths[name], group.priority, name) for name, group in self.groups.items()}
         hosts: dict[str, InventoryHost] = {}
         members: dict[str, list[str]] = {name: [] for name in self.groups}
-        closures: dict[tuple[str, ...], list[str]] = {}
+        closures: dict[tuple[str, ...], tuple[str, ...]] = {}
         for host in self.hosts.values():
             direct = tuple(host.groups)
             if direct not in closures:
-                closures[direct] = sorted(self._ancestors(direct) - {"all"}, key=ranks.__getitem__)
-            hosts[host.name] = InventoryHost(host.name, host.variables, tuple(closures[direct]), host.line)
+                closures[direct] = tuple(sorted(self._ancestors(direct) - {"all"}, key=ranks.__getitem__))
+            hosts[host.name] = InventoryHost(host.name, host.variables, closures[direct], host.line)
             for group in ("all", *closures[direct]):
                 members[group].append(host.name)
         groups = {name: self._group(name, depths[name], members[name]) for name in self.groups}

@@ -8,7 +8,8 @@ lab-[1-3,5]        ranges; n[01:10] as Ansible writes it   root@10.0.0.7:22 a ho
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from fnmatch import fnmatchcase
@@ -283,17 +284,21 @@ def _families(names: Sequence[str]) -> Mapping[str, tuple[str, str, int]]:
 
     A family is (before, after, width); width 0 is for numbers without padding. Names that stay alone have width -1.
     """
-    splits = [(name, split) for name in names for split in _candidates(name)]
     padded = {
-        (before, after, len(number)) for _, (before, number, after) in splits if number != "0" and number[0] == "0"
+        (before, after, len(number))
+        for name in names
+        for before, number, after in _candidates(name)
+        if number != "0" and number[0] == "0"
     }
-    families: dict[str, list[tuple[str, str, int]]] = {name: [] for name in names}
-    sizes: dict[tuple[str, str, int], int] = {}
-    for name, (before, number, after) in splits:
-        width = len(number) if (before, after, len(number)) in padded else 0
-        families[name].append((before, after, width))
-        sizes[before, after, width] = sizes.get((before, after, width), 0) + 1
-    return {name: _largest(name, own, sizes) for name, own in families.items()}
+    # made twice: those of 5,000 addresses, kept, were the largest thing of a whole summary
+    sizes = Counter(family for name in names for family in _families_of(name, padded))
+    return {name: _largest(name, list(_families_of(name, padded)), sizes) for name in names}
+
+
+def _families_of(name: str, padded: Collection[tuple[str, str, int]]) -> Iterator[tuple[str, str, int]]:
+    """The families that a name could be of."""
+    for before, number, after in _candidates(name):
+        yield before, after, len(number) if (before, after, len(number)) in padded else 0
 
 
 def _largest(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import contextlib
 import hashlib
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
@@ -108,6 +109,8 @@ class KnownHosts:
 
     def lookup(self, name: str) -> list[Entry]:
         """Every line about a name, revoked ones too."""
+        if not (self._patterns or self._hashed):
+            return self._named.get(name, [])
         found = self._found
         if name not in found:
             encoded = name.encode()
@@ -139,7 +142,7 @@ def _entry(line: str) -> Entry | None:
     if len(words) < 3 or words[0].startswith("#") or marker not in ("", "@revoked"):
         return None
     names = words[0] if words[0].startswith("|") else words[0].lower()  # OpenSSH compares names without case
-    return Entry(names, words[1], words[2], marker == "@revoked")
+    return Entry(names, sys.intern(words[1]), words[2], marker == "@revoked")
 
 
 def entry_name(host: str, port: int) -> str:

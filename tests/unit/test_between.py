@@ -42,6 +42,11 @@ def test_nodes_that_share_nothing_are_right() -> None:
     assert wrong(result("n1"), result("n2")) == {"n1": [], "n2": []}
 
 
+def test_nodes_that_are_right_share_the_items_that_say_so() -> None:
+    one, other = compared([result("n1"), result("n2")])
+    assert [id(item) for item in one.items[-3:]] == [id(item) for item in other.items[-3:]]
+
+
 def test_one_node_alone_is_compared_with_nobody() -> None:
     down = NodeResult("n2", Status.UNREACHABLE, problem="no route")
     assert compared([result("n1"), down]) == (result("n1"), down)

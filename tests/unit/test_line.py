@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import hashlib
 import inspect
 import socket
 import time
+import weakref
 from collections.abc import Iterator
 from threading import Event, Thread
 from typing import Any
@@ -142,6 +144,22 @@ def test_a_command_gets_its_stdin_from_servers_that_are_hurried_and_from_others(
         line.send(channel, b"more")
         assert read(line, channel, 4) == b"more"
     assert rules.ran == [REQUEST[0]]
+
+
+@pytest.mark.parametrize("version", ["SSH-2.0-OpenSSH_9.2p1", "SSH-2.0-dropbear_2022.83"])
+def test_a_closed_line_is_gone_without_the_garbage_collector(version: str) -> None:
+    gc.disable()
+    try:
+        with serving(Rules(), version=version) as stream:
+            line = connected(stream)
+            line.auth_publickey("admin", KEY)
+            assert read(line, line.shell(), len(REQUEST[1])) == REQUEST[1]
+            line.close()
+            closed = weakref.ref(line)
+            del line
+            assert closed() is None
+    finally:
+        gc.enable()
 
 
 def test_a_server_that_is_hurried_has_the_command_before_it_answers_the_login() -> None:

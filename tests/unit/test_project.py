@@ -186,6 +186,12 @@ def test_paths_of_the_inventory_are_beside_it(tmp_path: Path) -> None:
     assert found.ssh.known_hosts == (str(tmp_path / "known"),)
 
 
+def test_hosts_that_are_reached_alike_share_what_says_how(tmp_path: Path) -> None:
+    one, other = select(parse(FLEET + FLEET.replace("n1", "n2"), "hosts.ini"), "n1,n2", Config(), tmp_path)
+    assert one.ssh is other.ssh
+    assert (one.name, other.name) == ("n1", "n2")
+
+
 def test_absolute_paths_and_homes_stay_what_they_are(tmp_path: Path) -> None:
     text = FLEET.replace("keys/id", "~/.ssh/id").replace("=known", "=/etc/known")
     (found,) = select(parse(text, "hosts.ini"), "n1", Config(), tmp_path)
