@@ -16,9 +16,6 @@ from tasks.core.selection import fold
 TOLERANCE = 5.0
 NOT_COMPARED = "product_uuid was not compared: only root may read it"
 
-Names = Mapping[str, Sequence[str]]
-
-
 def compared(results: Sequence[NodeResult]) -> tuple[NodeResult, ...]:
     """A run's results with what only all of them together tell. Nodes that were not reached are left out."""
     known = {result.host: result.identity for result in results if result.identity}
@@ -42,14 +39,15 @@ def _product(identity: Identity) -> str:
     return identity.product_uuid
 
 
-def _twins(known: Mapping[str, Identity], of: Callable[[Identity], str]) -> Names:
-    """For each node that shares it, the others that have the same; nodes that have none share nothing."""
+def _twins(known: Mapping[str, Identity], of: Callable[[Identity], str]) -> Mapping[str, str]:
+    """For each node that shares it, all that do, folded: once for all of them, who may be 5,000 clones. Nodes that have
+    none share nothing."""
     alike: dict[str, list[str]] = {}
     for name, identity in known.items():
         alike.setdefault(of(identity), []).append(name)
     alike.pop("", None)
-    shared = (names for names in alike.values() if len(names) > 1)
-    return {name: [other for other in names if other != name] for names in shared for name in names}
+    shared = [(names, fold(names)) for names in alike.values() if len(names) > 1]
+    return {name: folded for names, folded in shared for name in names}
 
 
 def _apart(clocks: Mapping[str, tuple[float, float]]) -> Mapping[str, float]:
@@ -73,12 +71,16 @@ def _off(own: tuple[float, float], lows: Sequence[float], highs: Sequence[float]
 
 
 def _with(
-    result: NodeResult, known: Mapping[str, Identity], twins: Sequence[Names], apart: Mapping[str, float], pool: Pool
+    result: NodeResult,
+    known: Mapping[str, Identity],
+    twins: Sequence[Mapping[str, str]],
+    apart: Mapping[str, float],
+    pool: Pool,
 ) -> NodeResult:
     own = known.get(result.host)
     if own is None:
         return result
-    hostnames, machines, products = (each.get(result.host, ()) for each in twins)
+    hostnames, machines, products = (each.get(result.host, "") for each in twins)
     more = [
         _unique("MachineID", own.machine_id, machines, "no /etc/machine-id", _NEW_ID),
         _product_item(own, products),
@@ -99,24 +101,24 @@ _NEW_UUID = "a clone: give the virtual machines identities of their own"
 _NEW_NAME = "hostnamectl set-hostname NAME on all but one; the later node would take over the earlier one's"
 
 
-def _renamed(item: Item, others: Sequence[str]) -> Item:
-    if not others or item.status is ItemStatus.SKIPPED:
+def _renamed(item: Item, sharing: str) -> Item:
+    if not sharing or item.status is ItemStatus.SKIPPED:
         return item
-    got = f"{item.got}, as {fold(others)}"
+    got = f"{item.got}, shared by {sharing}"
     return replace(item, status=ItemStatus.DRIFT, got=got, next_step=item.next_step or _NEW_NAME)
 
 
-def _product_item(own: Identity, others: Sequence[str]) -> Item:
+def _product_item(own: Identity, sharing: str) -> Item:
     missing = "only root may read it" if own.hidden else "the node has none"
-    return _unique("ProductUUID", own.product_uuid, others, missing, _NEW_UUID)
+    return _unique("ProductUUID", own.product_uuid, sharing, missing, _NEW_UUID)
 
 
-def _unique(name: str, own: str, others: Sequence[str], missing: str, step: str) -> Item:
+def _unique(name: str, own: str, sharing: str, missing: str, step: str) -> Item:
     expected = "unique among the selected nodes"
     if not own:
         return Item(Kind.CHECK, name, ItemStatus.SKIPPED, expected, None, missing)
-    if others:
-        return Item(Kind.CHECK, name, ItemStatus.DRIFT, expected, f"the same as {fold(others)}", "", step)
+    if sharing:
+        return Item(Kind.CHECK, name, ItemStatus.DRIFT, expected, f"shared by {sharing}", "", step)
     return Item(Kind.CHECK, name, ItemStatus.OK, expected, "unique")
 
 
