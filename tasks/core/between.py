@@ -17,7 +17,8 @@ TOLERANCE = 5.0
 NOT_COMPARED = "product_uuid was not compared: only root may read it"
 
 def compared(results: Sequence[NodeResult]) -> tuple[NodeResult, ...]:
-    """A run's results with what only all of them together tell. Nodes that were not reached are left out."""
+    """A run's results with what only all of them together tell, and without what it was told from. Nodes that were not
+    reached are left out."""
     known = {result.host: result.identity for result in results if result.identity}
     if len(known) < 2:
         return tuple(results)
@@ -93,7 +94,7 @@ def _with(
     wrong = any(item.status is ItemStatus.DRIFT for item in checks)
     status = Status.DRIFT if wrong and result.status is Status.OK else result.status
     notes = [NOT_COMPARED] if own.hidden and not own.ignored & {"productuuid", ALL} else []
-    return replace(result, items=tuple(items), status=status, notes=(*result.notes, *notes))
+    return replace(result, items=tuple(items), status=status, notes=(*result.notes, *notes), identity=None)
 
 
 _NEW_ID = "a clone: rm /etc/machine-id && systemd-machine-id-setup on the copies, then reboot them"
