@@ -6,6 +6,8 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
+from functools import lru_cache
+from typing import NamedTuple
 
 from tasks.core.errors import RemoteError
 from tasks.core.keys import key_name, key_path, owner_of
@@ -49,8 +51,7 @@ class UnitState(StrEnum):
     ALTERED = "altered"
 
 
-@dataclass(frozen=True, slots=True)
-class FileFact:
+class FileFact(NamedTuple):
     """A file of the node's configuration.
 
     kind: ls's letter (`-`, `l`, `d`); mode: permission bits; size: in bytes; link: a symlink's target. lines: (number,
@@ -99,12 +100,12 @@ class Facts:
 
     def key(self, key: str) -> str | None:
         """A key's value with its blanks folded; None when the kernel has no such key or does not show it."""
-        value = self.values.get(SYSCTL_ROOT + key_path(key))
+        value = self.values.get(key_file(key))
         return None if value is None else " ".join(value.split())
 
     def has_key(self, key: str) -> bool:
         """Whether the kernel has the key, readable or not."""
-        path = SYSCTL_ROOT + key_path(key)
+        path = key_file(key)
         return path in self.hidden or self.values.get(path) is not None
 
     def lines(self, path: str) -> tuple[str, ...]:
@@ -176,7 +177,14 @@ SAMPLE: Mapping[str, object] = {
 }
 
 
+@lru_cache(maxsize=1024)  # those of the profiles, asked for again and again
+def key_file(key: str) -> str:
+    """A key's file below /proc/sys."""
+    return SYSCTL_ROOT + key_path(key)
+
+
 _NUMBER = re.compile("[0-9]{1,18}")
+_NUMBERED = re.compile("(/.*?):([0-9]{1,9}):(.*)")
 _UNITS = {"p": UnitState.PRESENT, "m": UnitState.MASKED, "o": UnitState.ALTERED}
 
 
@@ -188,7 +196,7 @@ def parse(reply: str) -> Facts:
         said.setdefault(line[:1], []).append(line[1:])
     if not _NUMBER.fullmatch(said.get("u", [""])[0]):
         raise RemoteError(f"the node's reply makes no sense: {reply[:200]!r}", "look at what its login shell prints")
-    lines = _contents(sections.get("files", []))
+    lines, modules = _contents(sections.get("files", [])), tuple(sections.get("modules", ()))
     return Facts(
         values={path: _first(lines.get(path)) for path in said.get("r", [])} | dict.fromkeys(said.get("a", [])),
         texts={path: tuple(text for _, text in lines.get(path, ())) for path in said.get("r", [])},
@@ -197,9 +205,9 @@ def parse(reply: str) -> Facts:
         shown=_shown([*said.get("r", []), *said.get("x", [])]),
         loaded=frozenset(said.get("l", [])),
         in_sys=frozenset(said.get("y", [])),
-        tree=_tree(sections.get("modules", [])),
+        tree=_tree(modules),
         has_tree="t" in said,
-        needs=_needs(sections.get("modules", [])),
+        needs=_needs(modules),
         other_trees=tuple(path.rpartition("/")[2] for path in said.get("k", [])),
         units={path: state for letter, state in _UNITS.items() for path in said.get(letter, [])},
         uid=int(said["u"][0]),
@@ -212,8 +220,12 @@ def parse(reply: str) -> Facts:
 
 def _shown(paths: Iterable[str]) -> frozenset[str]:
     """The modules that some of the keys that are there come with."""
-    owners = {owner_of(key_name(path.removeprefix(SYSCTL_ROOT))) for path in paths}
-    return frozenset(owner for owner in owners if owner)
+    return frozenset(filter(None, map(_owner_of_file, paths)))
+
+
+@lru_cache(maxsize=1024)  # every node says which of the wanted keys it has
+def _owner_of_file(path: str) -> str | None:
+    return owner_of(key_name(path.removeprefix(SYSCTL_ROOT)))
 
 
 def _sections(reply: str) -> dict[str, list[str]]:
@@ -227,7 +239,8 @@ def _sections(reply: str) -> dict[str, list[str]]:
     return sections
 
 
-def _tree(lines: Iterable[str]) -> dict[str, bool]:
+@lru_cache(maxsize=64)  # nodes with the same kernel have the same modules
+def _tree(lines: tuple[str, ...]) -> Mapping[str, bool]:
     """grep's `…/modules.builtin:kernel/fs/overlayfs/overlay.ko` -> normal name: built in or not."""
     tree: dict[str, bool] = {}
     for line in lines:
@@ -237,7 +250,8 @@ def _tree(lines: Iterable[str]) -> dict[str, bool]:
     return tree
 
 
-def _needs(lines: Iterable[str]) -> dict[str, frozenset[str]]:
+@lru_cache(maxsize=64)
+def _needs(lines: tuple[str, ...]) -> Mapping[str, frozenset[str]]:
     """`…/modules.dep:kernel/a/ip_vs_rr.ko: kernel/a/ip_vs.ko` -> {ip_vs_rr: {ip_vs}}; indirect ones are listed too."""
     parts = [line.partition(":")[2].partition(":") for line in lines]
     return {
@@ -254,9 +268,15 @@ def _contents(entries: Iterable[str]) -> dict[str, list[tuple[int, str]]]:
     """grep's `PATH:NUMBER:TEXT` -> numbered lines by path."""
     lines: dict[str, list[tuple[int, str]]] = {}
     for entry in entries:
-        if match := re.fullmatch(r"(/.*?):([0-9]{1,9}):(.*)", entry):
-            lines.setdefault(match[1], []).append((int(match[2]), match[3]))
+        if found := _numbered(entry):
+            lines.setdefault(found[0], []).append(found[1])
     return lines
+
+
+@lru_cache(maxsize=1024)  # nodes have most of their lines in common
+def _numbered(entry: str) -> tuple[str, tuple[int, str]] | None:
+    match = _NUMBERED.fullmatch(entry)
+    return (match[1], (int(match[2]), match[3])) if match else None
 
 
 def _first(lines: Sequence[tuple[int, str]] | None) -> str:

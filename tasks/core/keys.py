@@ -154,6 +154,8 @@ def at_least(key: str, value: str, floor: str) -> bool:
     """Whether a value is not lower than the floor: each integer of it, or every port of the floor's set."""
     if is_port_list(key):
         return (ports(value) or frozenset()) >= (ports(floor) or frozenset())
+    if (number := integer(value)) is not None and (least := integer(floor)) is not None:  # nearly all
+        return number >= least
     mine, wanted = _words(value), _words(floor)
     pairs = list(zip(mine, wanted, strict=False))
     return len(mine) == len(wanted) and all(isinstance(a, int) and isinstance(b, int) and a >= b for a, b in pairs)

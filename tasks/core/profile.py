@@ -12,6 +12,7 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import NamedTuple
 
 import jinja2
 from jinja2 import meta, nodes
@@ -47,8 +48,7 @@ class Profile:
     sysctl: Source | None
 
 
-@dataclass(frozen=True, slots=True)
-class ModuleWish:
+class ModuleWish(NamedTuple):
     """One line of modules-load.conf: the first of candidates that the kernel has; optional ones may be missing."""
 
     line: int
@@ -56,8 +56,7 @@ class ModuleWish:
     optional: bool
 
 
-@dataclass(frozen=True, slots=True)
-class KeyWish:
+class KeyWish(NamedTuple):
     """One line of sysctl.conf. key: dotted; floor: `>=`; optional: only where the kernel has the key."""
 
     line: int
