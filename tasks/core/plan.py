@@ -13,7 +13,7 @@ from tasks.core.keys import at_least, key_path, owner_of, satisfied
 from tasks.core.model import Item, ItemStatus, Kind, Status
 from tasks.core.modules import missing_module, wanted_module
 from tasks.core.persistence import lasting_key, lasting_module
-from tasks.core.writers import likely_writer
+from tasks.core.writers import Suspects
 
 NOT_READABLE = "not readable"  # what is got where only root may look
 GOOD = {ItemStatus.OK, ItemStatus.CHANGED, ItemStatus.SKIPPED, ItemStatus.ADVISORY}
@@ -59,7 +59,8 @@ def diff(desired: Desired, facts: Facts, boot: Boot | None = None) -> Plan:
     """One node's plan. boot: the next boot to be checked too, of the files as they are or as they are going to be."""
     files = [_file(file, facts) for file in desired.files]
     modules = [wanted_module(name, facts) for name in desired.modules]
-    keys = [_key(setting, facts, desired.modules) for setting in desired.settings]
+    suspects = Suspects(facts)
+    keys = [_key(setting, facts, desired.modules, suspects) for setting in desired.settings]
     lost = [missing_module(name, facts) for name in desired.missing_modules]
     skipped = [
         *(_skipped(Kind.MODULE, name, facts) for name in desired.skipped_modules),
@@ -128,7 +129,7 @@ def _differing(one: Sequence[str], other: Sequence[str]) -> int:
     return max(len(set(one) - set(other)), len(set(other) - set(one)), 1)
 
 
-def _key(setting: Setting, facts: Facts, modules: Collection[str]) -> Item:
+def _key(setting: Setting, facts: Facts, modules: Collection[str], suspects: Suspects) -> Item:
     got = facts.key(setting.key)
     wanted = setting.value if setting.floor is None else f">= {setting.floor}"
     if got is not None and satisfied(setting.key, got, setting.value, setting.floor):
@@ -140,7 +141,7 @@ def _key(setting: Setting, facts: Facts, modules: Collection[str]) -> Item:
     if got is None:
         why, step = "only root may read it, so it counts as different", "verify it as root: fab -H root@NODE verify"
         return Item(Kind.SYSCTL, setting.key, ItemStatus.DRIFT, wanted, NOT_READABLE, why, step)
-    return Item(Kind.SYSCTL, setting.key, ItemStatus.DRIFT, wanted, got, likely_writer(setting.key, got, facts))
+    return Item(Kind.SYSCTL, setting.key, ItemStatus.DRIFT, wanted, got, suspects.likely(setting.key, got))
 
 
 def _missing_key(key: str, wanted: str, facts: Facts) -> Item:
