@@ -100,7 +100,7 @@ def _renamed(item: Item, others: Sequence[str]) -> Item:
     if not others or item.status is ItemStatus.SKIPPED:
         return item
     got = f"{item.got}, as {fold(others)}"
-    return replace(item, status=ItemStatus.DRIFT, got=got, next_step=item.next_step or _NEW_NAME)
+    return item._replace(status=ItemStatus.DRIFT, got=got, next_step=item.next_step or _NEW_NAME)
 
 
 def _product_item(own: Identity, others: Sequence[str]) -> Item:

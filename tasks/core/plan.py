@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from tasks.core.boot import Boot
 from tasks.core.bootfiles import Line
@@ -170,15 +170,15 @@ def settled(plans: Sequence[Plan], complaints: Mapping[tuple[str, str], str]) ->
 
 def _settled(was: Item, now: Item, complaints: Mapping[tuple[str, str], str]) -> Item:
     if now.status is ItemStatus.OK and was.status not in GOOD:
-        return replace(now, status=ItemStatus.CHANGED, why=_from(was))
+        return now._replace(status=ItemStatus.CHANGED, why=_from(was))
     if now.status is not ItemStatus.DRIFT:
         return now
     said = _complaint(now, complaints)
     if now.kind is Kind.SYSCTL and now.got is not None:
         why = _kernels_reason(was, now, said)
-        return replace(now, status=ItemStatus.KEPT_BY_KERNEL, why=why, next_step=_kept_step(now, why))
+        return now._replace(status=ItemStatus.KEPT_BY_KERNEL, why=why, next_step=_kept_step(now, why))
     step = now.next_step if now.kind is Kind.MODULE and now.got == "loaded" else _LOOK[now.kind]
-    return replace(now, why=said or now.why or "it was not changed", next_step=step)
+    return now._replace(why=said or now.why or "it was not changed", next_step=step)
 
 
 _LOOK = {

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass, fields
 from functools import lru_cache
 
 from tasks.core.model import Item, ItemStatus, Kind, NodeResult, RunSummary, Status
@@ -104,7 +104,7 @@ def node(result: NodeResult) -> dict[str, object]:
 
 @lru_cache(maxsize=4096)  # thousands of nodes share their items
 def _item(item: Item) -> Mapping[str, object]:
-    return asdict(item)
+    return item._asdict()
 
 
 def columns(verb: str) -> tuple[Kind, ...]:

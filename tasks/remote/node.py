@@ -381,8 +381,7 @@ def _printable_item(item: Item) -> Item:
     """An item whose texts, a node's among them, are harmless: terminal escapes of a node never reach the screen."""
     if not UNSAFE.search(f"{item.name}{item.expected}{item.got}{item.why}{item.next_step}{item.decided_by}"):
         return item
-    return replace(
-        item,
+    return item._replace(
         name=printable(item.name),
         expected=printable(item.expected),
         got=None if item.got is None else printable(item.got),

@@ -7,7 +7,6 @@ import json
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -21,7 +20,7 @@ from tasks.core.model import Become, Host, Item, ItemStatus, Kind, NodeResult, R
 from tasks.core.text import UNSAFE
 
 OK = Item(Kind.SYSCTL, "vm.x", ItemStatus.OK, "1", "1")
-DRIFT = replace(OK, status=ItemStatus.DRIFT, got="0")
+DRIFT = OK._replace(status=ItemStatus.DRIFT, got="0")
 MISSING = Item(Kind.MODULE, "ip_vs", ItemStatus.MISSING, "loaded", None, "kernel 6 does not have it", "install it")
 
 
@@ -99,10 +98,10 @@ def test_only_verify_has_a_column_of_checks(verb: str) -> None:
 
 
 def test_an_empty_value_is_called_empty() -> None:
-    assert "expected 1, got empty" in shown(NodeResult("n1", Status.DRIFT, (replace(DRIFT, got=""),)))
+    assert "expected 1, got empty" in shown(NodeResult("n1", Status.DRIFT, (DRIFT._replace(got=""),)))
 
 
-MANY = tuple(replace(DRIFT, name=f"vm.x{number}") for number in range(40))
+MANY = tuple(DRIFT._replace(name=f"vm.x{number}") for number in range(40))
 
 
 @pytest.mark.parametrize(("verb", "lines", "rest"), [("plan", 40, False), ("verify", 12, True), ("apply", 12, True)])
@@ -128,7 +127,7 @@ def test_a_run_of_nothing_can_be_shown() -> None:
 
 @pytest.mark.parametrize("text", ["[bold]x[/bold]", ":smile:", "[/]", "https://x", "{x}"])
 def test_what_nodes_say_is_never_taken_for_markup(text: str) -> None:
-    item = replace(DRIFT, name=text, got=text, why=text, expected=text)
+    item = DRIFT._replace(name=text, got=text, why=text, expected=text)
     said = shown(NodeResult(text, Status.FAILED, (item,), problem=text, next_step=text, notes=(text,)))
     assert said.count(text) >= 7
     console, stream = plain()
