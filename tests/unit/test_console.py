@@ -24,7 +24,7 @@ DRIFT = OK._replace(status=ItemStatus.DRIFT, got="0")
 MISSING = Item(Kind.MODULE, "ip_vs", ItemStatus.MISSING, "loaded", None, "kernel 6 does not have it", "install it")
 
 
-def plain() -> tuple[Console, io.StringIO]:
+def plain() -> tuple[output.Screen, io.StringIO]:
     """The console of a pipe."""
     stream = io.StringIO()
     return output.console(stream), stream
@@ -160,7 +160,8 @@ def test_progress_without_a_terminal_is_one_line_for_each_finished_node() -> Non
 
 def test_progress_on_a_terminal_is_gone_in_the_end_but_for_the_trouble() -> None:
     stream = Terminal()
-    with progress(Console(file=stream, force_terminal=True, width=100, highlight=False), "apply", 5) as watching:
+    console = Console(file=stream, force_terminal=True, width=100, highlight=False)
+    with progress(output.Screen(stream, console), "apply", 5) as watching:
         assert isinstance(watching, LiveProgress)
         for number in range(5):
             watching.started(f"n{number}")
@@ -187,6 +188,25 @@ def test_a_terminal_is_coloured_unless_it_is_not_to_be(
     with environment(monkeypatch, **variables):
         summary.show(RunSummary("verify", (NodeResult("n1", Status.FAILED),), 1.0), output.console(stream))
     assert bool(re.search(r"\x1b\[[0-9;]*3[0-9]", stream.getvalue())) is coloured
+
+
+def by_rich() -> tuple[output.Screen, io.StringIO]:
+    """A pipe's screen that leaves everything to rich."""
+    stream = io.StringIO()
+    return output.Screen(stream, output.Screen(stream).rich), stream
+
+
+CELLS = st.text("ab 1é中\t", max_size=60)
+
+
+@given(st.text("ab é中→\t\n\x07\u200b", max_size=400), st.lists(st.tuples(CELLS, CELLS, CELLS), max_size=3))
+def test_a_pipe_gets_without_rich_what_rich_would_write(text: str, rows: list[tuple[str, str, str]]) -> None:
+    written = []
+    for screen, stream in (plain(), by_rich()):
+        screen.line(text, "bold")
+        screen.table([("NODES", "STATUS", "TIME"), *rows], ["red"] * len(rows))
+        written.append(stream.getvalue())
+    assert written[0] == written[1]
 
 
 def test_a_pipe_gets_no_escapes() -> None:
