@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from typing import NamedTuple
 
 from tasks.core.facts import FileFact
@@ -40,8 +39,7 @@ NOWHERE = Line("", 0, "")
 COMMAND_LINE = "/proc/cmdline"
 
 
-@dataclass(frozen=True, slots=True)
-class Obstacle:
+class Obstacle(NamedTuple):
     """Why something will not be there after the next boot: what stands in the way, and where."""
 
     why: str
@@ -64,8 +62,7 @@ def arguments(command_line: str) -> tuple[tuple[str, str], ...]:
     return tuple(pair for pair in pairs if pair[0].startswith(_HEEDED))
 
 
-@dataclass(frozen=True, slots=True)
-class Reading:
+class Reading(NamedTuple):
     """Which files of a family are read, and in what order.
 
     folders: the first masks the others. masking: those whose names mask, if not all do. by_folder: whether they are

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from tasks.core.boot import Boot
 from tasks.core.bootfiles import Line
@@ -19,8 +19,7 @@ NOT_READABLE = "not readable"  # what is got where only root may look
 GOOD = {ItemStatus.OK, ItemStatus.CHANGED, ItemStatus.SKIPPED, ItemStatus.ADVISORY}
 
 
-@dataclass(frozen=True, slots=True)
-class Undo:
+class Undo(NamedTuple):
     """What is to be taken back.
 
     files: (path, copy), the copy empty where there was none; lines: that we commented out; folders: if they are empty.
@@ -33,8 +32,7 @@ class Undo:
     folders: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Plan:
+class Plan(NamedTuple):
     """What apply would do on one node, in order, and every item with its status now.
 
     files: to be written; modules: to be loaded; sysctl_files: to be given to `sysctl -p`; keys: (key, value) pairs

@@ -10,7 +10,6 @@ import hashlib
 import json
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -30,8 +29,7 @@ REFUSED = {"kernel.modules_disabled", "net.ipv4.route.flush", "net.ipv6.route.fl
 LONGEST_LINE = 4096  # sysctl.conf(5)
 
 
-@dataclass(frozen=True, slots=True)
-class Source:
+class Source(NamedTuple):
     """One file of a profile. path: as the admin knows it; template: False for a plain file, taken as it is."""
 
     path: str
@@ -39,8 +37,7 @@ class Source:
     template: bool = True
 
 
-@dataclass(frozen=True, slots=True)
-class Profile:
+class Profile(NamedTuple):
     """A folder of templates/: either file may be missing, not both."""
 
     name: str
@@ -70,8 +67,7 @@ Line = str | ModuleWish | KeyWish
 LineParser = Callable[[str, int, str], Line]
 
 
-@dataclass(frozen=True, slots=True)
-class Wishes:
+class Wishes(NamedTuple):
     """A rendered profile, line by line: comments and blanks as text, the rest as wishes. None: no such file."""
 
     profile: str
@@ -220,8 +216,7 @@ def check_names(source: Source, known: Iterable[str]) -> None:
             raise ProfileError(source.path, line, problem)
 
 
-@dataclass(frozen=True, slots=True)
-class _Names:
+class _Names(NamedTuple):
     """The variables that a template uses; required: (line, name) of those it does not ask `is defined` or `default`."""
 
     used: frozenset[str]

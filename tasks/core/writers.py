@@ -7,9 +7,9 @@ writes the same value, only for that value.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from functools import cached_property, lru_cache
+from typing import NamedTuple
 
 from tasks.core.bootfiles import SYSCTL, lines_of
 from tasks.core.bootkeys import Assignment, parsed
@@ -20,8 +20,7 @@ from tasks.core.keys import key_path, same_value
 KUBELET, TUNED = ("/var/lib/kubelet",), "/etc/tuned/active_profile"
 
 
-@dataclass(frozen=True, slots=True)
-class Writer:
+class Writer(NamedTuple):
     """Something that writes keys while a node runs.
 
     keys: patterns of keys, each with the value that is always written, or None. signs: paths one of which is there
