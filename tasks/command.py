@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 import sys
 from collections.abc import Callable, Mapping, Sequence
@@ -150,6 +151,9 @@ def load(context: Any, verb: str, options: Options) -> Run:
     if options.report:
         project.check_writable(Path(options.report))
     access = Access.of(context.config, _host_keys(options))
+    # What is here now stays to the end. Looked at again for garbage with each full collection, and at exit, it costs 45
+    # ms of CPU with one node and 80 with 50.
+    gc.freeze()
     return Run(verb, options, hosts, work, access, pace(options.serial, options.max_fail), context.dry)
 
 

@@ -4,22 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from rich.console import Console
-from rich.text import Text
-
 from tasks.console.machine import write_data
+from tasks.console.output import Screen
 from tasks.core.selection import fold
 
 
-def show(found: Mapping[str, Mapping[str, str]], console: Console, *, as_json: bool) -> None:
+def show(found: Mapping[str, Mapping[str, str]], screen: Screen, *, as_json: bool) -> None:
     """Prints each node's files: path to text, by host."""
     if as_json:
-        write_data({"files": found}, console)
+        write_data({"files": found}, screen)
         return
     alike: dict[tuple[str, str], list[str]] = {}
     for host, files in found.items():
         for path, text in files.items():
             alike.setdefault((path, text), []).append(host)
     for (path, text), hosts in alike.items():
-        console.print(Text(f"==> {path} on {fold(hosts)} <==", style="bold"))
-        console.print(Text(text))
+        screen.line(f"==> {path} on {fold(hosts)} <==", "bold")
+        screen.line(text)

@@ -4,30 +4,28 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from rich.console import Console
-from rich.text import Text
-
 from tasks.console.machine import write_data
+from tasks.console.output import Screen
 from tasks.core.model import Item, NodeResult, Status
 from tasks.core.selection import fold
 from tasks.core.snapshot import when
 
 
-def show(results: Iterable[NodeResult], console: Console, *, as_json: bool) -> None:
+def show(results: Iterable[NodeResult], screen: Screen, *, as_json: bool) -> None:
     """Prints each node's snapshots: items with the run, what was done, and how much of it."""
     found = {result.host: result.items for result in results if result.status is Status.OK}
     if as_json:
-        write_data({"snapshots": {host: list(map(_data, items)) for host, items in found.items()}}, console)
+        write_data({"snapshots": {host: list(map(_data, items)) for host, items in found.items()}}, screen)
         return
     alike: dict[tuple[Item, ...], list[str]] = {}
     for host, items in found.items():
         alike.setdefault(items, []).append(host)
     for items, hosts in alike.items():
-        console.print(Text(fold(hosts), style="bold"))
+        screen.line(fold(hosts), "bold")
         for item in items:
-            console.print(Text(f"  {item.name}  {when(item.name)}  {item.expected}: {item.got}"))
+            screen.line(f"  {item.name}  {when(item.name)}  {item.expected}: {item.got}")
         if not items:
-            console.print(Text("  nothing to take back"))
+            screen.line("  nothing to take back")
 
 
 def _data(item: Item) -> dict[str, str]:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from rich.cells import cell_len
-from rich.console import Console
 
 from tasks.console.machine import write_data
+from tasks.console.output import Sink
 from tasks.core.model import Host
 from tasks.core.secrets import masked
 from tasks.core.text import printable
@@ -15,15 +15,15 @@ from tasks.core.text import printable
 HEADINGS = ("NAME", "ADDRESS", "PORT", "USER", "GROUPS", "VARIABLES")
 
 
-def show(hosts: Iterable[Host], console: Console, *, as_json: bool) -> None:
+def show(hosts: Iterable[Host], sink: Sink, *, as_json: bool) -> None:
     """Prints the hosts in the order of selection."""
     rows = [_row(host) for host in hosts]
     if as_json:
-        write_data({"hosts": rows}, console)
+        write_data({"hosts": rows}, sink)
         return
     cells = [[printable(_cell(value)) for value in row.values()] for row in rows]
     for line in _columns([list(HEADINGS), *cells]):
-        console.file.write(f"{line}\n")
+        sink.file.write(f"{line}\n")
 
 
 def _columns(rows: list[list[str]]) -> Iterator[str]:

@@ -5,23 +5,22 @@ from __future__ import annotations
 from xml.etree import ElementTree
 from xml.sax.saxutils import quoteattr
 
-from rich.console import Console
-
+from tasks.console.output import Sink
 from tasks.core.model import Item, ItemStatus, NodeResult, RunSummary
 from tasks.core.plan import GOOD
 from tasks.core.report import FAILURES
 
 
-def write_junit(summary: RunSummary, console: Console) -> None:
+def write_junit(summary: RunSummary, sink: Sink) -> None:
     """The whole run as JUnit XML: one suite a node, one case a check. What is wrong is a failure, what could not be
     asked an error, what does not apply is skipped, what is advisory passes and says so."""
     name, seconds = quoteattr(f"nodeprep {summary.verb}"), quoteattr(f"{summary.seconds:.3f}")
-    console.file.write(f'<?xml version="1.0" encoding="UTF-8"?>\n<testsuites name={name} time={seconds}>\n')
+    sink.file.write(f'<?xml version="1.0" encoding="UTF-8"?>\n<testsuites name={name} time={seconds}>\n')
     for result in summary.results:  # one after the other, for the same reason as in machine.as_json()
         suite = _suite(result, summary.verb)
         ElementTree.indent(suite)
-        console.file.write(f"{ElementTree.tostring(suite, encoding='unicode')}\n")
-    console.file.write("</testsuites>\n")
+        sink.file.write(f"{ElementTree.tostring(suite, encoding='unicode')}\n")
+    sink.file.write("</testsuites>\n")
 
 
 def _suite(result: NodeResult, verb: str) -> ElementTree.Element:

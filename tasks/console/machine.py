@@ -5,8 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping
 
-from rich.console import Console
-
+from tasks.console.output import Sink
 from tasks.core.model import RunSummary
 from tasks.core.report import about, node
 from tasks.core.text import UNSAFE
@@ -23,15 +22,15 @@ def as_json(summary: RunSummary) -> Iterator[str]:
     yield "\n]}\n"
 
 
-def write_json(summary: RunSummary, console: Console) -> None:
+def write_json(summary: RunSummary, sink: Sink) -> None:
     """The whole run as one JSON document, untouched by the terminal's width."""
-    console.file.writelines(as_json(summary))
+    sink.file.writelines(as_json(summary))
 
 
-def write_data(data: Mapping[str, object], console: Console) -> None:
+def write_data(data: Mapping[str, object], sink: Sink) -> None:
     """Plain data as one JSON document, untouched by the terminal's width."""
     lines = json.dumps(data, indent=2, ensure_ascii=False).split("\n")
-    console.file.write("".join(f"{_escaped(line)}\n" for line in lines))
+    sink.file.write("".join(f"{_escaped(line)}\n" for line in lines))
 
 
 def _escaped(line: str) -> str:

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Self
 
-from rich.console import Console
-
+from tasks.console.output import Screen, Sink
 from tasks.core.model import NodeResult, Status
 
 if TYPE_CHECKING:
@@ -24,8 +23,8 @@ STYLES = {
 class PlainProgress:
     """One line a finished node, for logs and pipes."""
 
-    def __init__(self, console: Console, verb: str, total: int) -> None:
-        self._console, self._verb, self._total, self._done = console, verb, total, 0
+    def __init__(self, sink: Sink, verb: str, total: int) -> None:
+        self._sink, self._verb, self._total, self._done = sink, verb, total, 0
 
     def __enter__(self) -> Self:
         return self
@@ -47,14 +46,14 @@ class PlainProgress:
 
     def _say(self, line: str) -> None:
         """Past rich, which takes as long for a line as a node takes for its login."""
-        self._console.file.write(f"{line}\n")
-        self._console.file.flush()
+        self._sink.file.write(f"{line}\n")
+        self._sink.file.flush()
 
 
-def progress(console: Console, verb: str, total: int) -> PlainProgress | LiveProgress:
-    """The kind of progress that suits the console."""
-    if console.is_terminal:
+def progress(screen: Screen, verb: str, total: int) -> PlainProgress | LiveProgress:
+    """The kind of progress that suits the screen."""
+    if screen.is_terminal:
         from tasks.console.live import LiveProgress  # noqa: PLC0415 # no pipe needs it
 
-        return LiveProgress(console, verb, total)
-    return PlainProgress(console, verb, total)
+        return LiveProgress(screen.rich, verb, total)
+    return PlainProgress(screen, verb, total)

@@ -5,10 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from itertools import islice
 
-from rich.console import Console
-from rich.table import Table
-from rich.text import Text
-
+from tasks.console.output import Screen
 from tasks.console.progress import STYLES
 from tasks.core.model import Item, ItemStatus, Kind, RunSummary, Status
 from tasks.core.report import Group, advice, columns, fold, is_plan, status_counts, table, wrong
@@ -20,31 +17,25 @@ SHOWN = 12  # problems of one group; plan shows all, it is what plan is for
 HEADINGS = {Kind.MODULE: "MODULES", Kind.SYSCTL: "KEYS", Kind.FILE: "FILES", Kind.CHECK: "CHECKS"}
 
 
-def show(summary: RunSummary, console: Console, *, again: str = "") -> None:
+def show(summary: RunSummary, screen: Screen, *, again: str = "") -> None:
     """Prints a whole run. again: the command that does again what was not done, if something was not."""
     groups = fold(summary.results)
     shown, rest = groups[:GROUPS], groups[GROUPS:]
-    console.print(_table(shown, summary.verb))
+    _table(shown, summary.verb, screen)
     if rest:
         nodes = sum(len(group.hosts) for group in rest)
-        console.print(Text(f"… and {len(rest)} more groups of {nodes} nodes: --report FILE has them all"))
+        screen.line(f"… and {len(rest)} more groups of {nodes} nodes: --report FILE has them all")
     for group in shown:
-        _problems(group, summary.verb, console)
-    _notes(summary, console)
-    console.print(_totals(summary))
+        _problems(group, summary.verb, screen)
+    _notes(summary, screen)
+    _totals(summary, screen)
     if again:
-        console.print(Text(f"again, only what is left: {again}", style="cyan"))
+        screen.line(f"again, only what is left: {again}", "cyan")
 
 
-def _table(groups: list[Group], verb: str) -> Table:
-    grid = Table(box=None, pad_edge=False, padding=(0, 3, 0, 0), header_style="bold")
-    for heading in ("NODES", "STATUS", *(HEADINGS[kind] for kind in columns(verb)), "TIME"):
-        grid.add_column(heading, overflow="fold", justify="right" if heading == "TIME" else "left")
-    for group, row in zip(groups, table(groups, _names, verb), strict=True):
-        cells = [Text(cell) for cell in row]
-        cells[1].stylize(STYLES[group.result.status])
-        grid.add_row(*cells)
-    return grid
+def _table(groups: list[Group], verb: str, screen: Screen) -> None:
+    headings = ("NODES", "STATUS", *(HEADINGS[kind] for kind in columns(verb)), "TIME")
+    screen.table([headings, *table(groups, _names, verb)], [STYLES[group.result.status] for group in groups])
 
 
 def _names(hosts: Iterable[str]) -> str:
@@ -56,32 +47,32 @@ def _names(hosts: Iterable[str]) -> str:
     return f"{text[:NAMES].rpartition(',')[0] or text[:NAMES]},… ({len(names)} nodes)"
 
 
-def _problems(group: Group, verb: str, console: Console) -> None:
+def _problems(group: Group, verb: str, screen: Screen) -> None:
     result, items, hints = group.result, wrong(group.result), advice(group.result)
     if not items and not hints and not result.problem:
         return
-    console.print()
-    console.print(Text(_names(group.hosts), style="bold"))
+    screen.line()
+    screen.line(_names(group.hosts), "bold")
     if result.problem:
-        _say(result.problem, result.next_step, console)
+        _say(result.problem, result.next_step, screen)
     alike = _alike(items)
     shown = alike if is_plan(verb) else alike[:SHOWN]
     width = max((len(same[0].name) for same in shown if len(same) == 1), default=0)
     for same in shown:
-        _say(_sentence(same, width), _own_step(same[0]), console)
+        _say(_sentence(same, width), _own_step(same[0]), screen)
     if len(shown) < len(alike):
-        _say(f"… and {sum(map(len, alike[SHOWN:]))} more: --format json has them all", "", console)
+        _say(f"… and {sum(map(len, alike[SHOWN:]))} more: --format json has them all", "", screen)
     if items and verb == "verify":
-        _say("", _remedy(items, group), console)
+        _say("", _remedy(items, group), screen)
     for hint in hints:
-        _say(_sentence([hint], 0), hint.next_step, console)
+        _say(_sentence([hint], 0), hint.next_step, screen)
 
 
-def _say(text: str, step: str, console: Console) -> None:
+def _say(text: str, step: str, screen: Screen) -> None:
     if text:
-        console.print(Text(f"  {text}"))
+        screen.line(f"  {text}")
     if step:
-        console.print(Text(f"    → {step}", style="cyan"))
+        screen.line(f"    → {step}", "cyan")
 
 
 def _alike(items: list[Item]) -> list[list[Item]]:
@@ -119,19 +110,19 @@ def _remedy(items: list[Item], group: Group) -> str:
     return f"fab -H {names} apply" if len(names) <= NAMES else "apply with the same -H"
 
 
-def _notes(summary: RunSummary, console: Console) -> None:
+def _notes(summary: RunSummary, screen: Screen) -> None:
     """Each note once, with the nodes it is about."""
     about: dict[str, list[str]] = {}
     for result in summary.results:
         for note in result.notes:
             about.setdefault(note, []).append(result.host)
     for note, hosts in islice(about.items(), GROUPS):
-        console.print(Text(f"\nnote: {_names(hosts)}: {note}", style="dim"))
+        screen.line(f"\nnote: {_names(hosts)}: {note}", "dim")
     if len(about) > GROUPS:
-        console.print(Text(f"\n… and {len(about) - GROUPS} more notes: --report FILE has them all", style="dim"))
+        screen.line(f"\n… and {len(about) - GROUPS} more notes: --report FILE has them all", "dim")
 
 
-def _totals(summary: RunSummary) -> Text:
+def _totals(summary: RunSummary, screen: Screen) -> None:
     """`3 nodes in 2.1 s: 1 unreachable, 2 ok`, and what plan or an interruption means."""
     counts = status_counts(summary.results)
     words = {Status.DRIFT: "to change"} if is_plan(summary.verb) else {}
@@ -140,4 +131,4 @@ def _totals(summary: RunSummary) -> Text:
     style = STYLES[next(iter(counts))] if counts else ""
     tail = " (nothing was written)" if is_plan(summary.verb) else ""
     end = " — interrupted" if summary.interrupted else ""
-    return Text(f"\n{summary.verb}: {nodes} in {summary.seconds:.1f} s: {parts}{tail}{end}", style=style)
+    screen.line(f"\n{summary.verb}: {nodes} in {summary.seconds:.1f} s: {parts}{tail}{end}", style)

@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 from tasks.core.errors import UsageError
 
 T = TypeVar("T")
 
 
-@dataclass(frozen=True, slots=True)
-class Amount:
+class Amount(NamedTuple):
     """A number of nodes, or a percentage of all that are worked on."""
 
     number: int
@@ -27,8 +25,7 @@ class Amount:
         return f"{self.number}%" if self.percent else str(self.number)
 
 
-@dataclass(frozen=True, slots=True)
-class Pace:
+class Pace(NamedTuple):
     """How a run goes on. sizes: of its batches, the last one repeats; () is one batch of all. max_fail: how many nodes
     may fail before no further one starts; None: any number, but a batch in which every node failed is the last."""
 

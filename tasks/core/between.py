@@ -16,6 +16,7 @@ from tasks.core.selection import fold
 TOLERANCE = 5.0
 NOT_COMPARED = "product_uuid was not compared: only root may read it"
 
+
 def compared(results: Sequence[NodeResult]) -> tuple[NodeResult, ...]:
     """A run's results with what only all of them together tell, and without what it was told from. Nodes that were not
     reached are left out."""
@@ -106,7 +107,7 @@ def _renamed(item: Item, sharing: str) -> Item:
     if not sharing or item.status is ItemStatus.SKIPPED:
         return item
     got = f"{item.got}, shared by {sharing}"
-    return replace(item, status=ItemStatus.DRIFT, got=got, next_step=item.next_step or _NEW_NAME)
+    return item._replace(status=ItemStatus.DRIFT, got=got, next_step=item.next_step or _NEW_NAME)
 
 
 def _product_item(own: Identity, sharing: str) -> Item:

@@ -7,14 +7,14 @@ only be root's to read.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
-from dataclasses import replace
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from functools import lru_cache
 
 from tasks.core.bootfiles import COMMAND_LINE, SYSCTL, Line, Obstacle, arguments, in_order, lines_of
 from tasks.core.bootkeys import Assignment, Run, Writes
 from tasks.core.bootmodules import Modules
 from tasks.core.facts import Facts, FileFact, ModuleState, UnitState
-from tasks.core.inits import LOADER, SETTER, SYSTEMD, Dialect, Init, Loader, Setter, init_of, unit_state
+from tasks.core.inits import LOADER, SETTER, SYSTEMD, Dialect, Init, Loader, Setter, init_of, is_busybox, unit_state
 
 UFW_ON, UFW_KEYS = "/etc/ufw/ufw.conf", "/etc/ufw/sysctl.conf"  # set with `sysctl -p` when ufw starts
 
@@ -29,8 +29,11 @@ class Boot:
         self._facts, self._files = facts, files
         self._init = init_of(facts)
         self._arguments = arguments(facts.values.get(COMMAND_LINE) or "")
-        self._writes = Writes(self._runs())
-        self._modules = Modules(facts, files, self._known)
+        ufw, busybox = "ENABLED=yes" in facts.lines(UFW_ON), is_busybox(facts, "modprobe")
+        needs = tuple(facts.needs.items())
+        files_read = tuple(files.values())
+        self._writes = _writes(self._known.setter, self._arguments, files_read, ufw=ufw)
+        self._modules = _modules(self._known, self._arguments, files_read, needs, busybox=busybox)
         self._unloaded = self._service_obstacle(self._known.loader, "loads modules")
         self._unset = self._service_obstacle(self._known.setter, "sets keys")
 
@@ -47,19 +50,6 @@ class Boot:
     def key(self, key: str) -> Assignment | None:
         """What the next boot sets a key to; None when nothing does, a value of None when a line forbids it."""
         return self._writes.last(key)
-
-    def _runs(self) -> Iterator[Run]:
-        """The kernel itself (`sysctl.KEY=VALUE` on its command line), then who sets keys, then ufw."""
-        pairs = [(name, value) for name, value in self._arguments if name.startswith(("sysctl.", "sysctl/"))]
-        given = [Line(COMMAND_LINE, 0, f"{name[7:]}={value}") for name, value in pairs]
-        yield Run(tuple(given), Dialect.PLAIN)
-        if setter := self._known.setter:
-            files = in_order(self._files, SYSCTL, setter.reading)
-            files += [self._files[path] for path in setter.last if path in self._files]
-            runs = [lines_of([file]) for file in files] if setter.each_alone else [lines_of(files)]
-            yield from (Run(tuple(lines), setter.dialect) for lines in runs)
-        if "ENABLED=yes" in self._facts.lines(UFW_ON) and UFW_KEYS in self._files:
-            yield Run(tuple(lines_of([self._files[UFW_KEYS]])), Dialect.LINES)
 
     @property
     def _known(self) -> Init:
@@ -120,6 +110,40 @@ class Boot:
                     yield f"{path} changes what systemd ships: what it does at boot was not checked"
 
 
+@lru_cache(maxsize=64)  # nodes of a fleet boot alike, and what was found out of one boot is known of the next
+def _writes(
+    setter: Setter | None, given: tuple[tuple[str, str], ...], files: tuple[FileFact, ...], *, ufw: bool
+) -> Writes:
+    return Writes(_runs(setter, given, {file.path: file for file in files}, ufw=ufw))
+
+
+@lru_cache(maxsize=64)
+def _modules(
+    init: Init,
+    given: tuple[tuple[str, str], ...],
+    files: tuple[FileFact, ...],
+    needs: tuple[tuple[str, frozenset[str]], ...],
+    *,
+    busybox: bool,
+) -> Modules:
+    return Modules(init, given, {file.path: file for file in files}, dict(needs), busybox=busybox)
+
+
+def _runs(
+    setter: Setter | None, given: Iterable[tuple[str, str]], files: Mapping[str, FileFact], *, ufw: bool
+) -> Iterator[Run]:
+    """The kernel itself (`sysctl.KEY=VALUE` on its command line), then who sets keys, then ufw."""
+    pairs = [(name, value) for name, value in given if name.startswith(("sysctl.", "sysctl/"))]
+    yield Run(tuple(Line(COMMAND_LINE, 0, f"{name[7:]}={value}") for name, value in pairs), Dialect.PLAIN)
+    if setter:
+        read = in_order(files, SYSCTL, setter.reading)
+        read += [files[path] for path in setter.last if path in files]
+        runs = [lines_of([file]) for file in read] if setter.each_alone else [lines_of(read)]
+        yield from (Run(tuple(lines), setter.dialect) for lines in runs)
+    if ufw and UFW_KEYS in files:
+        yield Run(tuple(lines_of([files[UFW_KEYS]])), Dialect.LINES)
+
+
 def _pasted(lines: list[Line]) -> Iterator[str]:
     """One sentence a file: `/etc/modules-load.d/k8s.conf:1-5: …`."""
     found: dict[str, list[Line]] = {}
@@ -131,4 +155,4 @@ def _pasted(lines: list[Line]) -> Iterator[str]:
 
 
 def _less(file: FileFact, gone: Collection[tuple[str, int]]) -> FileFact:
-    return replace(file, lines=tuple(line for line in file.lines if (file.path, line[0]) not in gone))
+    return file._replace(lines=tuple(line for line in file.lines if (file.path, line[0]) not in gone))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from tasks.core.facts import FileFact
 
@@ -14,8 +14,7 @@ FOLDERS = ("/etc", "/usr/local/lib", "/usr/lib", "/lib")
 MODULES, MODPROBE, SYSCTL = "modules-load.d", "modprobe.d", "sysctl.d"
 
 
-@dataclass(frozen=True, slots=True)
-class Line:
+class Line(NamedTuple):
     """A line of a file, and where it stands; number 0 means the file as a whole, or no file at all.
 
     more: what the following lines add to it, where a backslash at its end goes on.
@@ -40,8 +39,7 @@ NOWHERE = Line("", 0, "")
 COMMAND_LINE = "/proc/cmdline"
 
 
-@dataclass(frozen=True, slots=True)
-class Obstacle:
+class Obstacle(NamedTuple):
     """Why something will not be there after the next boot: what stands in the way, and where."""
 
     why: str
@@ -51,14 +49,20 @@ class Obstacle:
         return f"{self.line}: {self.why}" if self.line.path else self.why
 
 
-def arguments(command_line: str) -> list[tuple[str, str]]:
-    """The kernel's command line as names and values; blanks may stand between double quotes."""
+_HEEDED = ("sysctl.", "sysctl/", "systemd.mask", "mod")  # what the names begin with
+
+
+def arguments(command_line: str) -> tuple[tuple[str, str], ...]:
+    """Names and values on the kernel's command line that concern modules, keys, and the services that set them.
+
+    Blanks may stand between double quotes.
+    """
     words = [word.replace('"', "") for word in re.findall(r'(?:[^\s"]|"[^"]*"?)+', command_line)]
-    return [(name, value) for name, _, value in (word.partition("=") for word in words)]
+    pairs = [(name, value) for name, _, value in (word.partition("=") for word in words)]
+    return tuple(pair for pair in pairs if pair[0].startswith(_HEEDED))
 
 
-@dataclass(frozen=True, slots=True)
-class Reading:
+class Reading(NamedTuple):
     """Which files of a family are read, and in what order.
 
     folders: the first masks the others. masking: those whose names mask, if not all do. by_folder: whether they are

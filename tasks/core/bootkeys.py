@@ -4,32 +4,29 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from fnmatch import fnmatchcase
+from typing import NamedTuple
 
 from tasks.core.bootfiles import Line
 from tasks.core.inits import Dialect
 from tasks.core.keys import RIVAL, TWIN, integer, key_path
 
 
-@dataclass(frozen=True, slots=True)
-class Assignment:
+class Assignment(NamedTuple):
     """What the next boot sets a key to, and the line that says so. value None: that line leaves the key out."""
 
     value: str | None
     line: Line
 
 
-@dataclass(frozen=True, slots=True)
-class Run:
+class Run(NamedTuple):
     """One run of a program that sets keys: the lines that it reads, in order, and how it takes them."""
 
     lines: tuple[Line, ...]
     dialect: Dialect
 
 
-@dataclass(frozen=True, slots=True)
-class Write:
+class Write(NamedTuple):
     """A path below /proc/sys, or a pattern of paths, and what is written there. named: paths no pattern may touch."""
 
     path: str
@@ -52,12 +49,18 @@ class Writes:
         self._by_path: dict[str, list[int]] = {}
         for number, write in enumerate(self._all):
             self._by_path.setdefault(write.path, []).append(number)
+        self._last: dict[str, Assignment | None] = {}
 
     def last(self, key: str) -> Assignment | None:
         """What a boot leaves in a key; None when nothing is written to it, a value of None when a line forbids that.
 
         A write to the key's twin counts, too, and one to its rival leaves 0.
         """
+        if key not in self._last:
+            self._last[key] = self._find_last(key)
+        return self._last[key]
+
+    def _find_last(self, key: str) -> Assignment | None:
         path = key_path(key)
         twin, rival = TWIN.get(path, ""), RIVAL.get(path, "")
         writes = list(self._about(path, twin, rival))

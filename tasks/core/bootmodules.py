@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from fnmatch import fnmatchcase
 
 from tasks.core.bootfiles import (
@@ -13,13 +13,12 @@ from tasks.core.bootfiles import (
     NOWHERE,
     Line,
     Obstacle,
-    arguments,
     in_order,
     joined,
     lines_of,
 )
-from tasks.core.facts import Facts, FileFact
-from tasks.core.inits import SYSTEMD, Init, Loader, is_busybox
+from tasks.core.facts import FileFact
+from tasks.core.inits import SYSTEMD, Init, Loader
 from tasks.core.keys import MODULE, normal_module, same_module
 
 # An install line that does load the module, in the end.
@@ -27,23 +26,36 @@ LOADS = re.compile(r"\binsmod\b|\bmodprobe\b.*\s(-i|--ignore-install)\b")
 
 
 class Modules:
-    """The modules of one node's next boot. files: its configuration by path, as it is or as it is going to be."""
+    """The modules of one node's next boot.
 
-    def __init__(self, facts: Facts, files: Mapping[str, FileFact], init: Init) -> None:
-        self._facts, self._init = facts, init
+    given: the kernel's arguments. files: the configuration by path, as it is or as it is going to be. needs: by module,
+    what it depends on. busybox: whether modprobe is busybox's.
+    """
+
+    def __init__(
+        self,
+        init: Init,
+        given: Collection[tuple[str, str]],
+        files: Mapping[str, FileFact],
+        needs: Mapping[str, frozenset[str]],
+        *,
+        busybox: bool,
+    ) -> None:
+        self._init, self._needs = init, needs
         self._values: dict[str, list[str]] = {}  # of kernel arguments; in their names, too, `-` and `_` are the same
-        for name, value in arguments(facts.values.get(COMMAND_LINE) or ""):
+        for name, value in given:
             self._values.setdefault(normal_module(name), []).append(value)
         self._said: dict[str, list[tuple[Line, str]]] = {}
         for line in joined(lines_of(in_order(files, MODPROBE))):
             words = line.words
             if len(words) > 1:
                 self._said.setdefault(words[0], []).append((line, normal_module(words[1])))
-        if is_busybox(facts, "modprobe"):
+        if busybox:
             self._said.pop("install", None)  # it knows no install lines
         self._lines = self._listed(files)
         self._told = self._all_told()
         self._mentioned: dict[str, list[tuple[Line, Obstacle | None]]] = {}
+        self._refused: dict[str, Obstacle | None] = {}
 
     def _listed(self, files: Mapping[str, FileFact]) -> list[Line]:
         """The lines of modules-load.d and its like."""
@@ -53,7 +65,9 @@ class Modules:
 
     def refused(self, name: str) -> Obstacle | None:
         """Why nothing at all will load a module; None if something may."""
-        return self._forbidden(name) or self._forbidden_need(name)
+        if name not in self._refused:
+            self._refused[name] = self._forbidden(name) or self._forbidden_need(name)
+        return self._refused[name]
 
     def loaded_by(self, name: str) -> Line | None:
         """The first line that has a module loaded, if one has and nothing holds it back."""
@@ -74,7 +88,7 @@ class Modules:
         for line in self._told:
             if same_module(line.text, name):
                 yield line, self._not_asked(line.text) or self.refused(line.text)
-            elif normal_module(name) in self._facts.needs.get(normal_module(line.text), ()):
+            elif normal_module(name) in self._needs.get(normal_module(line.text), ()):
                 yield line, self._not_asked(line.text) or self._forbidden_need(line.text)
 
     def _all_told(self) -> list[Line]:
@@ -128,7 +142,7 @@ class Modules:
         return Obstacle(f"modprobe takes {name} for {targets[0]}", lines[0])
 
     def _forbidden_need(self, name: str) -> Obstacle | None:
-        needs = sorted(self._facts.needs.get(normal_module(name), ()))
+        needs = sorted(self._needs.get(normal_module(name), ()))
         obstacle = next((found for need in needs if (found := self._forbidden(need))), None)
         return Obstacle(f"{obstacle.why}, which {name} needs", obstacle.line) if obstacle else None
 

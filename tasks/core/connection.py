@@ -11,6 +11,7 @@ import shlex
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from ipaddress import IPv4Address, IPv6Address, ip_address
+from typing import NamedTuple
 
 from tasks.core.errors import UsageError
 from tasks.core.model import Become, HostKeys, Secret, SshOptions
@@ -97,8 +98,7 @@ class VariableError(UsageError):
         super().__init__(f"host {host}: {variable}: {problem}")
 
 
-@dataclass(frozen=True, slots=True)
-class Connection:
+class Connection(NamedTuple):
     """What `connection` found out about one host; the fields are those of model.Host."""
 
     address: str

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
 from functools import lru_cache
+from typing import NamedTuple
 
 from tasks.core.facts import Facts, ModuleState
 from tasks.core.keys import at_least, key_name, key_path, owner_of, raised, same_module
@@ -20,8 +20,7 @@ REPAIRS = "zz-fix"  # sorts after every profile, so that no profile's file undoe
 FIRST = "net.ipv4.ip_forward"  # changing it resets other settings of the network: ip-sysctl.rst
 
 
-@dataclass(frozen=True, slots=True)
-class RenderedFile:
+class RenderedFile(NamedTuple):
     """A file as it has to be on the node: owned by root, mode 0644, its lines with a newline after each."""
 
     path: str
@@ -30,11 +29,15 @@ class RenderedFile:
     @property
     def effective(self) -> tuple[str, ...]:
         """What a probe brings back of it: the lines that are no comments, and the hash over all of them."""
-        return tuple(line for line in self.lines if line and (line[0] not in "#;" or line.startswith(HASH)))
+        return _effective(self.lines)
 
 
-@dataclass(frozen=True, slots=True)
-class Setting:
+@lru_cache(maxsize=64)  # mostly nodes get the same files
+def _effective(lines: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(line for line in lines if line and (line[0] not in "#;" or line.startswith(HASH)))
+
+
+class Setting(NamedTuple):
     """One key's value on this node. floor: None when it has to be exact, else not lower than this is enough."""
 
     key: str
@@ -42,8 +45,7 @@ class Setting:
     floor: str | None
 
 
-@dataclass(frozen=True, slots=True)
-class Desired:
+class Desired(NamedTuple):
     """One node's desired state.
 
     modules: by the names this kernel has; skipped: optional modules and keys it does not have, by name; missing:
@@ -106,9 +108,9 @@ def _strongest(wishes: tuple[Wishes, ...]) -> Mapping[str, KeyWish]:
         known = strongest.get(wish.key, wish)
         stronger = wish if known.floor and not wish.floor else known
         if known.floor and wish.floor:
-            stronger = replace(known, value=raised(wish.key, known.value, wish.value))
+            stronger = known._replace(value=raised(wish.key, known.value, wish.value))
         optional = known.optional and wish.optional
-        strongest[wish.key] = stronger if stronger.optional == optional else replace(stronger, optional=optional)
+        strongest[wish.key] = stronger if stronger.optional == optional else stronger._replace(optional=optional)
     return strongest
 
 
@@ -149,6 +151,11 @@ def _setting(wish: KeyWish, written: str | None, facts: Facts) -> Setting:
 
 def assignments(lines: Iterable[str]) -> dict[str, str]:
     """A plain sysctl.d file, read as the node reads it: the last value of each key, by dotted name."""
+    return dict(_assignments(tuple(lines)))
+
+
+@lru_cache(maxsize=16)  # mostly nodes have the same files; few are kept, for a file may be long
+def _assignments(lines: tuple[str, ...]) -> Mapping[str, str]:
     found = {}
     for line in lines:
         name, equals, value = line.partition("=")

@@ -6,6 +6,8 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
+from functools import lru_cache
+from typing import NamedTuple
 
 from tasks.core.errors import RemoteError
 from tasks.core.keys import key_name, key_path, owner_of
@@ -49,8 +51,7 @@ class UnitState(StrEnum):
     ALTERED = "altered"
 
 
-@dataclass(frozen=True, slots=True)
-class FileFact:
+class FileFact(NamedTuple):
     """A file of the node's configuration.
 
     kind: ls's letter (`-`, `l`, `d`); mode: permission bits; size: in bytes; link: a symlink's target. lines: (number,
@@ -99,12 +100,12 @@ class Facts:
 
     def key(self, key: str) -> str | None:
         """A key's value with its blanks folded; None when the kernel has no such key or does not show it."""
-        value = self.values.get(SYSCTL_ROOT + key_path(key))
+        value = self.values.get(key_file(key))
         return None if value is None else " ".join(value.split())
 
     def has_key(self, key: str) -> bool:
         """Whether the kernel has the key, readable or not."""
-        path = SYSCTL_ROOT + key_path(key)
+        path = key_file(key)
         return path in self.hidden or self.values.get(path) is not None
 
     def lines(self, path: str) -> tuple[str, ...]:
@@ -176,7 +177,15 @@ SAMPLE: Mapping[str, object] = {
 }
 
 
+@lru_cache(maxsize=1024)  # those of the profiles, asked for again and again
+def key_file(key: str) -> str:
+    """A key's file below /proc/sys."""
+    return SYSCTL_ROOT + key_path(key)
+
+
+_LONG = 300  # characters; a node may say as much as it likes, and not all of that is kept
 _NUMBER = re.compile("[0-9]{1,18}")
+_NUMBERED = re.compile("(/.*?):([0-9]{1,9}):(.*)")
 _UNITS = {"p": UnitState.PRESENT, "m": UnitState.MASKED, "o": UnitState.ALTERED}
 
 
@@ -190,6 +199,7 @@ def parse(reply: str) -> Facts:
     if not _NUMBER.fullmatch(uid):
         raise RemoteError(f"the node's reply makes no sense: {reply[:200]!r}", "look at what its login shell prints")
     lines = _contents(sections.get("files", []))
+    indexes = tuple(line for line in sections.get("modules", []) if line.startswith("/lib/"))
     return Facts(
         values={path: _first(lines.get(path)) for path in said.get("r", [])} | dict.fromkeys(said.get("a", [])),
         texts={path: tuple(text for _, text in lines.get(path, ())) for path in said.get("r", [])},
@@ -198,9 +208,9 @@ def parse(reply: str) -> Facts:
         shown=_shown([*said.get("r", []), *said.get("x", [])]),
         loaded=loaded,
         in_sys=frozenset(said.get("y", [])) - loaded,
-        tree=_tree(sections.get("modules", [])),
+        tree=_tree(indexes),
         has_tree="t" in said,
-        needs=_needs(sections.get("modules", [])),
+        needs=_needs(indexes),
         other_trees=tuple(path.rpartition("/")[2] for path in said.get("k", [])),
         units={path: state for letter, state in _UNITS.items() for path in said.get(letter, [])},
         uid=int(uid),
@@ -213,8 +223,12 @@ def parse(reply: str) -> Facts:
 
 def _shown(paths: Iterable[str]) -> frozenset[str]:
     """The modules that some of the keys that are there come with."""
-    owners = {owner_of(key_name(path.removeprefix(SYSCTL_ROOT))) for path in paths}
-    return frozenset(owner for owner in owners if owner)
+    return frozenset(filter(None, map(_owner_of_file, (path for path in paths if len(path) < _LONG))))
+
+
+@lru_cache(maxsize=1024)  # every node says which of the wanted keys it has
+def _owner_of_file(path: str) -> str | None:
+    return owner_of(key_name(path.removeprefix(SYSCTL_ROOT)))
 
 
 def _sections(reply: str) -> dict[str, list[str]]:
@@ -240,21 +254,21 @@ def _process_and_modules(lines: Iterable[str]) -> tuple[str, frozenset[str]]:
     return uid, frozenset(loaded)
 
 
-def _tree(lines: Iterable[str]) -> dict[str, bool]:
+@lru_cache(maxsize=16)  # nodes with the same kernel have the same modules
+def _tree(lines: tuple[str, ...]) -> Mapping[str, bool]:
     """grep's `…/modules.builtin:kernel/fs/overlayfs/overlay.ko` -> normal name: built in or not."""
     tree: dict[str, bool] = {}
     for line in lines:
         source, _, path = line.partition(":")
-        if not source.startswith("/lib/"):
-            continue
         name = _module_name(path.partition(":")[0])
         tree[name] = tree.get(name, False) or source.endswith("/modules.builtin")
     return tree
 
 
-def _needs(lines: Iterable[str]) -> dict[str, frozenset[str]]:
+@lru_cache(maxsize=16)
+def _needs(lines: tuple[str, ...]) -> Mapping[str, frozenset[str]]:
     """`…/modules.dep:kernel/a/ip_vs_rr.ko: kernel/a/ip_vs.ko` -> {ip_vs_rr: {ip_vs}}; indirect ones are listed too."""
-    parts = [line.partition(":")[2].partition(":") for line in lines if line.startswith("/lib/")]
+    parts = [line.partition(":")[2].partition(":") for line in lines]
     return {
         _module_name(module): frozenset(map(_module_name, needed.split())) for module, colon, needed in parts if colon
     }
@@ -269,9 +283,17 @@ def _contents(entries: Iterable[str]) -> dict[str, list[tuple[int, str]]]:
     """grep's `PATH:NUMBER:TEXT` -> numbered lines by path."""
     lines: dict[str, list[tuple[int, str]]] = {}
     for entry in entries:
-        if match := re.fullmatch(r"(/.*?):([0-9]{1,9}):(.*)", entry):
-            lines.setdefault(match[1], []).append((int(match[2]), match[3]))
+        if found := (_numbered_before if len(entry) < _LONG else _numbered)(entry):
+            lines.setdefault(found[0], []).append(found[1])
     return lines
+
+
+def _numbered(entry: str) -> tuple[str, tuple[int, str]] | None:
+    match = _NUMBERED.fullmatch(entry)
+    return (match[1], (int(match[2]), match[3])) if match else None
+
+
+_numbered_before = lru_cache(maxsize=1024)(_numbered)  # nodes have most of their lines in common
 
 
 def _first(lines: Sequence[tuple[int, str]] | None) -> str:

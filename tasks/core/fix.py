@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from fnmatch import fnmatchcase
 
 from tasks.core.bootfiles import MODULES, in_order
@@ -42,7 +41,7 @@ def desired(wishes: Wishes, facts: Facts, *, persist: bool) -> Desired:
     """What must be true on the node for this repair: the running value, and a file that keeps it."""
     state = resolve([wishes], facts)
     files = _keys_file(state, facts) if wishes.sysctl else _modules_file(state, facts)
-    return replace(state, files=files if persist else ())
+    return state._replace(files=files if persist else ())
 
 
 def _keys_file(state: Desired, facts: Facts) -> tuple[RenderedFile, ...]:

@@ -9,8 +9,8 @@ docs/decisions/0003 saw on nodes without systemd is what is told here.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, replace
 from enum import Enum
+from typing import NamedTuple
 
 from tasks.core.bootfiles import BY_NAME, Reading
 from tasks.core.facts import Facts, UnitState
@@ -29,8 +29,7 @@ class Dialect(Enum):
     PLAIN = "plain"
 
 
-@dataclass(frozen=True, slots=True)
-class Loader:
+class Loader(NamedTuple):
     """Who loads modules at boot.
 
     last: single files that are read too. blacklist: whether it heeds a blacklist for what it is told to load.
@@ -44,8 +43,7 @@ class Loader:
     parameters: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Setter:
+class Setter(NamedTuple):
     """Who sets keys at boot.
 
     last: single files that are read at the end. each_alone: whether each file is a run of its own, so that names of one
@@ -59,8 +57,7 @@ class Setter:
     each_alone: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Init:
+class Init(NamedTuple):
     """What starts a node. loader, setter: None where nothing is started that would do it. tried: whether these rules
     are held against real boots in tests/lab, and not only read in the scripts."""
 
@@ -78,7 +75,7 @@ OPENRC_MODULES = Loader("/etc/init.d/modules", Reading(("/etc", "/usr/lib")), pa
 OPENRC_SYSCTL = Setter("/etc/init.d/sysctl", Dialect.LINES, last=SYSCTL_CONF)
 ALPINE = Reading(("/etc", "/usr/lib", "/lib"), masking=("/etc",), by_folder=True, null_masks=False)
 ALPINE_MODULES = Loader(
-    "/etc/init.d/modules", replace(ALPINE, masking=()), MODULES_FILE, blacklist=False, parameters=True
+    "/etc/init.d/modules", ALPINE._replace(masking=()), MODULES_FILE, blacklist=False, parameters=True
 )
 RUNLEVELS = re.compile(r"/etc/runlevels/(?:sysinit|boot|default)/([a-z-]+)")
 RCS = re.compile(r"/etc/rcS\.d/S[0-9]+([a-z-]+)")

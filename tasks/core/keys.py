@@ -77,6 +77,7 @@ def coupled(key: str) -> tuple[str, ...]:
     return (*_SPREADS.get(key, ()), *([key_name(rival)] if rival else []))
 
 
+@lru_cache(maxsize=1024)  # asked of each wanted key several times a node
 def owner_of(key: str) -> str | None:
     """The module that brings this key, if it is one of those that a module brings."""
     return next((module for prefix, module in OWNERS if key.startswith(prefix)), None)
@@ -154,6 +155,8 @@ def at_least(key: str, value: str, floor: str) -> bool:
     """Whether a value is not lower than the floor: each integer of it, or every port of the floor's set."""
     if is_port_list(key):
         return (ports(value) or frozenset()) >= (ports(floor) or frozenset())
+    if (number := integer(value)) is not None and (least := integer(floor)) is not None:  # nearly all
+        return number >= least
     mine, wanted = _words(value), _words(floor)
     pairs = list(zip(mine, wanted, strict=False))
     return len(mine) == len(wanted) and all(isinstance(a, int) and isinstance(b, int) and a >= b for a, b in pairs)
@@ -168,6 +171,8 @@ def raised(key: str, value: str, floor: str) -> str:
     """The value lifted to the floor: the larger of each integer, or the union of both port sets."""
     if is_port_list(key):
         return port_text((ports(value) or frozenset()) | (ports(floor) or frozenset()))
+    if (number := integer(value)) is not None and (least := integer(floor)) is not None:
+        return str(max(number, least))
     mine, wanted = _words(value), _words(floor)
     if len(mine) != len(wanted) or not all(isinstance(word, int) for word in mine):
         return floor

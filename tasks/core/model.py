@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import NamedTuple
 
 
 class Secret(str):
@@ -103,8 +104,7 @@ class Kind(StrEnum):
     CHECK = "check"
 
 
-@dataclass(frozen=True, slots=True)
-class Item:
+class Item(NamedTuple):
     """One module, key, file or check of one node: what was wanted, what was found, and what to do about it.
 
     expected and got are texts as a person would write them; got None means absent. why and next_step are empty

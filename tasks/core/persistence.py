@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Mapping
-from dataclasses import replace
 
 from tasks.core.boot import Boot
 from tasks.core.bootfiles import COMMAND_LINE, MODPROBE, NOWHERE, Line, Obstacle
@@ -31,7 +30,7 @@ def lasting_module(item: Item, boot: Boot) -> Item:
     """A module's item, seen after the next boot."""
     if obstacle := boot.module_obstacle(item.name):
         return _fading(item, "not loaded at boot", obstacle)
-    return replace(item, decided_by=str(boot.module_line(item.name) or ""))
+    return item._replace(decided_by=str(boot.module_line(item.name) or ""))
 
 
 def lasting_key(item: Item, setting: Setting, boot: Boot) -> Item:
@@ -42,7 +41,7 @@ def lasting_key(item: Item, setting: Setting, boot: Boot) -> Item:
     if found is None:
         return _fading(item, "not set at boot", Obstacle("no file of sysctl.d sets it", NOWHERE))
     if _will_do(found, setting):
-        return replace(item, decided_by=str(found.line))
+        return item._replace(decided_by=str(found.line))
     return _overridden(item, setting, found)
 
 
@@ -97,8 +96,8 @@ def _fading(item: Item, got: str, obstacle: Obstacle, step: str = "") -> Item:
     """What is wrong already stays what it is, and says that putting it right will not last."""
     if item.status is ItemStatus.OK:
         status, step = ItemStatus.BOOT_DRIFT, step or _step(obstacle)
-        return replace(item, status=status, got=got, why=str(obstacle), next_step=step, decided_by=str(obstacle.line))
-    return replace(item, why=f"{item.why}{'; ' if item.why else ''}{got}: {obstacle}") if item.got else item
+        return item._replace(status=status, got=got, why=str(obstacle), next_step=step, decided_by=str(obstacle.line))
+    return item._replace(why=f"{item.why}{'; ' if item.why else ''}{got}: {obstacle}") if item.got else item
 
 
 def _step(obstacle: Obstacle) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 from tasks.core.boot import Boot
 from tasks.core.bootfiles import Line
@@ -13,14 +13,13 @@ from tasks.core.keys import at_least, key_path, owner_of, satisfied
 from tasks.core.model import Item, ItemStatus, Kind, Status
 from tasks.core.modules import missing_module, wanted_module
 from tasks.core.persistence import lasting_key, lasting_module
-from tasks.core.writers import likely_writer
+from tasks.core.writers import Suspects
 
 NOT_READABLE = "not readable"  # what is got where only root may look
 GOOD = {ItemStatus.OK, ItemStatus.CHANGED, ItemStatus.SKIPPED, ItemStatus.ADVISORY}
 
 
-@dataclass(frozen=True, slots=True)
-class Undo:
+class Undo(NamedTuple):
     """What is to be taken back.
 
     files: (path, copy), the copy empty where there was none; lines: that we commented out; folders: if they are empty.
@@ -33,8 +32,7 @@ class Undo:
     folders: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Plan:
+class Plan(NamedTuple):
     """What apply would do on one node, in order, and every item with its status now.
 
     files: to be written; modules: to be loaded; sysctl_files: to be given to `sysctl -p`; keys: (key, value) pairs
@@ -59,7 +57,8 @@ def diff(desired: Desired, facts: Facts, boot: Boot | None = None) -> Plan:
     """One node's plan. boot: the next boot to be checked too, of the files as they are or as they are going to be."""
     files = [_file(file, facts) for file in desired.files]
     modules = [wanted_module(name, facts) for name in desired.modules]
-    keys = [_key(setting, facts, desired.modules) for setting in desired.settings]
+    suspects = Suspects(facts)
+    keys = [_key(setting, facts, desired.modules, suspects) for setting in desired.settings]
     lost = [missing_module(name, facts) for name in desired.missing_modules]
     skipped = [
         *(_skipped(Kind.MODULE, name, facts) for name in desired.skipped_modules),
@@ -128,7 +127,7 @@ def _differing(one: Sequence[str], other: Sequence[str]) -> int:
     return max(len(set(one) - set(other)), len(set(other) - set(one)), 1)
 
 
-def _key(setting: Setting, facts: Facts, modules: Collection[str]) -> Item:
+def _key(setting: Setting, facts: Facts, modules: Collection[str], suspects: Suspects) -> Item:
     got = facts.key(setting.key)
     wanted = setting.value if setting.floor is None else f">= {setting.floor}"
     if got is not None and satisfied(setting.key, got, setting.value, setting.floor):
@@ -140,7 +139,7 @@ def _key(setting: Setting, facts: Facts, modules: Collection[str]) -> Item:
     if got is None:
         why, step = "only root may read it, so it counts as different", "verify it as root: fab -H root@NODE verify"
         return Item(Kind.SYSCTL, setting.key, ItemStatus.DRIFT, wanted, NOT_READABLE, why, step)
-    return Item(Kind.SYSCTL, setting.key, ItemStatus.DRIFT, wanted, got, likely_writer(setting.key, got, facts))
+    return Item(Kind.SYSCTL, setting.key, ItemStatus.DRIFT, wanted, got, suspects.likely(setting.key, got))
 
 
 def _missing_key(key: str, wanted: str, facts: Facts) -> Item:
@@ -169,15 +168,15 @@ def settled(plans: Sequence[Plan], complaints: Mapping[tuple[str, str], str]) ->
 
 def _settled(was: Item, now: Item, complaints: Mapping[tuple[str, str], str]) -> Item:
     if now.status is ItemStatus.OK and was.status not in GOOD:
-        return replace(now, status=ItemStatus.CHANGED, why=_from(was))
+        return now._replace(status=ItemStatus.CHANGED, why=_from(was))
     if now.status is not ItemStatus.DRIFT:
         return now
     said = _complaint(now, complaints)
     if now.kind is Kind.SYSCTL and now.got is not None:
         why = _kernels_reason(was, now, said)
-        return replace(now, status=ItemStatus.KEPT_BY_KERNEL, why=why, next_step=_kept_step(now, why))
+        return now._replace(status=ItemStatus.KEPT_BY_KERNEL, why=why, next_step=_kept_step(now, why))
     step = now.next_step if now.kind is Kind.MODULE and now.got == "loaded" else _LOOK[now.kind]
-    return replace(now, why=said or now.why or "it was not changed", next_step=step)
+    return now._replace(why=said or now.why or "it was not changed", next_step=step)
 
 
 _LOOK = {

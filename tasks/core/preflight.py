@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Iterable
-from dataclasses import replace
 from difflib import get_close_matches
 
 from tasks.core.errors import UsageError
@@ -79,4 +78,4 @@ def _applies(item: Item, names: Collection[str]) -> bool:
 
 def _skipped(item: Item) -> Item:
     why = f"ignored, as asked for: expected {item.expected}, got {item.got}"
-    return replace(item, status=ItemStatus.SKIPPED, why=why, next_step="")
+    return item._replace(status=ItemStatus.SKIPPED, why=why, next_step="")

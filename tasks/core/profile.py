@@ -10,8 +10,8 @@ import hashlib
 import json
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from functools import lru_cache
+from typing import NamedTuple
 
 import jinja2
 from jinja2 import meta, nodes
@@ -29,8 +29,7 @@ REFUSED = {"kernel.modules_disabled", "net.ipv4.route.flush", "net.ipv6.route.fl
 LONGEST_LINE = 4096  # sysctl.conf(5)
 
 
-@dataclass(frozen=True, slots=True)
-class Source:
+class Source(NamedTuple):
     """One file of a profile. path: as the admin knows it; template: False for a plain file, taken as it is."""
 
     path: str
@@ -38,8 +37,7 @@ class Source:
     template: bool = True
 
 
-@dataclass(frozen=True, slots=True)
-class Profile:
+class Profile(NamedTuple):
     """A folder of templates/: either file may be missing, not both."""
 
     name: str
@@ -47,8 +45,7 @@ class Profile:
     sysctl: Source | None
 
 
-@dataclass(frozen=True, slots=True)
-class ModuleWish:
+class ModuleWish(NamedTuple):
     """One line of modules-load.conf: the first of candidates that the kernel has; optional ones may be missing."""
 
     line: int
@@ -56,8 +53,7 @@ class ModuleWish:
     optional: bool
 
 
-@dataclass(frozen=True, slots=True)
-class KeyWish:
+class KeyWish(NamedTuple):
     """One line of sysctl.conf. key: dotted; floor: `>=`; optional: only where the kernel has the key."""
 
     line: int
@@ -71,8 +67,7 @@ Line = str | ModuleWish | KeyWish
 LineParser = Callable[[str, int, str], Line]
 
 
-@dataclass(frozen=True, slots=True)
-class Wishes:
+class Wishes(NamedTuple):
     """A rendered profile, line by line: comments and blanks as text, the rest as wishes. None: no such file."""
 
     profile: str
@@ -194,7 +189,13 @@ def _rendered(source: Source, variables: Mapping[str, object]) -> str:
 @lru_cache(maxsize=64)
 def _compiled(text: str) -> jinja2.Template:
     """Compiling takes ten times as long as rendering, and a fleet shares its templates."""
-    return _JINJA.from_string(text)
+    return _JINJA.from_string(_tree(text))
+
+
+@lru_cache(maxsize=64)
+def _tree(text: str) -> nodes.Template:
+    """Parsed once for its names and for what it renders."""
+    return _JINJA.parse(text)
 
 
 def _line_in_template(error: BaseException) -> int:
@@ -221,8 +222,7 @@ def check_names(source: Source, known: Iterable[str]) -> None:
             raise ProfileError(source.path, line, problem)
 
 
-@dataclass(frozen=True, slots=True)
-class _Names:
+class _Names(NamedTuple):
     """The variables that a template uses; required: (line, name) of those it does not ask `is defined` or `default`."""
 
     used: frozenset[str]
@@ -232,7 +232,7 @@ class _Names:
 @lru_cache(maxsize=64)
 def _names(source: Source) -> _Names:
     try:
-        tree = _JINJA.parse(source.text)
+        tree = _tree(source.text)
         used = meta.find_undeclared_variables(tree)  # also finds filters that do not exist
     except jinja2.TemplateSyntaxError as error:
         raise ProfileError(source.path, error.lineno, f"template syntax: {error.message}") from error

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import fields
 from functools import lru_cache
+from typing import NamedTuple
 
 from tasks.core.model import Item, ItemStatus, Kind, NodeResult, RunSummary, Status
 from tasks.core.plan import GOOD
@@ -14,8 +15,7 @@ FAILURES = frozenset({Status.FAILED, Status.UNREACHABLE})
 EXIT_OK, EXIT_USAGE, EXIT_DRIFT, EXIT_FAILED, EXIT_INTERRUPTED = 0, 2, 3, 4, 130
 
 
-@dataclass(frozen=True, slots=True)
-class Group:
+class Group(NamedTuple):
     """Hosts whose results are the same but for time and, of items that are right, details. seconds: the slowest."""
 
     hosts: tuple[str, ...]
@@ -104,7 +104,7 @@ def node(result: NodeResult) -> dict[str, object]:
 
 @lru_cache(maxsize=4096)  # thousands of nodes share their items
 def _item(item: Item) -> Mapping[str, object]:
-    return asdict(item)
+    return item._asdict()
 
 
 def columns(verb: str) -> tuple[Kind, ...]:

@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from fnmatch import fnmatchcase
 from itertools import groupby
+from typing import NamedTuple
 
 from tasks.core.connection import ip_literal, name_problem, port_number
 from tasks.core.errors import SelectionError
@@ -86,8 +87,7 @@ def fold(names: Iterable[str]) -> str:
     return ",".join(_fold_family(family, members) for family, members in families.items())
 
 
-@dataclass(frozen=True, slots=True)
-class _Target:
+class _Target(NamedTuple):
     """`user@name:port` taken apart. is_explicit: it says more than a bare name, so it is taken at its word."""
 
     name: str
@@ -148,7 +148,7 @@ class _Selector:
         target = _Target(pattern) if names or pattern in self.inventory.groups else _target(pattern)
         names = names or self._inventory_names(target.name)
         if names or target.name in self.inventory.groups:
-            return [(name, replace(target, name=name)) for name in names]
+            return [(name, target._replace(name=name)) for name in names]
         if _GLOB.search(target.name):
             raise SelectionError(f"no host or group in {self.inventory.source} matches {_quoted(pattern, term)}")
         if not target.is_explicit and not self.reachable_name(target.name):

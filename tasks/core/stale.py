@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 from tasks.core.desired import HASH, MODULES_PATH, REPAIRS, SYSCTL_PATH, Desired, assignments
 from tasks.core.facts import Facts, ModuleState
@@ -88,7 +88,7 @@ def added(plan: Plan, stale: Stale, past: Past, facts: Facts) -> Plan:
         keys=tuple((item.name, past.keys[item.name]) for item in keys if to_set(item, past)),
         modules=tuple(item.name for item in modules if item.status is ItemStatus.DRIFT),
     )
-    return replace(plan, items=(*plan.items, *modules, *keys, *files), undo=undo)
+    return plan._replace(items=(*plan.items, *modules, *keys, *files), undo=undo)
 
 
 def _file(path: str, facts: Facts) -> Item:

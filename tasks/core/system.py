@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from tasks.core.facts import Facts, ModuleState
 from tasks.core.model import Item, ItemStatus, Kind
@@ -31,8 +31,7 @@ OPTIONAL_V1, OPTIONAL_V2 = ("hugetlb", "blkio"), ("hugetlb", "io")
 NO_V1_SINCE = (1, 35)  # kubelet's failCgroupV1: KEP-5573
 
 
-@dataclass(frozen=True, slots=True)
-class Verdict:
+class Verdict(NamedTuple):
     """What kubeadm refuses and what it warns of, each a text, with what to do about it."""
 
     refused: Sequence[tuple[str, str]] = ()

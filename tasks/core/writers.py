@@ -6,21 +6,21 @@ writes the same value, only for that value.
 
 from __future__ import annotations
 
-import re
-from dataclasses import dataclass
+from collections.abc import Mapping
 from fnmatch import fnmatchcase
+from functools import cached_property, lru_cache
+from typing import NamedTuple
 
-from tasks.core.bootfiles import SYSCTL, Line, lines_of
+from tasks.core.bootfiles import SYSCTL, lines_of
 from tasks.core.bootkeys import Assignment, parsed
-from tasks.core.facts import Facts
+from tasks.core.facts import Facts, FileFact
 from tasks.core.inits import Dialect
 from tasks.core.keys import key_path, same_value
 
 KUBELET, TUNED = ("/var/lib/kubelet",), "/etc/tuned/active_profile"
 
 
-@dataclass(frozen=True, slots=True)
-class Writer:
+class Writer(NamedTuple):
     """Something that writes keys while a node runs.
 
     keys: patterns of keys, each with the value that is always written, or None. signs: paths one of which is there
@@ -107,16 +107,43 @@ WRITERS = (
 )
 
 
-def likely_writer(key: str, got: str, facts: Facts) -> str:
-    """Who may have given a key the value that it has; an empty text where nothing points to anyone."""
-    if line := _line_with(key, got, facts):
-        gone = ", which is gone after the next boot" if line.path.startswith("/run/") else ""
-        return f"{line} says so{gone}"
-    for writer in WRITERS:
-        if any(_there(sign, facts) for sign in writer.signs) and _writes(writer, key, got):
-            return f"likely {writer.name}: it {writer.does}"
-    profile = facts.values.get(TUNED)
-    return f"perhaps tuned, whose profile is {profile}: tuned-adm verify tells" if profile else ""
+class Suspects:
+    """Who may write keys on one node, found out when the first key is asked about."""
+
+    def __init__(self, facts: Facts) -> None:
+        self._facts = facts
+
+    def likely(self, key: str, got: str) -> str:
+        """Who may have given a key the value that it has; an empty text where nothing points to anyone."""
+        said = [said for said in self._said.get(key_path(key), ()) if _says(said, key, got)]
+        if said:
+            line = said[-1].line
+            gone = ", which is gone after the next boot" if line.path.startswith("/run/") else ""
+            return f"{line} says so{gone}"
+        for writer in self._writers:
+            if _writes(writer, key, got):
+                return f"likely {writer.name}: it {writer.does}"
+        profile = self._facts.values.get(TUNED)
+        return f"perhaps tuned, whose profile is {profile}: tuned-adm verify tells" if profile else ""
+
+    @cached_property
+    def _writers(self) -> list[Writer]:
+        """Those whose signs are there."""
+        return [writer for writer in WRITERS if any(_there(sign, self._facts) for sign in writer.signs)]
+
+    @cached_property
+    def _said(self) -> Mapping[str, list[Assignment]]:
+        """What the sysctl files on the node, read at boot or not, give each key, by its path."""
+        files = sorted(self._facts.files.items())
+        return _assigned(tuple(file for path, file in files if f"/{SYSCTL}/" in path or path.endswith("/sysctl.conf")))
+
+
+@lru_cache(maxsize=64)  # mostly nodes have the same files
+def _assigned(files: tuple[FileFact, ...]) -> Mapping[str, list[Assignment]]:
+    found: dict[str, list[Assignment]] = {}
+    for path, said in (pair for line in lines_of(files) for pair in parsed(line, Dialect.TABLE)):
+        found.setdefault(path, []).append(said)
+    return found
 
 
 def _writes(writer: Writer, key: str, got: str) -> bool:
@@ -126,17 +153,6 @@ def _writes(writer: Writer, key: str, got: str) -> bool:
 
 def _there(path: str, facts: Facts) -> bool:
     return path in facts.hidden or facts.values.get(path) is not None
-
-
-def _line_with(key: str, got: str, facts: Facts) -> Line | None:
-    """A line of another sysctl file on the node, read at boot or not, that gives the key this very value."""
-    files = [
-        file for path, file in sorted(facts.files.items()) if f"/{SYSCTL}/" in path or path.endswith("/sysctl.conf")
-    ]
-    name = re.split("[./]", key)[-1]  # however the line separates the others
-    found = [pair for line in lines_of(files) if name in line.text for pair in parsed(line, Dialect.TABLE)]
-    same = [said.line for path, said in found if path == key_path(key) and _says(said, key, got)]
-    return same[-1] if same else None
 
 
 def _says(said: Assignment, key: str, got: str) -> bool:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from tasks.core.errors import UsageError
 from tasks.core.model import Host, NodeResult
@@ -19,8 +19,7 @@ THREADS = "threads"
 DASK = "dask="
 
 
-@dataclass(frozen=True, slots=True)
-class Job:
+class Job(NamedTuple):
     """What is done on each host of a run. seconds: the deadline of one host."""
 
     step: Step

@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import lru_cache, partial
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from tasks.core import facts as facts_of
 from tasks.core import fix as fixes
@@ -188,16 +188,14 @@ _FINISH = "run the same command again, and it finishes; or take back what was do
 _SUDOERS = "see sudo -l on the node: this needs a root shell (sh) through sudo without a terminal"
 
 
-@dataclass(frozen=True, slots=True)
-class Seen:
+class Seen(NamedTuple):
     """One look at a node: what it is, and how that differs from what it should be."""
 
     facts: Facts
     plan: Plan
 
 
-@dataclass(frozen=True, slots=True)
-class Goal:
+class Goal(NamedTuple):
     """What to ask a node, how its answer differs from what it should be, and what to tell it to change that."""
 
     probe: Sequence[str]
@@ -245,7 +243,7 @@ def compare(wishes: Sequence[Wishes], besides: Besides, facts: Facts) -> Seen:
     desired = resolve(wishes, facts)
     boot = Boot(facts, planned(desired.files, facts, besides.gone.files))
     plan = stale.added(diff(desired, facts, boot), besides.gone, besides.past, facts)
-    return Seen(facts, replace(plan, take_over=rivals(desired, boot)) if besides.take_over and boot.simulated else plan)
+    return Seen(facts, plan._replace(take_over=rivals(desired, boot)) if besides.take_over and boot.simulated else plan)
 
 
 def asked(wishes: Sequence[Wishes], more: Sequence[str] = ()) -> list[str]:
@@ -389,8 +387,7 @@ def _printable_item(item: Item) -> Item:
     """An item whose texts, a node's among them, are harmless: terminal escapes of a node never reach the screen."""
     if not UNSAFE.search(f"{item.name}{item.expected}{item.got}{item.why}{item.next_step}{item.decided_by}"):
         return item
-    return replace(
-        item,
+    return item._replace(
         name=printable(item.name),
         expected=printable(item.expected),
         got=None if item.got is None else printable(item.got),

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from paramiko import SSHConfig
 
@@ -19,8 +18,7 @@ _JUMP = re.compile(
 )  # an IPv6 address has a port in brackets
 
 
-@dataclass(frozen=True, slots=True)
-class Access:
+class Access(NamedTuple):
     """What connecting needs besides the host: fabric's settings, and the admin's word on host keys.
 
     Read once, before the fan-out: fabric's own configuration is not safe between threads, and a copy for each host cost
@@ -52,8 +50,7 @@ class Access:
         )
 
 
-@dataclass(frozen=True, slots=True)
-class Hop:
+class Hop(NamedTuple):
     """One SSH server on the way. key_files: in the order in which they are tried. settings: ssh_config's for it."""
 
     host: str
@@ -66,8 +63,7 @@ class Hop:
         return f"{self.user}@{self.host}:{self.port}"
 
 
-@dataclass(frozen=True, slots=True)
-class Route:
+class Route(NamedTuple):
     """One SSH server after the other, the node itself last. proxy_command: what leads to the first, if anything."""
 
     hops: tuple[Hop, ...]

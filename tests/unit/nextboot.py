@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from tasks.core.boot import Boot
 from tasks.core.facts import Facts, FileFact, UnitState
 from tasks.core.inits import LOADER, SETTER
@@ -29,7 +27,7 @@ def facts(
 ) -> Facts:
     """A node with these configuration files; an empty text is an empty file. runs: its init's folder in /run."""
     found = {path: _file(path, text) for path, text in files.items()}
-    found |= {path: replace(_file(path, ""), kind="l", link=link) for path, link in (links or {}).items()}
+    found |= {path: _file(path, "")._replace(kind="l", link=link) for path, link in (links or {}).items()}
     shown = {f"/proc/sys/{key.replace('.', '/')}": value for key, value in (values or {}).items()}
     mask = f"/etc/systemd/system/{masked}"
     return Facts(

@@ -19,7 +19,7 @@ KEY = Item(Kind.SYSCTL, "vm.x", ItemStatus.OK, "1", "1")
 def result(name: str, *, status: Status = Status.OK, **changes: Any) -> NodeResult:
     own = Identity(name, f"{name}-id", f"{name}-uuid", hidden=False, clock=(100.0, 101.0))
     identity = replace(own, **changes)
-    return NodeResult(name, status, (KEY, replace(HOSTNAME, got=identity.hostname)), identity=identity)
+    return NodeResult(name, status, (KEY, HOSTNAME._replace(got=identity.hostname)), identity=identity)
 
 
 def told(*results: NodeResult) -> dict[str, dict[str, Item]]:

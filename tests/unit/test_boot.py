@@ -351,7 +351,7 @@ def test_a_key_whose_module_nobody_loads_at_boot_will_be_lost() -> None:
 @pytest.mark.parametrize(("uid", "found"), [(1000, [ItemStatus.BOOT_DRIFT]), (0, [])], ids=["as a user", "as root"])
 def test_a_file_that_we_may_not_read_may_undo_everything_at_boot(uid: int, found: list[ItemStatus]) -> None:
     known, _ = applied(("/etc/sysctl.d/zz.conf", ""))
-    shut = replace(known.files["/etc/sysctl.d/zz.conf"], mode=0o600)
+    shut = known.files["/etc/sysctl.d/zz.conf"]._replace(mode=0o600)
     known = replace(known, uid=uid, files={**known.files, shut.path: shut})
     plan = diff(resolve([], known), known, Boot(known, known.files))
     assert [item.status for item in plan.items] == found

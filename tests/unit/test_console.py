@@ -7,7 +7,6 @@ import json
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -21,11 +20,11 @@ from tasks.core.model import Become, Host, Item, ItemStatus, Kind, NodeResult, R
 from tasks.core.text import UNSAFE
 
 OK = Item(Kind.SYSCTL, "vm.x", ItemStatus.OK, "1", "1")
-DRIFT = replace(OK, status=ItemStatus.DRIFT, got="0")
+DRIFT = OK._replace(status=ItemStatus.DRIFT, got="0")
 MISSING = Item(Kind.MODULE, "ip_vs", ItemStatus.MISSING, "loaded", None, "kernel 6 does not have it", "install it")
 
 
-def plain() -> tuple[Console, io.StringIO]:
+def plain() -> tuple[output.Screen, io.StringIO]:
     """The console of a pipe."""
     stream = io.StringIO()
     return output.console(stream), stream
@@ -99,10 +98,10 @@ def test_only_verify_has_a_column_of_checks(verb: str) -> None:
 
 
 def test_an_empty_value_is_called_empty() -> None:
-    assert "expected 1, got empty" in shown(NodeResult("n1", Status.DRIFT, (replace(DRIFT, got=""),)))
+    assert "expected 1, got empty" in shown(NodeResult("n1", Status.DRIFT, (DRIFT._replace(got=""),)))
 
 
-MANY = tuple(replace(DRIFT, name=f"vm.x{number}") for number in range(40))
+MANY = tuple(DRIFT._replace(name=f"vm.x{number}") for number in range(40))
 
 
 @pytest.mark.parametrize(("verb", "lines", "rest"), [("plan", 40, False), ("verify", 12, True), ("apply", 12, True)])
@@ -128,7 +127,7 @@ def test_a_run_of_nothing_can_be_shown() -> None:
 
 @pytest.mark.parametrize("text", ["[bold]x[/bold]", ":smile:", "[/]", "https://x", "{x}"])
 def test_what_nodes_say_is_never_taken_for_markup(text: str) -> None:
-    item = replace(DRIFT, name=text, got=text, why=text, expected=text)
+    item = DRIFT._replace(name=text, got=text, why=text, expected=text)
     said = shown(NodeResult(text, Status.FAILED, (item,), problem=text, next_step=text, notes=(text,)))
     assert said.count(text) >= 7
     console, stream = plain()
@@ -161,7 +160,8 @@ def test_progress_without_a_terminal_is_one_line_for_each_finished_node() -> Non
 
 def test_progress_on_a_terminal_is_gone_in_the_end_but_for_the_trouble() -> None:
     stream = Terminal()
-    with progress(Console(file=stream, force_terminal=True, width=100, highlight=False), "apply", 5) as watching:
+    console = Console(file=stream, force_terminal=True, width=100, highlight=False)
+    with progress(output.Screen(stream, console), "apply", 5) as watching:
         assert isinstance(watching, LiveProgress)
         for number in range(5):
             watching.started(f"n{number}")
@@ -188,6 +188,25 @@ def test_a_terminal_is_coloured_unless_it_is_not_to_be(
     with environment(monkeypatch, **variables):
         summary.show(RunSummary("verify", (NodeResult("n1", Status.FAILED),), 1.0), output.console(stream))
     assert bool(re.search(r"\x1b\[[0-9;]*3[0-9]", stream.getvalue())) is coloured
+
+
+def by_rich() -> tuple[output.Screen, io.StringIO]:
+    """A pipe's screen that leaves everything to rich."""
+    stream = io.StringIO()
+    return output.Screen(stream, output.Screen(stream).rich), stream
+
+
+CELLS = st.text("ab 1é中\t", max_size=60)
+
+
+@given(st.text("ab é中→\t\n\x07\u200b", max_size=400), st.lists(st.tuples(CELLS, CELLS, CELLS), max_size=3))
+def test_a_pipe_gets_without_rich_what_rich_would_write(text: str, rows: list[tuple[str, str, str]]) -> None:
+    written = []
+    for screen, stream in (plain(), by_rich()):
+        screen.line(text, "bold")
+        screen.table([("NODES", "STATUS", "TIME"), *rows], ["red"] * len(rows))
+        written.append(stream.getvalue())
+    assert written[0] == written[1]
 
 
 def test_a_pipe_gets_no_escapes() -> None:

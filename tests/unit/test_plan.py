@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -210,19 +209,19 @@ def settle(was: Item, now: Item, *complaints: tuple[tuple[str, str], str]) -> It
     ("was", "why"),
     [
         (KEY, "was 0"),
-        (replace(KEY, got=None), "was absent"),
-        (replace(KEY, got=None, status=ItemStatus.MISSING), "was absent"),
+        (KEY._replace(got=None), "was absent"),
+        (KEY._replace(got=None, status=ItemStatus.MISSING), "was absent"),
     ],
 )
 def test_what_was_wrong_and_is_right_was_changed(was: Item, why: str) -> None:
-    done = settle(was, replace(KEY, status=ItemStatus.OK, got="1"))
+    done = settle(was, KEY._replace(status=ItemStatus.OK, got="1"))
     assert (done.status, done.why) == (ItemStatus.CHANGED, why)
 
 
 @pytest.mark.parametrize("status", sorted(set(ItemStatus) - {ItemStatus.DRIFT}))
 def test_what_is_not_drift_after_an_apply_is_told_as_it_is(status: ItemStatus) -> None:
-    item = replace(KEY, status=status)
-    was = replace(KEY, status=ItemStatus.OK) if status is ItemStatus.OK else item
+    item = KEY._replace(status=status)
+    was = KEY._replace(status=ItemStatus.OK) if status is ItemStatus.OK else item
     assert settle(was, item) == item
 
 
@@ -260,15 +259,15 @@ def test_a_file_that_did_not_change_without_a_word_says_so() -> None:
 
 
 def test_the_first_look_of_all_tells_what_was_before() -> None:
-    between = replace(KEY, got="7")
-    done = settled([Plan((KEY,)), Plan((between,)), Plan((replace(KEY, got="1", status=ItemStatus.OK),))], {})
+    between = KEY._replace(got="7")
+    done = settled([Plan((KEY,)), Plan((between,)), Plan((KEY._replace(got="1", status=ItemStatus.OK),))], {})
     assert done[0].why == "was 0"
 
 
 @pytest.mark.parametrize("status", list(ItemStatus))
 def test_a_nodes_status_is_that_of_its_worst_item(status: ItemStatus) -> None:
     good = Item(Kind.SYSCTL, "a", ItemStatus.OK, "1", "1")
-    found = status_of([good, replace(good, status=status), good], Status.FAILED)
+    found = status_of([good, good._replace(status=status), good], Status.FAILED)
     if status not in GOOD:
         assert found is Status.FAILED
     else:

@@ -14,8 +14,8 @@ from tasks.core.model import Item, ItemStatus, Kind, NodeResult, RunSummary, Sta
 from tasks.core.report import WORST_FIRST, exit_code, fold, status_counts, table, tally, wrong
 
 OK = Item(Kind.SYSCTL, "vm.x", ItemStatus.OK, "1", "1")
-DRIFT = replace(OK, status=ItemStatus.DRIFT, got="0")
-CHANGED = replace(OK, status=ItemStatus.CHANGED, why="was 0")
+DRIFT = OK._replace(status=ItemStatus.DRIFT, got="0")
+CHANGED = OK._replace(status=ItemStatus.CHANGED, why="was 0")
 
 
 def result(host: str, status: Status = Status.OK, *items: Item, seconds: float = 1.0) -> NodeResult:
@@ -50,10 +50,10 @@ def test_equal_results_are_folded_and_the_worst_come_first() -> None:
         [
             result("n1", Status.OK, OK),
             result("n2", Status.DRIFT, DRIFT),
-            result("n3", Status.OK, replace(OK, got="0x1"), seconds=7.0),
+            result("n3", Status.OK, OK._replace(got="0x1"), seconds=7.0),
             result("n4", Status.UNREACHABLE),
             result("n5", Status.DRIFT, DRIFT),
-            result("n6", Status.DRIFT, replace(DRIFT, got="2")),
+            result("n6", Status.DRIFT, DRIFT._replace(got="2")),
         ]
     )
     assert [(group.hosts, str(group.result.status), group.seconds) for group in groups] == [
@@ -65,7 +65,7 @@ def test_equal_results_are_folded_and_the_worst_come_first() -> None:
 
 
 def test_what_it_was_before_it_changed_does_not_part_nodes() -> None:
-    both = [result("n1", Status.CHANGED, CHANGED), result("n2", Status.CHANGED, replace(CHANGED, why="was 7"))]
+    both = [result("n1", Status.CHANGED, CHANGED), result("n2", Status.CHANGED, CHANGED._replace(why="was 7"))]
     assert len(fold(both)) == 1
 
 
@@ -171,7 +171,7 @@ def test_the_data_holds_every_item_and_the_verdict() -> None:
 
 
 def test_items_are_counted_by_kind_and_status() -> None:
-    module = replace(DRIFT, kind=Kind.MODULE)
+    module = DRIFT._replace(kind=Kind.MODULE)
     assert tally([OK, OK, DRIFT, module]) == {
         (Kind.SYSCTL, ItemStatus.OK): 2,
         (Kind.SYSCTL, ItemStatus.DRIFT): 1,
@@ -180,7 +180,7 @@ def test_items_are_counted_by_kind_and_status() -> None:
 
 
 def test_wrong_is_what_is_neither_right_nor_changed_nor_skipped() -> None:
-    items = [replace(OK, status=status) for status in ItemStatus]
+    items = [OK._replace(status=status) for status in ItemStatus]
     assert [item.status for item in wrong(result("n1", Status.OK, *items))] == [
         ItemStatus.DRIFT,
         ItemStatus.BOOT_DRIFT,
@@ -199,6 +199,6 @@ def test_wrong_is_what_is_neither_right_nor_changed_nor_skipped() -> None:
     ],
 )
 def test_a_row_of_the_table_counts_each_kind_worst_first(verb: str, cells: tuple[str, ...]) -> None:
-    items = (OK, DRIFT, DRIFT, replace(DRIFT, kind=Kind.MODULE), replace(OK, status=ItemStatus.SKIPPED))
+    items = (OK, DRIFT, DRIFT, DRIFT._replace(kind=Kind.MODULE), OK._replace(status=ItemStatus.SKIPPED))
     both = [result(name, Status.DRIFT, *items, seconds=3.21) for name in ("n1", "n2")]
     assert table(fold(both), "+".join, verb) == [cells]

@@ -174,7 +174,7 @@ def test_hosts_are_one_line_each_however_many_and_long_they_are() -> None:
 def test_progress_says_as_much_of_thousands_as_of_few(live: bool) -> None:
     stream = io.StringIO()
     console = Console(file=stream, force_terminal=live, width=100)
-    with progress(console, "apply", MANY) as watching:
+    with progress(output.Screen(stream, console), "apply", MANY) as watching:
         assert isinstance(watching, LiveProgress) is live
         for host in hosts():
             watching.started(host.name)
