@@ -44,7 +44,6 @@ modules() {
   set -- -e '^Uid:.*' /proc/self/status
   [ ! "$patterns" ] || set -- -e "^[^:]*/($patterns)\.ko.*" -e "^($patterns) " "$@" "$tree/modules.builtin" \
     "$tree/modules.dep" /proc/modules
-  echo "$mark modules"
   grep -osHE "$@"
 }
 
@@ -90,8 +89,9 @@ scan() {
     for other in /lib/modules/*/modules.dep; do [ ! -e "$other" ] || say "k${other%/*}"; done
     set -f
   fi
-  echo "$mark begin"
-  printf %s "$reply"
+  printf %s "$mark begin
+$reply$mark modules
+" # at once: each write becomes a packet
   modules
   [ -z "$listeners" ] || ready
   configuration
