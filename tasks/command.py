@@ -40,7 +40,7 @@ CHOICES = {
     "format": ("text", "json", "junit"),
     "host_keys": ("", *(str(mode) for mode in HostKeys)),
 }
-Together = Callable[[Sequence[NodeResult]], tuple[NodeResult, ...]]
+Together = Callable[[list[NodeResult]], object]
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,16 +73,20 @@ class Run:
                 raise UsageError(f"{flag} is for plan, apply, verify, fix and rollback")
         return self.options.format == "json"
 
-    def with_summary(self, step: Step, together: Together = tuple) -> None:
+    def with_summary(self, step: Step, together: Together | None = None) -> None:
         """What most verbs do: a step on each host, then the summary. `fab --dry` makes a plan of any verb.
 
-        together: what is to be done with the results once all of them are there.
+        together: what is to be done to the list of results once all of them are there, if anything.
         """
         if self.dry:
             replace(self, verb="plan", dry=False).with_summary(node.plan)
             return
         summary = self.on_each(step)
-        summary = replace(summary, results=together(summary.results))  # the first one is not kept beside it
+        if together:
+            results = list(summary.results)
+            summary = replace(summary, results=())  # so that none is kept beside the one in its place
+            together(results)
+            summary = replace(summary, results=tuple(results))
         self.finish(summary)
 
     def finish(self, summary: RunSummary) -> None:

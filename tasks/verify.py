@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 @fleet_task(ignore="Checks to leave out, comma separated, by kubeadm's names: Swap,CRI, or all.")
 def verify(run: Run, ignore: str = "") -> None:
     """Check the nodes against their profiles and kubeadm's own checks. Read-only, no sudo; exit 3 if one fails."""
-    from tasks.core.between import compared
+    from tasks.core.between import compare
     from tasks.core.join import role
     from tasks.core.preflight import ignored
     from tasks.remote import node
@@ -22,4 +22,4 @@ def verify(run: Run, ignore: str = "") -> None:
     for host in run.hosts:
         role(host)  # so that a wrong one costs no connection
     work = replace(run.work, ignored=ignored(ignore))
-    replace(run, work=work).with_summary(node.verify, compared)
+    replace(run, work=work).with_summary(node.verify, compare)

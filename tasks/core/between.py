@@ -17,16 +17,17 @@ TOLERANCE = 5.0
 NOT_COMPARED = "product_uuid was not compared: only root may read it"
 
 
-def compared(results: Sequence[NodeResult]) -> tuple[NodeResult, ...]:
-    """A run's results with what only all of them together tell, and without what it was told from. Nodes that were not
+def compare(results: list[NodeResult]) -> None:
+    """Puts into a run's results what only all of them together tell, for what it was told from. Nodes that were not
     reached are left out."""
     known = {result.host: result.identity for result in results if result.identity}
     if len(known) < 2:
-        return tuple(results)
+        return
     twins = [_twins(known, of) for of in (_hostname, _machine, _product)]
     apart = _apart({name: each.clock for name, each in known.items() if each.clock})
     pool = Pool()
-    return tuple(_with(result, known, twins, apart, pool) for result in results)
+    for number, result in enumerate(results):
+        results[number] = _with(result, known, twins, apart, pool)
 
 
 def _hostname(identity: Identity) -> str:

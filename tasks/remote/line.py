@@ -31,6 +31,7 @@ KEX_MESSAGES = range(30, 42)  # their meaning depends on the key exchange that w
 LARGEST_MESSAGE = 256 * 1024 + 64  # bytes; OpenSSH's limit, and a checksum
 REFUSALS = (b"Exceeded MaxStartups", b"Not allowed at this time")  # sshd's words when it closes at once
 PIECE = 32 * 1024 - 64  # bytes of data in one message, as paramiko cuts them for a peer that takes 32 kB
+READ = 8 * 1024  # bytes; room for 64 kB in each read, and given back, left holes of 10 to 20 MB in a process's heaps
 HASTE = 512 * 1024  # bytes that may be sent unasked: a quarter of the window that OpenSSH opens
 
 
@@ -116,7 +117,7 @@ class Stream:
             raise TooLateError
         self._sock.settimeout(min(KEEPALIVE_SECONDS, self.deadline.remaining()))
         try:
-            data: bytes = self._sock.recv(65536)
+            data: bytes = self._sock.recv(READ)
         except TimeoutError as error:
             if self.deadline.passed:
                 raise TooLateError from error

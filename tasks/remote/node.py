@@ -382,7 +382,7 @@ def result(host: Host, items: Sequence[Item], bad: Status) -> NodeResult:
     return NodeResult(host.name, status_of(items, bad), tuple(map(_printable_item, items)))
 
 
-@lru_cache(maxsize=4096)  # nodes have most of their items in common
+@lru_cache(maxsize=1024)  # nodes have most of their items in common
 def _printable_item(item: Item) -> Item:
     """An item whose texts, a node's among them, are harmless: terminal escapes of a node never reach the screen."""
     if not UNSAFE.search(f"{item.name}{item.expected}{item.got}{item.why}{item.next_step}{item.decided_by}"):

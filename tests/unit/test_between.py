@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import replace
 from typing import Any
 
@@ -9,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tasks.core.between import NOT_COMPARED, TOLERANCE, compared
+from tasks.core.between import NOT_COMPARED, TOLERANCE, compare
 from tasks.core.model import Identity, Item, ItemStatus, Kind, NodeResult, Status
 
 HOSTNAME = Item(Kind.CHECK, "Hostname", ItemStatus.OK, "unique", "n")
@@ -20,6 +21,13 @@ def result(name: str, *, status: Status = Status.OK, **changes: Any) -> NodeResu
     own = Identity(name, f"{name}-id", f"{name}-uuid", hidden=False, clock=(100.0, 101.0))
     identity = replace(own, **changes)
     return NodeResult(name, status, (KEY, HOSTNAME._replace(got=identity.hostname)), identity=identity)
+
+
+def compared(results: Iterable[NodeResult]) -> tuple[NodeResult, ...]:
+    """What becomes of a run's results."""
+    found = list(results)
+    compare(found)
+    return tuple(found)
 
 
 def told(*results: NodeResult) -> dict[str, dict[str, Item]]:
