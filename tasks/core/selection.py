@@ -302,16 +302,16 @@ def _families(names: Sequence[str]) -> Mapping[str, _Family]:
         for before, number, after in _candidates(name)
         if number != "0" and number[0] == "0"
     }
-    chosen = {name: (1, _Family(name, "", -1)) for name in names}
+    chosen: dict[str, tuple[int, _Family]] = {}
     left, place = names, 0
     while left:  # the last number of each, then the one before: all at once were three times as much to hold
         families = {name: family for name in left if (family := _family(name, place, padded))}
-        sizes = Counter(families.values())
+        sized = {family: (size, family) for family, size in Counter(families.values()).items() if size > 1}
         for name, family in families.items():
-            if sizes[family] > chosen[name][0]:
-                chosen[name] = sizes[family], family
+            if family in sized and (name not in chosen or sized[family][0] > chosen[name][0]):
+                chosen[name] = sized[family]
         left, place = list(families), place + 1
-    return {name: family for name, (_, family) in chosen.items()}
+    return {name: chosen[name][1] if name in chosen else _Family(name, "", -1) for name in names}
 
 
 def _family(name: str, place: int, padded: Collection[tuple[str, str, int]]) -> _Family | None:
