@@ -18,8 +18,14 @@ class Pool:
         self._kept: dict[Hashable, Hashable] = {}
 
     def result(self, result: NodeResult) -> NodeResult:
-        """An equal result, whose items are the objects of earlier ones where they are equal."""
-        return replace(result, items=self.one(tuple(map(self.one, result.items))), problem=self.one(result.problem))
+        """An equal result, whose items and texts are the objects of earlier ones where they are equal."""
+        return replace(
+            result,
+            items=self.one(tuple(map(self.one, result.items))),
+            problem=self.one(result.problem),
+            next_step=self.one(result.next_step),
+            notes=self.one(tuple(map(self.one, result.notes))),
+        )
 
     def one(self, thing: T) -> T:
         """The first thing that was equal to this one."""

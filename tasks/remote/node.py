@@ -278,12 +278,13 @@ def verify(talk: Conversation, host: Host, work: Work) -> NodeResult:
     """Every item as it is now, and as the node's own files will make it at the next boot; and what kubeadm checks."""
     wishes, facts = look(talk, host, work, () if work.only else join.questions())
     boot, desired = Boot(facts, facts.files), resolve(wishes, facts)
-    names = work.ignored | join.ignored(host)
+    own = join.ignored(host)
+    names = work.ignored | own if own else work.ignored  # one for all nodes: it is kept with each
     checks = () if work.only else join.checks(host, facts, desired, names)
     gone = stale.told(stale.find(desired, facts, work.only), to_do=False)
     done = result(host, (*diff(desired, facts, boot).items, *gone, *checks), Status.DRIFT)
-    own = None if work.only else join.identity(facts, talk.window, names)
-    return replace(advised(done, boot), identity=own)
+    identity = None if work.only else join.identity(facts, talk.window, names)
+    return replace(advised(done, boot), identity=identity)
 
 
 def apply(talk: Conversation, host: Host, work: Work) -> NodeResult:
