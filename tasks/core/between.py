@@ -90,7 +90,7 @@ def _with(
         _clock(own, apart.get(result.host, 0.0)),
     ]
     items = [_renamed(item, hostnames) if item.name == "Hostname" else item for item in result.items]
-    items = [*items, *map(pool.one, more)]
+    items = [pool.one(item) for item in (*items, *more)]
     checks = judged([item for item in items if item.kind is Kind.CHECK], own.ignored)
     items = [*(item for item in items if item.kind is not Kind.CHECK), *checks]
     wrong = any(item.status is ItemStatus.DRIFT for item in checks)

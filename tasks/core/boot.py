@@ -32,8 +32,9 @@ class Boot:
         ufw, busybox = "ENABLED=yes" in facts.lines(UFW_ON), is_busybox(facts, "modprobe")
         needs = tuple(facts.needs.items())
         files_read = tuple(files.values())
-        self._writes = _writes(self._known.setter, self._arguments, files_read, ufw=ufw)
-        self._modules = _modules(self._known, self._arguments, files_read, needs, busybox=busybox)
+        writes, modules = (_writes.__wrapped__, _modules.__wrapped__) if facts.large else (_writes, _modules)
+        self._writes = writes(self._known.setter, self._arguments, files_read, ufw=ufw)
+        self._modules = modules(self._known, self._arguments, files_read, needs, busybox=busybox)
         self._unloaded = self._service_obstacle(self._known.loader, "loads modules")
         self._unset = self._service_obstacle(self._known.setter, "sets keys")
 

@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from functools import lru_cache
 from typing import NamedTuple
 
-from tasks.core.facts import Facts, ModuleState
+from tasks.core.facts import LARGE, Facts, ModuleState
 from tasks.core.keys import at_least, key_name, key_path, owner_of, raised, same_module
 from tasks.core.profile import KeyWish, Line, ModuleWish, Wishes
 
@@ -151,10 +151,11 @@ def _setting(wish: KeyWish, written: str | None, facts: Facts) -> Setting:
 
 def assignments(lines: Iterable[str]) -> dict[str, str]:
     """A plain sysctl.d file, read as the node reads it: the last value of each key, by dotted name."""
-    return dict(_assignments(tuple(lines)))
+    read = tuple(lines)
+    return dict((_assignments if sum(map(len, read)) < LARGE else _assignments.__wrapped__)(read))
 
 
-@lru_cache(maxsize=16)  # mostly nodes have the same files; few are kept, for a file may be long
+@lru_cache(maxsize=16)  # mostly nodes have the same files
 def _assignments(lines: tuple[str, ...]) -> Mapping[str, str]:
     found = {}
     for line in lines:

@@ -77,7 +77,8 @@ class Facts:
     True for built in; shown: modules that only their keys tell of, as in a container; has_tree: whether there is a
     folder of modules for the running kernel at all; other_trees: if not, the kernels that have one. needs: by module,
     what it depends on, directly or not. units: by path, of systemd's units that load modules and set keys. holds: what
-    a rollback asked and is so; history: all snapshots' lines, as `PATH:TEXT`, where root has asked for them.
+    a rollback asked and is so; history: all snapshots' lines, as `PATH:TEXT`, where root has asked for them. large:
+    more than nodes say, so what is worked out of it is not kept for the next node.
     """
 
     values: Mapping[str, str | None]
@@ -97,6 +98,7 @@ class Facts:
     more: Mapping[str, Sequence[str]] = field(default_factory=dict)
     holds: frozenset[str] = frozenset()
     history: tuple[str, ...] = ()
+    large: bool = False
 
     def key(self, key: str) -> str | None:
         """A key's value with its blanks folded; None when the kernel has no such key or does not show it."""
@@ -183,7 +185,8 @@ def key_file(key: str) -> str:
     return SYSCTL_ROOT + key_path(key)
 
 
-_LONG = 300  # characters; a node may say as much as it likes, and not all of that is kept
+LARGE = 128 * 1024  # characters of a reply; nodes say some 20,000
+_LONG = 300  # characters of a line; a node may say as much as it likes, and not all of that is kept
 _NUMBER = re.compile("[0-9]{1,18}")
 _NUMBERED = re.compile("(/.*?):([0-9]{1,9}):(.*)")
 _UNITS = {"p": UnitState.PRESENT, "m": UnitState.MASKED, "o": UnitState.ALTERED}
@@ -200,6 +203,8 @@ def parse(reply: str) -> Facts:
         raise RemoteError(f"the node's reply makes no sense: {reply[:200]!r}", "look at what its login shell prints")
     lines = _contents(sections.get("files", []))
     indexes = tuple(line for line in sections.get("modules", []) if line.startswith("/lib/"))
+    large = len(reply) > LARGE
+    tree, needs = (_tree.__wrapped__, _needs.__wrapped__) if large else (_tree, _needs)
     return Facts(
         values={path: _first(lines.get(path)) for path in said.get("r", [])} | dict.fromkeys(said.get("a", [])),
         texts={path: tuple(text for _, text in lines.get(path, ())) for path in said.get("r", [])},
@@ -208,9 +213,9 @@ def parse(reply: str) -> Facts:
         shown=_shown([*said.get("r", []), *said.get("x", [])]),
         loaded=loaded,
         in_sys=frozenset(said.get("y", [])) - loaded,
-        tree=_tree(indexes),
+        tree=tree(indexes),
         has_tree="t" in said,
-        needs=_needs(indexes),
+        needs=needs(indexes),
         other_trees=tuple(path.rpartition("/")[2] for path in said.get("k", [])),
         units={path: state for letter, state in _UNITS.items() for path in said.get(letter, [])},
         uid=int(uid),
@@ -218,6 +223,7 @@ def parse(reply: str) -> Facts:
         complaints=_complaints(said.get("e", [])),
         holds=frozenset(said.get("h", [])),
         history=tuple(said.get("s", [])),
+        large=large,
     )
 
 

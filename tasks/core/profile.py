@@ -189,13 +189,7 @@ def _rendered(source: Source, variables: Mapping[str, object]) -> str:
 @lru_cache(maxsize=64)
 def _compiled(text: str) -> jinja2.Template:
     """Compiling takes ten times as long as rendering, and a fleet shares its templates."""
-    return _JINJA.from_string(_tree(text))
-
-
-@lru_cache(maxsize=64)
-def _tree(text: str) -> nodes.Template:
-    """Parsed once for its names and for what it renders."""
-    return _JINJA.parse(text)
+    return _JINJA.from_string(text)
 
 
 def _line_in_template(error: BaseException) -> int:
@@ -232,7 +226,7 @@ class _Names(NamedTuple):
 @lru_cache(maxsize=64)
 def _names(source: Source) -> _Names:
     try:
-        tree = _tree(source.text)
+        tree = _JINJA.parse(source.text)
         used = meta.find_undeclared_variables(tree)  # also finds filters that do not exist
     except jinja2.TemplateSyntaxError as error:
         raise ProfileError(source.path, error.lineno, f"template syntax: {error.message}") from error

@@ -117,7 +117,7 @@ def _snapshot(path: str, lines: Iterable[str]) -> Snapshot:
 
 def _whole(lines: Iterable[str]) -> Iterator[str]:
     """A snapshot's lines. What was added later stands between `more` and `end`; without its end it was cut short, and
-    nothing was done yet that it tells of."""
+    no key or file was touched yet that it tells of."""
     added: list[str] | None = None
     for line in lines:
         if line == "more":

@@ -135,7 +135,8 @@ class Suspects:
     def _said(self) -> Mapping[str, list[Assignment]]:
         """What the sysctl files on the node, read at boot or not, give each key, by its path."""
         files = sorted(self._facts.files.items())
-        return _assigned(tuple(file for path, file in files if f"/{SYSCTL}/" in path or path.endswith("/sysctl.conf")))
+        read = tuple(file for path, file in files if f"/{SYSCTL}/" in path or path.endswith("/sysctl.conf"))
+        return (_assigned.__wrapped__ if self._facts.large else _assigned)(read)
 
 
 @lru_cache(maxsize=64)  # mostly nodes have the same files

@@ -6,6 +6,8 @@ from dataclasses import replace
 
 import pytest
 
+from tasks.core import boot as boot_of
+from tasks.core import facts as facts_of
 from tasks.core.boot import Boot
 from tasks.core.bootfiles import Line
 from tasks.core.bootkeys import Assignment
@@ -15,6 +17,7 @@ from tasks.core.inits import LOADER, SETTER
 from tasks.core.model import ItemStatus
 from tasks.core.persistence import planned
 from tasks.core.plan import diff
+from tests.unit import build
 from tests.unit.build import wishes
 from tests.unit.nextboot import DEBIAN, LISTED, boot, facts
 
@@ -355,3 +358,12 @@ def test_a_file_that_we_may_not_read_may_undo_everything_at_boot(uid: int, found
     known = replace(known, uid=uid, files={**known.files, shut.path: shut})
     plan = diff(resolve([], known), known, Boot(known, known.files))
     assert [item.status for item in plan.items] == found
+
+
+def test_of_a_node_that_says_far_too_much_nothing_is_kept_for_the_next() -> None:
+    caches = (boot_of._writes, boot_of._modules, facts_of._tree, facts_of._needs)
+    text = "".join(f"vm.x{number} = 1\n" for number in range(9000))
+    node = build.facts(files={"/etc/sysctl.d/x.conf": text}, loadable=["overlay"], hidden=["/run/systemd/system"])
+    before = [cache.cache_info().currsize for cache in caches]
+    assert Boot(node, node.files).key("vm.x8999") is not None
+    assert (node.large, [cache.cache_info().currsize for cache in caches]) == (True, before)

@@ -274,6 +274,14 @@ def test_what_the_admin_of_a_node_has_exported_does_not_change_the_reply(name: s
     assert shell.first(lines, changes=False, **exported) == shell.first(lines, changes=False)
 
 
+def test_options_of_an_older_grep_are_none_of_ours(shell: Shell) -> None:
+    """Until 3.5 grep took them from the environment, in each of our calls."""
+    shell.stub("grep", 'exec /usr/bin/grep $GREP_OPTIONS "$@"')
+    lines = ["look /proc/sys/kernel/ostype", "want no_such_module no_such_module", "scan"]
+    found = shell.first(lines, changes=False, GREP_OPTIONS="--color=always")
+    assert (found.uid, found.key("kernel.ostype")) == (os.getuid(), "Linux")
+
+
 def test_more_requests_follow_on_the_same_channel(shell: Shell) -> None:
     with shell.open() as far:
         one = far.begin(["look /proc/sys/kernel/ostype", "scan"])

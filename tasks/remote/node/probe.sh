@@ -2,6 +2,8 @@
 # shellcheck disable=SC2154 # mark and listeners come from main.sh, which runs last
 # Reading the node: builtins where they will do, four processes in all. Writes nothing.
 
+unset TIME_STYLE QUOTING_STYLE BLOCK_SIZE LS_BLOCK_SIZE GREP_OPTIONS # a node's environment may change ls and grep
+
 reply=
 say() { reply="$reply$1
 "; }
@@ -50,7 +52,6 @@ modules() {
 # Every file that modprobe, systemd-modules-load and sysctl read at boot: listed, with its lines and their numbers.
 # Comments stay behind (they are two thirds of the bytes on Debian), but for the one that tells our files' hash.
 configuration() {
-  unset TIME_STYLE QUOTING_STYLE BLOCK_SIZE LS_BLOCK_SIZE GREP_OPTIONS # a node's environment may change ls and grep
   set +f
   set --
   for place in /etc /run /usr/local/lib /usr/lib /lib; do

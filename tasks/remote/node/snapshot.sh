@@ -76,13 +76,12 @@ read_now() {
   values='' modules='
 '
   [ "$1$loading" ] || return 0
-  for each in $(exec grep -snH '' $1 ${loading:+/proc/modules}); do
-    case $each in
-      /proc/modules:*) each=${each#*:*:} modules="$modules${each%% *}
-" ;;
-      *) values="$values$each
-" ;;
-    esac
+  all=$(exec grep -snH '' $1 ${loading:+/proc/modules})
+  values=${all%%/proc/modules:*} # not put together line by line: there may be thousands of interfaces
+  [ "$loading" ] || return 0
+  for each in $all; do
+    case $each in /proc/modules:*) each=${each#*:*:} modules="$modules${each%% *}
+" ;; esac
   done
 }
 
@@ -129,7 +128,7 @@ snapshot() {
 ${news}end
 " 2>/dev/null >>"$taken/snapshot" && flush "$taken/snapshot"; } || try extend "$1" rewrite "$taken" || refused=1
   fi
-  news='' copies=''
+  [ "$refused" ] || news='' copies=''
 }
 
 # number STORE: one above the last.
