@@ -13,6 +13,7 @@ from functools import lru_cache
 from tasks.core.bootfiles import COMMAND_LINE, SYSCTL, Line, Obstacle, arguments, in_order, lines_of
 from tasks.core.bootkeys import Assignment, Run, Writes
 from tasks.core.bootmodules import Modules
+from tasks.core.caches import unless
 from tasks.core.facts import Facts, FileFact, ModuleState, UnitState
 from tasks.core.inits import LOADER, SETTER, SYSTEMD, Dialect, Init, Loader, Setter, init_of, is_busybox, unit_state
 
@@ -32,8 +33,8 @@ class Boot:
         ufw, busybox = "ENABLED=yes" in facts.lines(UFW_ON), is_busybox(facts, "modprobe")
         needs = tuple(facts.needs.items())
         files_read = tuple(files.values())
-        writes, modules = (_writes.__wrapped__, _modules.__wrapped__) if facts.large else (_writes, _modules)
-        self._writes = writes(self._known.setter, self._arguments, files_read, ufw=ufw)
+        self._writes = unless(facts.large, _writes)(self._known.setter, self._arguments, files_read, ufw=ufw)
+        modules = unless(facts.large, _modules)
         self._modules = modules(self._known, self._arguments, files_read, needs, busybox=busybox)
         self._unloaded = self._service_obstacle(self._known.loader, "loads modules")
         self._unset = self._service_obstacle(self._known.setter, "sets keys")

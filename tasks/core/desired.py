@@ -7,6 +7,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from functools import lru_cache
 from typing import NamedTuple
 
+from tasks.core.caches import unless
 from tasks.core.facts import LARGE, Facts, ModuleState
 from tasks.core.keys import at_least, key_name, key_path, owner_of, raised, same_module
 from tasks.core.profile import KeyWish, Line, ModuleWish, Wishes
@@ -152,7 +153,7 @@ def _setting(wish: KeyWish, written: str | None, facts: Facts) -> Setting:
 def assignments(lines: Iterable[str]) -> dict[str, str]:
     """A plain sysctl.d file, read as the node reads it: the last value of each key, by dotted name."""
     read = tuple(lines)
-    return dict((_assignments if sum(map(len, read)) < LARGE else _assignments.__wrapped__)(read))
+    return dict(unless(sum(map(len, read)) >= LARGE, _assignments)(read))
 
 
 @lru_cache(maxsize=16)  # mostly nodes have the same files

@@ -9,6 +9,7 @@ from enum import StrEnum
 from functools import lru_cache
 from typing import NamedTuple
 
+from tasks.core.caches import unless
 from tasks.core.errors import RemoteError
 from tasks.core.keys import key_name, key_path, owner_of
 
@@ -204,7 +205,6 @@ def parse(reply: str) -> Facts:
     lines = _contents(sections.get("files", []))
     indexes = tuple(line for line in sections.get("modules", []) if line.startswith("/lib/"))
     large = len(reply) > LARGE
-    tree, needs = (_tree.__wrapped__, _needs.__wrapped__) if large else (_tree, _needs)
     return Facts(
         values={path: _first(lines.get(path)) for path in said.get("r", [])} | dict.fromkeys(said.get("a", [])),
         texts={path: tuple(text for _, text in lines.get(path, ())) for path in said.get("r", [])},
@@ -213,9 +213,9 @@ def parse(reply: str) -> Facts:
         shown=_shown([*said.get("r", []), *said.get("x", [])]),
         loaded=loaded,
         in_sys=frozenset(said.get("y", [])) - loaded,
-        tree=tree(indexes),
+        tree=unless(large, _tree)(indexes),
         has_tree="t" in said,
-        needs=needs(indexes),
+        needs=unless(large, _needs)(indexes),
         other_trees=tuple(path.rpartition("/")[2] for path in said.get("k", [])),
         units={path: state for letter, state in _UNITS.items() for path in said.get(letter, [])},
         uid=int(uid),
@@ -289,17 +289,15 @@ def _contents(entries: Iterable[str]) -> dict[str, list[tuple[int, str]]]:
     """grep's `PATH:NUMBER:TEXT` -> numbered lines by path."""
     lines: dict[str, list[tuple[int, str]]] = {}
     for entry in entries:
-        if found := (_numbered_before if len(entry) < _LONG else _numbered)(entry):
+        if found := unless(len(entry) >= _LONG, _numbered)(entry):
             lines.setdefault(found[0], []).append(found[1])
     return lines
 
 
+@lru_cache(maxsize=1024)  # nodes have most of their lines in common
 def _numbered(entry: str) -> tuple[str, tuple[int, str]] | None:
     match = _NUMBERED.fullmatch(entry)
     return (match[1], (int(match[2]), match[3])) if match else None
-
-
-_numbered_before = lru_cache(maxsize=1024)(_numbered)  # nodes have most of their lines in common
 
 
 def _first(lines: Sequence[tuple[int, str]] | None) -> str:

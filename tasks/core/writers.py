@@ -13,6 +13,7 @@ from typing import NamedTuple
 
 from tasks.core.bootfiles import SYSCTL, lines_of
 from tasks.core.bootkeys import Assignment, parsed
+from tasks.core.caches import unless
 from tasks.core.facts import Facts, FileFact
 from tasks.core.inits import Dialect
 from tasks.core.keys import key_path, same_value
@@ -136,7 +137,7 @@ class Suspects:
         """What the sysctl files on the node, read at boot or not, give each key, by its path."""
         files = sorted(self._facts.files.items())
         read = tuple(file for path, file in files if f"/{SYSCTL}/" in path or path.endswith("/sysctl.conf"))
-        return (_assigned.__wrapped__ if self._facts.large else _assigned)(read)
+        return unless(self._facts.large, _assigned)(read)
 
 
 @lru_cache(maxsize=64)  # mostly nodes have the same files
