@@ -97,13 +97,14 @@ def snapshots(facts: Facts) -> tuple[Snapshot, ...]:
         if not colon or not re.fullmatch(rf"{STORE}/[0-9]+\.[0-9A-Za-z-]+", path):
             raise _unclear(entry)
         found.setdefault(path, []).append(text)
-    return tuple(_snapshot(path, lines) for path, lines in sorted(found.items()))
+    whole = {path: list(_whole(lines)) for path, lines in sorted(found.items())}
+    return tuple(_snapshot(path, lines) for path, lines in whole.items() if lines)
 
 
 def _snapshot(path: str, lines: Iterable[str]) -> Snapshot:
     about: dict[str, str] = {}
     items: list[tuple[str, str]] = []
-    for line in _whole(lines):
+    for line in lines:
         kind, _, rest = line.partition(" ")
         if kind in _ITEMS:
             if not _ITEMS[kind](rest):
@@ -116,8 +117,8 @@ def _snapshot(path: str, lines: Iterable[str]) -> Snapshot:
 
 
 def _whole(lines: Iterable[str]) -> Iterator[str]:
-    """A snapshot's lines. What was added later stands between `more` and `end`; without its end it was cut short, and
-    no key or file was touched yet that it tells of."""
+    """A snapshot's lines, which stand in pieces between `more` and `end`. A piece without its end was cut short, and
+    nothing was touched yet that it tells of."""
     added: list[str] | None = None
     for line in lines:
         if line == "more":

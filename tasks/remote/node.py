@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import re
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -89,14 +88,14 @@ def only_part(wishes: Wishes, only: str) -> Wishes:
 
 
 class Conversation:
-    """The requests and replies of one channel, with one random mark. holding: the node's lock is ours."""
+    """The requests and replies of one channel, with one random mark. had_lock: it has had the node's."""
 
     def __init__(self, channel: Channel) -> None:
         self.channel = channel
         self.mark = script.new_mark()
         self.started = False
         self.known: set[str] = set()  # the parts of the script that the node's shell has
-        self.holding = False
+        self.had_lock = False
         self.window = (0.0, 0.0)  # our monotonic seconds before the last question and after its answer
 
     def ask(self, lines: Sequence[str]) -> Facts:
@@ -137,13 +136,6 @@ class Conversation:
         data = script.request(self.mark, lines, changes=changes, known=self.known)
         self.known.update(script.parts(lines, changes=changes))
         return data
-
-    def end(self) -> None:
-        """The end of all changes, if there were any: the node throws away a needless snapshot and opens its lock."""
-        if self.holding:
-            with contextlib.suppress(NodeError):  # then its shell does so when it finds that we are gone
-                self.channel.send(b"end\n")
-                self.channel.receive(f"{self.mark} ended\n".encode())
 
     def _without_password(self, data: bytes) -> None:
         """sudo without a password, and the request with it: the root shell says that it is there before it reads."""
@@ -299,9 +291,7 @@ def apply(talk: Conversation, host: Host, work: Work) -> NodeResult:
     seen = decide(facts)
     if hides(seen):
         seen = decide(talk.change(probe, host, facts, work))
-    done = converge(talk, host, work, seen, Goal(probe, decide, partial(recorded, host, work)))
-    talk.end()
-    return done
+    return converge(talk, host, work, seen, Goal(probe, decide, partial(recorded, host, work)))
 
 
 def hides(seen: Seen) -> bool:
@@ -322,7 +312,6 @@ def fix(wishes: Wishes, persist: bool, talk: Conversation, host: Host, work: Wor
     lines = asked([wishes])
     goal = Goal(lines, repair, partial(recorded, host, work))
     done = converge(talk, host, work, repair(talk.ask(lines)), goal)
-    talk.end()
     return replace(done, notes=(*done.notes, *_contradictions(wishes, host, work)))
 
 
@@ -351,15 +340,18 @@ def converge(talk: Conversation, host: Host, work: Work, first: Seen, goal: Goal
 
 
 def write(talk: Conversation, host: Host, work: Work, facts: Facts, lines: Sequence[str]) -> Facts:
-    """Instructions that change a node, under its lock, and what is there then. Raises RemoteError if we may not."""
+    """Instructions that change a node, under its lock, and what is there then. Raises RemoteError if we may not.
+
+    Whoever has the lock is driven out once at most, not once more for a second pass.
+    """
     first = [
         instructions.within(talk.channel.seconds_left),
-        *instructions.locked(work.stamp, force=work.force_unlock and not talk.holding),
+        *instructions.locked(work.stamp, force=work.force_unlock and not talk.had_lock),
     ]
-    found = talk.change([*first, *lines], host, facts, work)
+    found = talk.change([*first, *lines, "finish"], host, facts, work)
     if refused := refusal(found):
         raise refused
-    talk.holding = True
+    talk.had_lock = True
     return found
 
 

@@ -78,7 +78,6 @@ def take_back(to: str, talk: Conversation, host: Host, work: Work) -> NodeResult
     else:
         notes += _forget(aim, talk, host, work)
         done = replace(done, status=Status.CHANGED)
-    talk.end()
     return replace(done, notes=(*done.notes, *notes))
 
 

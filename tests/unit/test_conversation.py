@@ -319,10 +319,7 @@ class Dicts:
         self._answer(data)
 
     def send(self, data: bytes) -> None:
-        """A further one, or the end of all."""
-        if data == b"end\n":
-            self._said += f"{self._mark} ended\n".encode()
-            return
+        """A further one."""
         head, _, request = data.partition(b"\n")
         assert head == f"again {len(request)}".encode()
         self._answer(request)

@@ -7,6 +7,7 @@ import os
 import re
 import signal
 import stat
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -61,10 +62,10 @@ class Place:
         ]
 
     def change(self, run: str) -> None:
-        """One such session, from its beginning to its end."""
+        """One such session, which gives the lock back as the real ones do."""
         with self.shell.open() as far:
-            assert not far.begin(self.lines(run), changes=True).complaints
-            end(far)
+            assert not far.begin([*self.lines(run), "finish"], changes=True).complaints
+            assert not self.lock.is_symlink()
 
     @property
     def snapshots(self) -> list[str]:
@@ -85,9 +86,8 @@ def place(shell: Shell, tmp_path: Path) -> Place:
 
 
 def end(far: Process) -> None:
-    """The session's end, as a conversation ends it."""
-    far.send(b"end\n")
-    far.receive(b"ended\n")
+    """The end of a session that still had the lock: the connection ends."""
+    assert far.finish() == (0, b"")
 
 
 def kill(far: Process) -> None:
@@ -109,15 +109,15 @@ def taking(place: Place, who: str) -> list[str]:
 # The lock
 
 
-def test_a_session_holds_the_lock_until_its_end(place: Place) -> None:
+def test_a_session_holds_the_lock_until_it_gives_it_back(place: Place) -> None:
     with place.shell.open() as far, place.shell.open() as other:
         assert not far.begin(place.lines("r1"), changes=True).complaints
         assert not far.again(place.lines("r1"), changes=True).complaints
         assert str(place.lock.readlink()).split()[4:] == ["apply", "anna@laptop", "r1"]
-        refused = other.begin(place.lines("r2"), changes=True)
+        refused = other.begin([*place.lines("r2"), "finish"], changes=True)
         assert holder(place, refused) == "apply anna@laptop r1"
         assert place.file.read_text() == "r1\n"
-        end(far)
+        far.again(["scan", "finish"], changes=True)
         assert not place.lock.is_symlink()
         assert not other.again(place.lines("r2"), changes=True).complaints
     assert (place.file.read_text(), place.key.read_text()) == ("r2\n", "r2\n")
@@ -167,7 +167,7 @@ def test_a_lock_can_be_taken_by_force_and_who_lost_it_does_nothing_more(place: P
     with place.shell.open() as far, place.shell.open() as other:
         assert not far.begin(place.lines("r1"), changes=True).complaints
         assert not other.begin([f"unlock {place.lock}", *place.lines("r2")], changes=True).complaints
-        assert holder(place, far.again(place.lines("r3"), changes=True)) == "apply anna@laptop r2"
+        assert holder(place, far.again([*place.lines("r3"), "finish"], changes=True)) == "apply anna@laptop r2"
         end(far)
         assert place.lock.is_symlink(), "it is the other's now"
         end(other)
@@ -221,6 +221,7 @@ def test_a_snapshot_says_how_everything_was_and_is_roots_alone(place: Place) -> 
         end(far)
     assert place.snapshots == ["000001.r1"]
     assert place.text("000001.r1") == [
+        "more",
         "run r1",
         f"file {place.file}",
         f"folder {other.parent}",
@@ -229,6 +230,7 @@ def test_a_snapshot_says_how_everything_was_and_is_roots_alone(place: Place) -> 
         f"nokey {place.folder}/no",
         f"key {place.key} old\tvalue",
         "as admin",
+        "end",
     ]
     copy = place.store / "000001.r1" / "ours.conf"
     assert (copy.read_bytes(), stat.S_IMODE(copy.stat().st_mode)) == (b"mine\xff\0no newline", 0o640)
@@ -236,18 +238,49 @@ def test_a_snapshot_says_how_everything_was_and_is_roots_alone(place: Place) -> 
     assert list(modes.values()) == [0o700, 0o700, 0o600]
 
 
-def test_a_second_pass_adds_what_it_finds_and_keeps_how_it_was(place: Place) -> None:
+def passes(place: Place, between: Callable[[], None]) -> Path:
+    """A session of two passes, and what comes between them; the key that only the second one knows."""
     place.file.write_text("first\n")
+    late = place.folder / "late"
     with place.shell.open() as far:
-        far.begin(place.lines("r1"), changes=True)
-        late = place.folder / "late"
+        assert not far.begin([*place.lines("r1"), "finish"], changes=True).complaints
+        between()
         late.write_text("7\n")
-        lines = place.lines("r1")
+        lines = [*place.lines("r1"), "finish"]
         lines[4:4] = [f"value {late}"]
         assert not far.again(lines, changes=True).complaints
-        end(far)
-    assert place.text("000001.r1")[-5:] == [f"key {place.key} old\tvalue", "as root", "more", f"key {late} 7", "end"]
+    return late
+
+
+def test_a_second_pass_adds_what_it_finds_and_keeps_how_it_was(place: Place) -> None:
+    late = passes(place, lambda: None)
+    added = [f"key {place.key} old\tvalue", "as root", "end", "more", f"key {late} 7", "end"]
+    assert place.text("000001.r1")[-6:] == added
     assert (place.store / "000001.r1" / "ours.conf").read_text() == "first\n"
+
+
+def test_a_second_pass_after_somebody_elses_change_has_a_snapshot_of_its_own(place: Place) -> None:
+    late = passes(place, lambda: place.change("r2"))
+    assert place.snapshots == ["000001.r1", "000002.r2", "000003.r1"]
+    whole = ["more", "run r1", f"file {place.file}", f"key {place.key} r2", f"key {late} 7", "as root", "end"]
+    assert sorted(place.text("000003.r1")) == sorted(whole)
+    assert (place.store / "000003.r1" / "ours.conf").read_text() == "r2\n"
+
+
+def test_a_second_pass_after_a_first_that_changed_nothing_has_the_only_snapshot(place: Place) -> None:
+    nothing = [line for line in place.lines("r1") if line.split()[0] not in ("keep", "set")]
+    with place.shell.open() as far:
+        assert not far.begin([*nothing, "finish"], changes=True).complaints
+        assert not place.store.exists()
+        assert not far.again([*place.lines("r1"), "finish"], changes=True).complaints
+    assert place.text("000001.r1") == [
+        "more",
+        "run r1",
+        f"absent {place.file}",
+        f"key {place.key} old\tvalue",
+        "as root",
+        "end",
+    ]
 
 
 def test_a_link_in_the_place_of_our_file_is_kept_as_a_link(place: Place) -> None:
@@ -273,7 +306,7 @@ def test_also_a_line_commented_out_behind_a_link_is_a_change(place: Place) -> No
         lines = [f"line {link} 1 a = 1", f"snapshot {place.store} r1", f"disable {link} 1 a = 1", "scan"]
         assert not far.begin([f"lock {place.lock} apply a@b r1", *lines], changes=True).complaints
         end(far)
-    assert place.text("000001.r1") == [f"line {link} 1 a = 1", "as root"]
+    assert place.text("000001.r1") == ["more", f"line {link} 1 a = 1", "as root", "end"]
 
 
 def test_the_newest_ten_are_kept_and_the_oldest_still_tells_how_the_node_was_at_first(place: Place) -> None:
@@ -308,13 +341,60 @@ def test_what_a_power_cut_left_of_an_addition_is_not_taken_over_by_the_oldest(pl
     assert kept == {f"key {place.key} old\tvalue", "key /a 1"}
 
 
+def cut_short(place: Place, name: str) -> None:
+    """A snapshot as a power cut may leave it."""
+    text = place.store / name / "snapshot"
+    text.write_text("".join(f"{line}\n" for line in place.text(name)[:-2]))
+
+
+@pytest.mark.parametrize(("cut", "run", "value"), [("000001.r1", "r2", "r1"), ("000002.r2", "r1", "old\tvalue")])
+def test_a_snapshot_that_was_cut_short_makes_way_for_a_whole_one(place: Place, cut: str, run: str, value: str) -> None:
+    for number in range(1, 11):
+        place.change(f"r{number}")
+    cut_short(place, cut)
+    place.change("r11")
+    assert place.snapshots[:2] == ["000001.r1", "000003.r3"]
+    assert {f"run {run}", f"key {place.key} {value}"} <= set(place.text("000001.r1"))
+    assert not {"run r1", "run r2", "more"} - {f"run {run}"} & set(place.text("000001.r1"))
+
+
+def test_nothing_is_changed_before_its_snapshot_is_on_the_disk(tmp_path: Path) -> None:
+    shell = Shell.named("dash", tmp_path)
+    place = Place(shell, tmp_path / "node")
+    for folder in (place.file.parent, place.folder / "other"):
+        folder.mkdir(parents=True)
+    place.key.write_text("old\n")
+    late = place.folder / "late"
+    late.write_text("7\n")
+    shell.stub("sync", f'{{ echo "$*"; cat "{place.file}" "{place.key}" "{late}" 2>&1; }} >>"$LOG"; true')
+    lines = place.lines("r1")
+    lines[-2:-2] = [f"value {late}", f"snapshot {place.store} r1", f"set {late} 8"]
+    log = tmp_path / "log"
+    with shell.open(LOG=str(log)) as far:
+        assert not far.begin([*lines, "finish"], changes=True).complaints
+    said = re.sub(r"\b[0-9a-f]{32}\b", "MARK", log.read_text()).splitlines()
+    taken = f"{place.store}/000001.r1/snapshot {place.store}/000001.r1 {place.store}"
+    staged = place.file.with_suffix(".MARK")
+    assert said == [
+        f"{taken} {staged}",
+        f"cat: {place.file}: No such file or directory",
+        "old",
+        "7",
+        f"{taken} {place.file.parent}",
+        "r1",
+        "old",
+        "7",
+    ]
+
+
 def test_several_files_are_flushed_together_and_each_is_reported_by_itself(tmp_path: Path) -> None:
     shell = Shell.named("dash", tmp_path)
     shell.stub("sync", 'echo "$*" >>"$LOG"')
     one, two, folder = (tmp_path / "etc" / name for name in ("one.conf", "two.conf", "three.conf"))
     folder.mkdir(parents=True)
-    files = [line for path in (one, folder, two) for line in (f"file {path}", "|x", f"keep {path}")]
-    found = shell.first([*files, "placed", "scan"], LOG=str(tmp_path / "log"))
+    files = [line for path in (one, two, folder) for line in (f"file {path}", "|x", f"keep {path}")]
+    lines = [f"lock {tmp_path}/lock apply a@b r1", *files, "placed", "scan", "finish"]
+    found = shell.first(lines, LOG=str(tmp_path / "log"))
     assert (one.read_text(), two.read_text(), list(folder.iterdir())) == ("x\n", "x\n", [])
     assert found.complaints.keys() == {("keep", str(folder))}
     flushed = re.sub(r"\b[0-9a-f]{32}\b", "MARK", (tmp_path / "log").read_text()).splitlines()
@@ -331,15 +411,16 @@ def test_without_a_snapshot_nothing_is_written(place: Place) -> None:
 
 
 def test_what_a_cut_left_of_a_snapshot_is_none(tmp_path: Path) -> None:
-    """Killed when its text was written and it had not got its name yet."""
+    """Killed when its folder was there, and nothing in it."""
     shell = Shell.named("dash", tmp_path)
     place = Place(shell, tmp_path)
+    place.file.parent.mkdir()
     place.key.write_text("old\n")
-    shell.stub("mv", "kill -9 $(cut -d' ' -f4 /proc/$PPID/stat)")
+    shell.stub("mkdir", '/bin/mkdir "$@"; kill -9 $PPID')
     with shell.open() as far, pytest.raises(ShellEndedError):
         far.begin(place.lines("r1"), changes=True)
-    assert (place.file.exists(), place.key.read_text(), len(place.snapshots)) == (False, "old\n", 1)
-    (shell.folder / "mv").unlink()
+    assert (place.file.exists(), place.key.read_text(), place.snapshots) == (False, "old\n", ["000001.r1"])
+    (shell.folder / "mkdir").unlink()
     place.change("r2")
     assert place.snapshots == ["000001.r2"]
 

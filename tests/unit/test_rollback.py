@@ -82,6 +82,12 @@ def test_an_addition_counts_from_its_end_on() -> None:
     assert found.past.keys == {"vm.a": "1", "vm.c": "3"}
 
 
+def test_a_snapshot_without_its_end_is_none() -> None:
+    torn = [f"s{STORE}/000002.r2/snapshot:{line}" for line in ("more", "run r2", "key /proc/sys/vm/c 3")]
+    (found,) = read([*snapshot(1), *torn])
+    assert found.path == f"{STORE}/000001.r1"
+
+
 def test_of_two_lines_about_a_thing_the_first_counts() -> None:
     (found,) = read(snapshot(1, f"absent {OURS}", f"file {OURS}", "key /proc/sys/vm/x 1", "key /proc/sys/vm/x 2"))
     assert (found.past.files, found.past.keys) == ({OURS: ""}, {"vm.x": "1"})
@@ -326,7 +332,8 @@ def test_nothing_is_taken_back_when_someone_has_changed_the_node_meanwhile(tmp_p
     """Between our look and our turn: the newest snapshot is another's now."""
     machine = Machine(tmp_path / "node", keys={"vm.x": "0", "vm.y": "0"})
     assert on(machine, node.apply, work(profile("vm.x = 1\n"))).status is Status.CHANGED
-    machine.program("sed", 'mkdir -p /var/lib/nodeprep/000002.r2; exec /usr/bin/sed "$@"')
+    newer = "/var/lib/nodeprep/000002.r2"
+    machine.program("sed", f'mkdir -p {newer}; echo run r2 >{newer}/snapshot; exec /usr/bin/sed "$@"')
     done = back(machine)
     assert (done.status, done.problem) == (Status.FAILED, "changed meanwhile by r2: nothing was taken back")
     assert (machine.key("vm.x"), (machine.root / OURS[1:]).exists()) == ("1", True)

@@ -145,12 +145,21 @@ def test_what_is_forgotten_is_gone_and_with_the_last_one_its_folder(shell: Shell
 def test_a_newer_snapshot_than_the_one_decided_with_stops_everything(shell: Shell, folder: Path) -> None:
     for name in ("000001.a", "000002.b"):
         (folder / name).mkdir()
+        (folder / name / "snapshot").write_text("more\nrun x\nend\n")
     path = folder / "x.conf"
     path.write_text("ours\n")
     found = shell.first([f"newest {folder}/000001.a", f"remove {path}", "scan"])
     assert (found.complaints, path.exists()) == ({("newest", f"{folder}/000001.a"): "000002.b"}, True)
     assert not shell.first([f"newest {folder}/000002.b", f"remove {path}", "scan"]).complaints
     assert not path.exists()
+
+
+def test_what_a_power_cut_left_of_a_newer_snapshot_does_not_count_and_goes(shell: Shell, folder: Path) -> None:
+    for name, text in (("000001.a", "more\nrun x\nend\n"), ("000002.b", "more\nrun y\n"), ("000003.c", "")):
+        (folder / name).mkdir()
+        (folder / name / "snapshot").write_text(text)
+    assert not shell.first([f"newest {folder}/000001.a", "scan"]).complaints
+    assert names(folder) == ["000001.a"]
 
 
 @pytest.mark.parametrize("name", sorted(SHELLS.keys() - {"busybox"}))  # its own applets come before our stand-ins

@@ -7,6 +7,7 @@
 try() {
   verb=$1 name=$2
   shift 2
+  case $verb in snapshot | extend) ;; *) secure ;; esac
   said=$("$@" 2>&1 >/dev/null </dev/null) && status=0 || status=$?
   case $limit:$status in
     ?*:124 | ?*:137 | ?*:143) said="no end within $limit s" late=1 ;;
@@ -23,9 +24,11 @@ try() {
 # -t; a program of its own is not busybox). After the first that took too long no further one is begun: whoever asked for
 # it is about to give up.
 within() {
-  limit=$1 program=$(command -v timeout)
-  case $program in /*) [ -L "$program" ] || return 0 ;; esac
-  timeout 9 true 2>/dev/null || limit=
+  limit=$1 IFS=:
+  for each in $PATH; do [ ! -x "$each/timeout" ] || break; done # no process, as $(command -v ...) is one
+  IFS='
+'
+  [ -x "$each/timeout" ] && [ ! -L "$each/timeout" ] || timeout 9 true 2>/dev/null || limit=
 }
 
 # limited COMMAND...: in the place of the shell that it is called in.
@@ -44,6 +47,7 @@ loads() {
   IFS='
 '
   limit=${limit:+$(((limit + 1) / 2))}
+  secure
   said=$(limited modprobe -a "$@" 2>&1 >/dev/null </dev/null) && [ ! "$said" ] && together=1
 }
 
@@ -84,14 +88,22 @@ no_folder() { ! [ -d "$1" ] || { echo "$1 is a folder" >&2 && return 1; }; }
 
 folder_of() { [ -d "${1%/*}" ] || mkdir -p "${1%/*}"; }
 
+# What has to be on the disk before anything is changed: the snapshot, and files that will be moved into their places. And
+# what has to be there in the end: the folders that they were moved into, flushed with the next of the former if there is one.
+unflushed='' later=''
+secure() {
+  [ ! "$unflushed" ] || flush $unflushed $later
+  [ ! "$unflushed" ] || unflushed='' later=''
+}
+
 # stage PATH: $text lies beside the path, to become that file together with others; see placed. What does not go so is
 # done alone, to be heard for itself.
-staged='' meant=''
+meant=''
 stage() {
   beside "$1"
   umask 022
   if [ -d "${1%/*}" ] && [ ! -d "$1" ] && printf %s "$text" 2>/dev/null >"$temporary"; then
-    staged="$staged$temporary
+    unflushed="$unflushed$temporary
 " meant="$meant$1
 "
   else
@@ -99,19 +111,15 @@ stage() {
   fi
 }
 
-# placed: what was staged becomes the files, each complete or not at all, flushed together.
+# placed: what was staged becomes the files, each complete or not at all.
 placed() {
-  [ "$staged" ] || return 0
-  flush $staged
-  folders=
   for path in $meant; do
     temporary=${path%.conf}.$mark
     { try keep "$path" move "$temporary" "$path" && before=changed; } || { quiet=no; rm -f "$temporary"; }
-    folders="$folders${path%/*}
+    later="$later${path%/*}
 "
   done
-  flush $folders
-  staged='' meant=''
+  meant=
 }
 
 # move TEMPORARY PATH: in the place of the shell that it is called in.

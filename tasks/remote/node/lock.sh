@@ -1,6 +1,6 @@
 # shellcheck shell=sh
 # shellcheck disable=SC2086,SC2154 # IFS is a newline where words are split; the rest comes from the other parts
-# One change at a time on a node. The lock is a link that leads nowhere: it is made at once with all that it says,
+# One change at a time on a node: a request takes the lock and gives it back at its end. The lock is a link that leads nowhere: it is made at once with all that it says,
 #     /run/nodeprep.lock -> PID START BOOT MARK verb user@laptop run
 # so there is no moment in which its owner is not known. A lock whose process is gone blocks nobody: whoever finds it
 # goes on to LOCK.MARK, the place of its successor. Marks are never used twice, so of two that find the same dead owner
@@ -49,6 +49,7 @@ $at"
   done
   held=$chain
   trap finish EXIT
+  resume
 }
 
 # Whether the link just made counts: not when the lock was given back while we followed the dead to its end.

@@ -21,7 +21,7 @@ for instruction in $b; do
   case $ours$instruction in "1$mark") ours= ;; esac
   [ -z "$ours" ] || continue
   argument=${instruction#* }
-  case $refused$instruction in 1boot\ * | 1scan) ;; 1*) continue ;; esac
+  case $refused$instruction in 1boot\ * | 1scan | 1finish) ;; 1*) continue ;; esac
   case $instruction in # the frequent ones first
     '|'*) text="$text${instruction#|}
 " ;;
@@ -35,6 +35,7 @@ for instruction in $b; do
     'options '*) options=$argument ;;
     'listeners '*) listeners=$argument ;;
     scan) scan 2>/dev/null ;;
+    finish) finish ;;
     'within '*) within "$argument" ;;
     'unlock '*) unlock "$argument" ;;
     'lock '*) lock "${argument%% *}" "${argument#* }" ;;
@@ -69,16 +70,14 @@ for instruction in $b; do
   esac
 done
 
-# What comes next: `again SIZE`, `sudo SIZE`, `password SIZE`, `end`; the end of input ends us.
+echo "$mark end"
+
+# What comes next: `again SIZE`, `sudo SIZE`, `password SIZE`; the end of input ends us.
 IFS=' ' read -r how size || exit 0
 case $how in
   again)
     set -- "$size" "$mark"
     eval "$boot"
-    ;;
-  end)
-    finish
-    echo "$mark ended"
     ;;
   sudo) exec sudo -n -- sh -c "$boot" nodeprep "$size" "$mark" "$mark ready" ;;
   password) exec sudo -S -p "$mark password" -- sh -c "$boot" nodeprep "$size" "$mark" "$mark ready" ;;

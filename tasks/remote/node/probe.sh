@@ -79,7 +79,7 @@ configuration() {
   grep -asHn -e '^[[:space:]]*[^#;[:space:]]' -e '^# sha256 of the lines below: ' "$@" $looked
 }
 
-# The reply to everything that was looked up and wanted.
+# The reply to everything that was looked up and wanted; main.sh ends it.
 scan() {
   release=
   IFS= read -r release </proc/sys/kernel/osrelease || :
@@ -96,6 +96,5 @@ $reply$mark modules
   modules
   [ -z "$listeners" ] || ready
   configuration
-  echo "$mark end"
   reply='' looked='' patterns=''
 }

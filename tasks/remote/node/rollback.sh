@@ -13,11 +13,18 @@ history() {
 
 # newest FOLDER: nothing is taken back if there is a newer snapshot than the one it was decided with.
 newest() {
-  last=
+  newest=
   set +f
-  for each in "${1%/*}"/[0-9]*.*; do last=$each; done
+  set -- "$1" "${1%/*}"/[0-9]*.*
   set -f
-  [ "$last" = "$1" ] || refuse newest "$1" "${last##*/}"
+  aim=$1
+  shift
+  for folder; do
+    whole "$folder/snapshot" || continue
+    if [ "$kept" ]; then newest=$folder; else rm -rf "$folder"; fi # what a power cut left of one is none
+  done
+  set -- "$aim"
+  [ "$newest" = "$1" ] || refuse newest "$1" "${newest##*/}"
 }
 
 # same PATH COPY: says so if the file is what the copy is, mode and owner included.

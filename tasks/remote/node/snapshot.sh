@@ -1,14 +1,21 @@
 # shellcheck shell=sh
 # shellcheck disable=SC2013,SC2015,SC2034,SC2086,SC2154,SC2174 # IFS is a newline where words are split; the rest comes from the other parts
-# What a change is going to touch, as it was, written down before the first write: a folder NUMBER.RUN with copies of
-# our files and a text, `snapshot`, one thing a line. Of two lines about the same thing the first counts.
+# What a change is going to touch, as it was, written down and flushed before the first write: a folder NUMBER.RUN with
+# copies of our files and a text, `snapshot`, one thing a line. Of two lines about the same thing the first counts.
 #     file PATH (its copy lies beside) · absent PATH · folder PATH (was not there) · line PATH NUMBER TEXT (taken over)
 #     key PATH VALUE · nokey PATH (was not there) · module NAME (was not loaded) · unloads NAME
-# What is added later stands between the lines `more` and `end`, so that what a power cut left of it is known for that.
+# It is written in pieces, each between the lines `more` and `end`, so that what a power cut left of one is known for that.
 KEPT=10
 
-[ "$noting" = "$2" ] || noting=$2 noted='
+# afresh: nothing is noted yet. The requests of a session share what is ($2 is its mark).
+afresh() {
+  noted='
 ' news='' before='' copies='' taken='' watched='' asked='' unread='' loading='' at_first=''
+}
+[ "$noting" = "$2" ] || { noting=$2 && afresh; }
+
+# resume: a session that has the lock once more goes on with its snapshot, unless others have changed the node meanwhile.
+resume() { { [ "$taken" ] && last_in "${taken%/*}" && [ "$last" = "$taken" ]; } || afresh; }
 
 # note LINE: unless the snapshot has a line about that already.
 note() {
@@ -111,69 +118,76 @@ $each
   done
 }
 
-# snapshot STORE RUN: writes what was noted, complete or not at all.
+# snapshot STORE RUN: writes what was noted since, or nothing else of this request is done.
 snapshot() {
   look_over
   [ "$news" ] || return 0
-  if [ ! "$taken" ]; then
+  if [ "$taken" ]; then
+    before=changed
+    write extend "$1" || refused=1
+  else
     note "as ${SUDO_USER:-root}"
     files_now
     before=$present$values$modules # all that the session touches: has anything changed at its end?
     number "$1"
     taken=$1/$number.$2
-    try snapshot "$1" create "$1" "$taken" || { taken='' refused=1; return; }
-  else
-    before=changed
-    { [ ! "$copies" ] && printf %s "more
-${news}end
-" 2>/dev/null >>"$taken/snapshot" && flush "$taken/snapshot"; } || try extend "$1" rewrite "$taken" || refused=1
+    umask 022 # for /var/lib, should it not be there
+    { try snapshot "$1" exec mkdir -p -m 700 "$1" "$taken" && write snapshot "$1"; } ||
+      { rm -rf "$taken"; taken='' refused=1; }
   fi
-  [ "$refused" ] || news='' copies=''
 }
 
-# number STORE: one above the last.
-number() {
-  number=1000000
-  set +f
-  for each in "$1"/[0-9]*.*; do
-    [ ! -d "$each" ] || { number=${each##*/} && number=1${number%%.*}; }
+# write VERB NAME: a piece of the text, and the copies that it tells of; see try.
+write() {
+  [ ! "$copies" ] || try "$1" "$2" exec cp -pP $copies "$taken/" || return
+  umask 077
+  printf 'more\n%send\n' "$news" 2>/dev/null >>"$taken/snapshot" || try "$1" "$2" once_more || return
+  umask 022
+  for each in $copies; do
+    unflushed="$unflushed$taken/${each##*/}
+"
   done
+  unflushed="$unflushed$taken/snapshot
+$taken
+$2
+" news='' copies=''
+}
+
+# once_more: what could not be written, so that cat is heard; after half a line of it.
+once_more() { printf '\nmore\n%send\n' "$news" | cat >>"$taken/snapshot"; }
+
+# last_in STORE: $last, the newest of its folders, if any.
+last_in() {
+  last=
+  set +f
+  for each in "$1"/[0-9]*.*; do [ ! -d "$each" ] || last=$each; done
   set -f
+}
+
+# number STORE: one above the last. What sessions that were killed have left there is swept away.
+number() {
+  set +f
+  for each in "$1"/new.*; do [ ! -d "$each" ] || rm -rf "$each"; done
+  for each in "$1"/[0-9]*.*; do [ ! -d "$each" ] || [ -s "$each/snapshot" ] || rm -rf "$each"; done
+  last_in "$1"
+  number=${last##*/}
+  number=1${number%%.*}
+  [ "$last" ] || number=1000000
   number=$((number + 1)) number=${number#1}
 }
 
-create() {
-  fresh=$1/new.$mark
-  set +f
-  for each in "$1"/new.*; do [ ! -d "$each" ] || rm -rf "$each"; done # of a session that was killed
-  umask 022 # for /var/lib, should it not be there
-  mkdir -p -m 700 "$1" "$fresh" && umask 077 && write "$fresh" "$fresh/snapshot" && mv "$fresh" "$2" && flush "$1" ||
-    { rm -rf "$fresh" && false; }
-}
-
-# write FOLDER FILE: the copies and the text, on the disk.
-write() {
-  [ ! "$copies" ] || cp -pP $copies "$1/" || return
-  put "${noted#?}" "$2" || return
-  set +f
-  flush "$1"/*
-}
-
-rewrite() {
-  umask 077
-  write "$1" "$1/snapshot.new" && mv -f "$1/snapshot.new" "$1/snapshot" && flush "$1"
-}
-
-# The end of a session, however it ends: what changed nothing leaves no snapshot, and the lock is given back. Where a file
+# The end of a change, however it ends: what changed nothing leaves no snapshot, and the lock is given back. Where a file
 # was written nothing has to be compared.
 finish() {
-  if [ "$taken" ]; then
-    if [ "$before" != changed ] && files_now && read_now "$asked" && [ "$before" = "$present$values$modules" ]; then
-      forget "$taken"
-    else
-      prune "${taken%/*}"
-    fi
-    taken=
+  [ "$held" ] || return 0
+  unflushed=$unflushed$later later=''
+  secure
+  if [ ! "$taken" ]; then :
+  elif [ "$before" != changed ] && files_now && read_now "$asked" && [ "$before" = "$present$values$modules" ]; then
+    forget "$taken"
+    afresh
+  else
+    prune "${taken%/*}"
   fi
   release
 }
@@ -183,35 +197,42 @@ finish() {
 prune() {
   set +f
   set -- "$1"/[0-9]*.*
+  set -f
   while [ $# -gt $KEPT ]; do
     oldest=$1
     (merge "$1" "$2") 2>/dev/null || break
     shift 2
     set -- "$oldest" "$@"
   done
-  set -f
 }
 
+# merge FOLDER NEXT: of a folder that tells nothing, for a power cut left half of it, the name stays.
 merge() {
   umask 077
-  whole "$1/snapshot"
+  whole "$1/snapshot" || return
   noted="
-$kept"
-  whole "$2/snapshot"
+$kept" empty=${kept:-empty}
+  whole "$2/snapshot" || return
   for each in $kept; do
-    case ${each%% *} in file | absent | folder | line | key | nokey | module | unloads) note "$each" ;; esac
+    case $empty:${each%% *} in
+      empty:* | *:file | *:absent | *:folder | *:line | *:key | *:nokey | *:module | *:unloads) note "$each" ;;
+    esac
   done
+  set +f
   for each in "$2"/*; do
     [ -e "$1/${each##*/}" ] || [ -L "$1/${each##*/}" ] || cp -pP "$each" "$1/" || return
   done
-  copies=
-  rewrite "$1" && forget "$2"
+  put "${noted#?}" "$1/snapshot.new" || return
+  flush "$1"/*
+  set -f
+  mv -f "$1/snapshot.new" "$1/snapshot" && flush "$1" && forget "$2"
 }
 
-# whole FILE: $kept is its lines, without an addition that was cut short.
+# whole FILE: $kept is its lines, without a piece that was cut short.
 whole() {
   kept='' added='' more=
-  for each in $(cat "$1"); do
+  lines=$(cat "$1") || return
+  for each in $lines; do
     case $more$each in
       more | +more) more=+ added='' ;;
       +end) kept=$kept$added more= ;;
