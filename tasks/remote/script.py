@@ -45,8 +45,9 @@ def _functions(name: str) -> frozenset[str]:
 
 @cache
 def script(names: Sequence[str]) -> str:
-    """What runs on the node: parts, and then what reads the instructions."""
-    return "\n".join(map(_compact, (*names, "main.sh"))) + "\n"
+    """What runs on the node: how many lines are its own, the mark's too; parts; and what reads the instructions."""
+    lines = "\n".join(map(_compact, (*names, "main.sh"))).splitlines()
+    return "".join(f"{line}\n" for line in (f"own={len(lines) + 2}", *lines))
 
 
 def request(

@@ -215,7 +215,8 @@ def test_a_snapshot_says_how_everything_was_and_is_roots_alone(place: Place) -> 
     place.file.chmod(0o640)
     other = place.folder / "made" / "absent.conf"
     lines = place.lines("r1")
-    lines[4:4] = [f"save {other}", "line /etc/x.conf 3 a =  b", f"value {place.folder}/ke*", f"value {place.folder}/no"]
+    (place.folder / "other-key").write_text("8\n")
+    lines[4:4] = [f"save {other}", "line /etc/x.conf 3 a =  b", f"value {place.folder}/oth*", f"value {place.folder}/no"]
     with place.shell.open(SUDO_USER="admin") as far:
         assert not far.begin(lines, changes=True).complaints
         end(far)
@@ -229,6 +230,7 @@ def test_a_snapshot_says_how_everything_was_and_is_roots_alone(place: Place) -> 
         "line /etc/x.conf 3 a =  b",
         f"nokey {place.folder}/no",
         f"key {place.key} old\tvalue",
+        f"key {place.folder}/other-key 8",
         "as admin",
         "end",
     ]

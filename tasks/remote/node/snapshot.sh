@@ -25,8 +25,7 @@ note() {
 $item
 "* | *"
 $item "*) return ;; esac
-  noted="$noted$1
-" news="$news$1
+  news="$news$1
 "
 }
 
@@ -150,7 +149,7 @@ write() {
   unflushed="$unflushed$taken/snapshot
 $taken
 $2
-" news='' copies=''
+" noted=$noted$news news='' copies=''
 }
 
 # once_more: what could not be written, so that cat is heard; after half a line of it.
@@ -211,7 +210,7 @@ merge() {
   umask 077
   whole "$1/snapshot" || return
   noted="
-$kept" empty=${kept:-empty}
+$kept" news='' empty=${kept:-empty}
   whole "$2/snapshot" || return
   for each in $kept; do
     case $empty:${each%% *} in
@@ -222,7 +221,7 @@ $kept" empty=${kept:-empty}
   for each in "$2"/*; do
     [ -e "$1/${each##*/}" ] || [ -L "$1/${each##*/}" ] || cp -pP "$each" "$1/" || return
   done
-  put "${noted#?}" "$1/snapshot.new" || return
+  put "${noted#?}$news" "$1/snapshot.new" || return
   flush "$1"/*
   set -f
   mv -f "$1/snapshot.new" "$1/snapshot" && flush "$1" && forget "$2"
