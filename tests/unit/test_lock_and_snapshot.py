@@ -216,7 +216,8 @@ def test_a_snapshot_says_how_everything_was_and_is_roots_alone(place: Place) -> 
     other = place.folder / "made" / "absent.conf"
     lines = place.lines("r1")
     (place.folder / "other-key").write_text("8\n")
-    lines[4:4] = [f"save {other}", "line /etc/x.conf 3 a =  b", f"value {place.folder}/oth*", f"value {place.folder}/no"]
+    asked = [f"value {place.folder}/{name}" for name in ("oth*", "no")]
+    lines[4:4] = [f"save {other}", "line /etc/x.conf 3 a =  b", *asked]
     with place.shell.open(SUDO_USER="admin") as far:
         assert not far.begin(lines, changes=True).complaints
         end(far)
