@@ -65,7 +65,7 @@ class Place:
         """One such session, which gives the lock back as the real ones do."""
         with self.shell.open() as far:
             assert not far.begin([*self.lines(run), "finish"], changes=True).complaints
-            assert not self.lock.is_symlink()
+            assert not self.lock.exists()
 
     @property
     def snapshots(self) -> list[str]:
@@ -77,12 +77,22 @@ class Place:
         return (self.store / name / "snapshot").read_text().splitlines()
 
 
+def made(shell: Shell, folder: Path) -> Place:
+    place = Place(shell, folder / "node")
+    place.file.parent.mkdir(parents=True)
+    place.key.write_text("old\tvalue\n")
+    return place
+
+
 @pytest.fixture
 def place(shell: Shell, tmp_path: Path) -> Place:
-    made = Place(shell, tmp_path / "node")
-    made.file.parent.mkdir(parents=True)
-    made.key.write_text("old\tvalue\n")
-    return made
+    return made(shell, tmp_path)
+
+
+@pytest.fixture
+def in_dash(tmp_path: Path) -> Place:
+    """Where programs are ours to replace: busybox's shell has some of its own."""
+    return made(Shell.named("dash", tmp_path), tmp_path)
 
 
 def end(far: Process) -> None:
@@ -113,12 +123,12 @@ def test_a_session_holds_the_lock_until_it_gives_it_back(place: Place) -> None:
     with place.shell.open() as far, place.shell.open() as other:
         assert not far.begin(place.lines("r1"), changes=True).complaints
         assert not far.again(place.lines("r1"), changes=True).complaints
-        assert str(place.lock.readlink()).split()[4:] == ["apply", "anna@laptop", "r1"]
+        assert place.lock.read_text().split()[4:] == ["apply", "anna@laptop", "r1"]
         refused = other.begin([*place.lines("r2"), "finish"], changes=True)
         assert holder(place, refused) == "apply anna@laptop r1"
         assert place.file.read_text() == "r1\n"
         far.again(["scan", "finish"], changes=True)
-        assert not place.lock.is_symlink()
+        assert not place.lock.exists()
         assert not other.again(place.lines("r2"), changes=True).complaints
     assert (place.file.read_text(), place.key.read_text()) == ("r2\n", "r2\n")
 
@@ -130,7 +140,7 @@ def test_a_lock_whose_session_is_gone_does_not_block(place: Place, how: str) -> 
         assert far.process is not None
         if how == "the connection ends":
             assert far.finish() == (0, b"")
-            assert not place.lock.is_symlink()
+            assert not place.lock.exists()
         else:
             far.process.send_signal(signal.SIGKILL if how == "KILL" else signal.SIGTERM)
             far.process.wait()
@@ -151,16 +161,16 @@ def test_only_the_same_process_of_the_same_boot_counts_as_its_owner(
     mine = Path("/proc/self/stat").read_text().rpartition(")")[2].split()[19]
     booted = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
     owner = str(os.getpid()) if pid == "self" else pid
-    place.lock.symlink_to(f"{owner} {start or mine} {boot or booted} 00ff apply bob@desk r0")
+    place.lock.write_text(f"{owner} {start or mine} {boot or booted} 00ff apply bob@desk r0\n")
     assert not place.shell.first(taking(place, "a")).complaints
 
 
 def test_a_living_owner_counts_whatever_process_it_is(place: Place) -> None:
     mine = Path("/proc/self/stat").read_text().rpartition(")")[2].split()[19]
     booted = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
-    place.lock.symlink_to(f"{os.getpid()} {mine} {booted} 00ff fix bob@desk r0")
+    place.lock.write_text(f"{os.getpid()} {mine} {booted} 00ff fix bob@desk r0\n")
     assert holder(place, place.shell.first(taking(place, "a"))) == "fix bob@desk r0"
-    assert place.lock.is_symlink()
+    assert place.lock.exists()
 
 
 def test_a_lock_can_be_taken_by_force_and_who_lost_it_does_nothing_more(place: Place) -> None:
@@ -169,9 +179,9 @@ def test_a_lock_can_be_taken_by_force_and_who_lost_it_does_nothing_more(place: P
         assert not other.begin([f"unlock {place.lock}", *place.lines("r2")], changes=True).complaints
         assert holder(place, far.again([*place.lines("r3"), "finish"], changes=True)) == "apply anna@laptop r2"
         end(far)
-        assert place.lock.is_symlink(), "it is the other's now"
+        assert place.lock.exists(), "it is the other's now"
         end(other)
-    assert (place.file.read_text(), place.lock.is_symlink()) == ("r2\n", False)
+    assert (place.file.read_text(), place.lock.exists()) == ("r2\n", False)
 
 
 @pytest.mark.parametrize("dead", [0, 1, 3])
@@ -201,10 +211,60 @@ def test_a_folder_in_the_place_of_the_lock_is_no_lock(place: Place) -> None:
     assert (list(place.lock.iterdir()), place.key.read_text()) == ([], "old\tvalue\n")
 
 
+def test_a_lock_whose_maker_was_killed_before_it_wrote_it_blocks_for_a_moment_only(in_dash: Place) -> None:
+    place = in_dash
+    place.shell.stub("sleep", 'echo "$*" >>"$LOG"')
+    place.lock.write_text("")
+    log = place.folder / "log"
+    with place.shell.open(LOG=str(log)) as far:
+        assert not far.begin([*place.lines("r1"), "finish"], changes=True).complaints
+    assert (log.read_text(), place.key.read_text()) == ("1\n1\n1\n", "r1\n")
+    assert [path.name for path in place.folder.iterdir() if path.name.startswith("lock")] == []
+
+
+def test_a_lock_that_is_just_being_written_is_somebodys(in_dash: Place) -> None:
+    place = in_dash
+    mine = Path("/proc/self/stat").read_text().rpartition(")")[2].split()[19]
+    booted = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+    place.shell.stub("sleep", f"echo {os.getpid()} {mine} {booted} 00ff fix bob@desk r0 >{place.lock}")
+    place.lock.write_text("")
+    assert holder(place, place.shell.first(taking(place, "a"))) == "fix bob@desk r0"
+    assert place.lock.exists()
+
+
+def test_a_link_in_the_place_of_the_lock_is_no_lock(place: Place) -> None:
+    place.lock.symlink_to(place.folder / "elsewhere")
+    assert "exist" in holder(place, place.shell.first(place.lines("r1")))
+    assert (place.snapshots, place.key.read_text(), (place.folder / "elsewhere").exists()) == (
+        [],
+        "old\tvalue\n",
+        False,
+    )
+
+
+def test_where_there_is_no_room_for_the_lock_nothing_is_changed(shell: Shell, tmp_path: Path) -> None:
+    place = Place(shell, tmp_path / "full")
+    place.folder.mkdir()
+    (tmp_path / "key").write_text("old\n")
+    lines = [line.replace(str(place.key), str(tmp_path / "key")) for line in place.lines("r1")]
+    with filled(shell, place.folder).open() as far:
+        found = far.begin(lines, changes=True)
+    assert holder(place, found)
+    assert (tmp_path / "key").read_text() == "old\n"
+
+
 def test_where_no_lock_can_be_made_nothing_is_changed(place: Place) -> None:
     lines = [line.replace(str(place.lock), "/proc/sys/no/lock") for line in place.lines("r1")]
     assert place.shell.first(lines).complaints[("lock", "/proc/sys/no/lock")]
     assert (place.snapshots, place.key.read_text()) == ([], "old\tvalue\n")
+
+
+def filled(shell: Shell, folder: Path) -> Shell:
+    """The shell, where a folder is a file system without room."""
+    mount = f'mount -t tmpfs -o size=8k none "{folder}" && head -c 9000 /dev/zero >"{folder}/x" 2>/dev/null'
+    if run(["unshare", "-rm", "sh", "-c", f"{mount}; true"], b"").returncode:
+        pytest.skip("no mount namespaces here")
+    return Shell(shell.folder, ("unshare", "-rm", "sh", "-c", f'{mount}; sh -c "$0"'))
 
 
 # The snapshot
@@ -430,14 +490,9 @@ def test_what_a_cut_left_of_a_snapshot_is_none(tmp_path: Path) -> None:
 
 def test_a_full_disk_is_said_and_nothing_is_changed(shell: Shell, tmp_path: Path) -> None:
     place = Place(shell, tmp_path)
-    full = tmp_path / "lib"
-    full.mkdir()
-    mount = f'mount -t tmpfs -o size=8k none "{full}" && head -c 9000 /dev/zero >"{full}/x" 2>/dev/null'
-    if run(["unshare", "-rm", "sh", "-c", f"{mount}; true"], b"").returncode:
-        pytest.skip("no mount namespaces here")
+    (tmp_path / "lib").mkdir()
     place.key.write_text("old\n")
-    inside = Shell(shell.folder, ("unshare", "-rm", "sh", "-c", f'{mount}; sh -c "$0"'))
-    with inside.open() as far:
+    with filled(shell, tmp_path / "lib").open() as far:
         found = far.begin(place.lines("r1"), changes=True)
         assert far.finish() == (0, b"")
     assert found.complaints[("snapshot", str(place.store))]

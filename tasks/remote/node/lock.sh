@@ -1,10 +1,10 @@
 # shellcheck shell=sh
 # shellcheck disable=SC2086,SC2154 # IFS is a newline where words are split; the rest comes from the other parts
-# One change at a time on a node: a request takes the lock and gives it back at its end. The lock is a link that leads nowhere: it is made at once with all that it says,
-#     /run/nodeprep.lock -> PID START BOOT MARK verb user@laptop run
-# so there is no moment in which its owner is not known. A lock whose process is gone blocks nobody: whoever finds it
-# goes on to LOCK.MARK, the place of its successor. Marks are never used twice, so of two that find the same dead owner
-# one makes that link, and the other finds it made.
+# One change at a time on a node: a request takes the lock and gives it back at its end. It is a file that only one can
+# make, with one line:
+#     PID START BOOT MARK verb user@laptop run
+# A lock whose process is gone blocks nobody: whoever finds it goes on to LOCK.MARK, the place of its successor. Marks are
+# never used twice, so of two that find the same dead owner one makes that file, and the other finds it made.
 
 # The requests of a session share these ($2 is its mark); what the environment has under these names does not count.
 [ "$session" = "$2" ] || session=$2 held='' mine=''
@@ -25,21 +25,27 @@ alive() { [ "$3" = "$booted" ] && kill -0 "$1" 2>/dev/null && born "$1" && [ "${
 
 # lock PATH TEXT: takes the lock, or says who has it, and then nothing else of this request is done.
 lock() {
-  ! [ -d "$1" ] || { refuse lock "$1" "$1 is a folder"; return; } # ln would put its link into it
+  ! [ -d "$1" ] || { refuse lock "$1" "$1 is a folder"; return; }
   booted=
   [ ! -r /proc/sys/kernel/random/boot_id ] || IFS= read -r booted </proc/sys/kernel/random/boot_id
   born $$
   mine="$$ ${birth:-0} ${booted:=none} $mark $2"
-  at=$1 chain=$1 first='' tries=0
-  until said=$(ln -s "$mine" "$at" 2>&1) && succeeded "$1"; do
-    owner=$(readlink "$at") || owner=
+  at=$1 chain=$1 first='' tries=0 waits=0
+  until made "$at" && succeeded "$1"; do
+    owner_of "$at"
     IFS=' ' read -r pid start their_boot theirs who <<EOT
 $owner
 EOT
     [ "$theirs" != "$mark" ] || return 0
     if [ "$owner" ] && alive "$pid" "$start" "$their_boot"; then refuse lock "$1" "$who" && return; fi
-    [ $((tries += 1)) -lt 50 ] || { refuse lock "$1" "$said"; return; }
-    if [ "$owner" ]; then
+    if [ $((tries += 1)) -ge 50 ]; then
+      said=$(make "$at" 2>&1) && rm -f "$at"
+      refuse lock "$1" "${said:-taken and given back too often}"
+      return
+    fi
+    if [ "$owner" = "$NOBODY" ] && [ $((waits += 1)) -le 3 ]; then
+      sleep 1
+    elif [ "$owner" ]; then
       at=$1.$theirs chain="$chain
 $at"
       : "${first:=$owner}"
@@ -52,8 +58,35 @@ $at"
   resume
 }
 
-# Whether the link just made counts: not when the lock was given back while we followed the dead to its end.
-succeeded() { [ ! "$first" ] || [ "$(readlink "$1")" = "$first" ] || { rm -f "$at" && return 1; }; }
+# made FILE: whether we have made it, and it says who we are; what it does not say for want of room does not stay.
+made() {
+  full=
+  make "$1" 2>/dev/null || return
+  [ ! "$full" ] || { rm -f "$1" && return 1; }
+}
+
+# make FILE: only where there is none; noclobber opens it with O_EXCL. No process is started for it.
+make() {
+  set -C
+  { printf '%s\n' "$mine" || full=1; } >"$1" && set +C && return
+  set +C
+  return 1
+}
+
+# owner_of FILE: $owner is its line; empty where it is gone, NOBODY where its maker was killed before it wrote it, or is
+# about to write it.
+NOBODY='0 0 nowhere 0'
+owner_of() {
+  owner=
+  [ ! -e "$1" ] || IFS= read -r owner 2>/dev/null <"$1" || owner=$NOBODY
+}
+
+# Whether the file just made counts: not when the lock was given back while we followed the dead to its end.
+succeeded() {
+  [ "$first" ] || return 0
+  owner_of "$1"
+  [ "$owner" = "$first" ] || { rm -f "$at" && return 1; }
+}
 
 # unlock PATH: takes it from whoever has it.
 unlock() {
@@ -64,7 +97,9 @@ unlock() {
 
 # Gives our lock back, unless somebody took it from us.
 release() {
-  [ ! "$held" ] || [ "$(readlink "${held##*
-}")" != "$mine" ] || rm -f $held
+  [ "$held" ] || return 0
+  owner_of "${held##*
+}"
+  [ "$owner" != "$mine" ] || rm -f $held
   held=
 }
