@@ -193,17 +193,23 @@ _NUMBERED = re.compile("(/.*?):([0-9]{1,9}):(.*)")
 _UNITS = {"p": UnitState.PRESENT, "m": UnitState.MASKED, "o": UnitState.ALTERED}
 
 
-def parse(reply: str) -> Facts:
-    """The text between the reply's marks, sections parted by lines of `== name`. Raises RemoteError on nonsense."""
+def parse(reply: str, known: Facts | None = None) -> Facts:
+    """The text between the reply's marks, sections parted by lines of `== name`. Raises RemoteError on nonsense.
+
+    known: what an earlier look has found; of a second look by root that does not say anew who we are, what modules the
+    kernel has, and which were loaded unless some were to be.
+    """
     sections = _sections(reply.replace("\0", "\ufffd"))  # no line of a request to come may hold a NUL
     said: dict[str, list[str]] = {}
     for line in sections.get("", []):
         said.setdefault(line[:1], []).append(line[1:])
-    uid, loaded = _process_and_modules(sections.get("modules", []))
-    if not _NUMBER.fullmatch(uid):
+    found = _found(sections.get("found", []))
+    if known is None and not _NUMBER.fullmatch(found.uid):
         raise RemoteError(f"the node's reply makes no sense: {reply[:200]!r}", "look at what its login shell prints")
-    lines = _contents(sections.get("files", []))
-    indexes = tuple(line for line in sections.get("modules", []) if line.startswith("/lib/"))
+    lines = _contents(found.files)
+    loaded, indexes = frozenset(found.loaded), tuple(found.indexes)
+    if known:
+        loaded = frozenset(said["l"][-1].split()) if "l" in said else known.loaded
     large = len(reply) > LARGE
     return Facts(
         values={path: _first(lines.get(path)) for path in said.get("r", [])} | dict.fromkeys(said.get("a", [])),
@@ -213,13 +219,13 @@ def parse(reply: str) -> Facts:
         shown=_shown([*said.get("r", []), *said.get("x", [])]),
         loaded=loaded,
         in_sys=frozenset(said.get("y", [])) - loaded,
-        tree=unless(large, _tree)(indexes),
-        has_tree="t" in said,
-        needs=unless(large, _needs)(indexes),
-        other_trees=tuple(path.rpartition("/")[2] for path in said.get("k", [])),
+        tree=known.tree if known else unless(large, _tree)(indexes),
+        has_tree=known.has_tree if known else "t" in said,
+        needs=known.needs if known else unless(large, _needs)(indexes),
+        other_trees=known.other_trees if known else tuple(path.rpartition("/")[2] for path in said.get("k", [])),
         units={path: state for letter, state in _UNITS.items() for path in said.get(letter, [])},
-        uid=int(uid),
-        files=_files(sections.get("list", []), lines),
+        uid=0 if known else int(found.uid),
+        files=_files(found.listing, lines),
         complaints=_complaints(said.get("e", [])),
         holds=frozenset(said.get("h", [])),
         history=tuple(said.get("s", [])),
@@ -248,16 +254,32 @@ def _sections(reply: str) -> dict[str, list[str]]:
     return sections
 
 
-def _process_and_modules(lines: Iterable[str]) -> tuple[str, frozenset[str]]:
-    """grep's `/proc/self/status:Uid:\t0\t…` and `/proc/modules:ip_vs …` -> the user's number, and what is loaded."""
-    uid, loaded = "", []
+class _Found(NamedTuple):
+    """What grep and ls have printed: the user's number, what is loaded, the modules' indexes, ls's lines, and files."""
+
+    uid: str
+    loaded: list[str]
+    indexes: list[str]
+    listing: list[str]
+    files: list[str]
+
+
+def _found(lines: Iterable[str]) -> _Found:
+    """Each line where it belongs: `/proc/self/status:Uid:\t0\t…`, `/proc/modules:ip_vs `, `/lib/modules/6.1/…`,
+    `-rw-r--r-- …`, `/etc/x:1:…`."""
+    uid, loaded, indexes, listing, files = "", [], [], [], []
     for line in lines:
-        source, _, text = line.partition(":")
-        if source == "/proc/modules":
-            loaded.append(text.strip())
-        elif source == "/proc/self/status":
-            uid = text.split("\t")[1] if "\t" in text else ""
-    return uid, frozenset(loaded)
+        if not line.startswith("/"):
+            listing.append(line)
+        elif line.startswith("/lib/modules/"):
+            indexes.append(line)
+        elif line.startswith("/proc/modules:"):
+            loaded.append(line.partition(":")[2].strip())
+        elif line.startswith("/proc/self/status:"):
+            uid = line.split("\t")[1] if "\t" in line else ""
+        else:
+            files.append(line)
+    return _Found(uid, loaded, indexes, listing, files)
 
 
 @lru_cache(maxsize=16)  # nodes with the same kernel have the same modules

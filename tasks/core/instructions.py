@@ -20,6 +20,12 @@ def probe(keys: Iterable[str], modules: Iterable[str], more: Sequence[str] = ())
     return [*(f"look {path}" for path in paths), *units, *_wants(modules), *more, "scan"]
 
 
+def second(probe: Iterable[str], plan: Plan) -> list[str]:
+    """A probe as it looks again after a plan's recorded orders: of modules only which are loaded, as it was seen after
+    loading, and all of it where some were unloaded."""
+    return ["rescan" if line == "scan" and not plan.undo.modules else line for line in probe]
+
+
 def _wants(modules: Iterable[str]) -> list[str]:
     names = dict.fromkeys(name.replace("-", "_") for name in modules)
     return [f"want {name} {name.replace('_', '[-_]')}" for name in names]

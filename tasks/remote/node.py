@@ -112,7 +112,10 @@ class Conversation:
         return facts
 
     def change(self, lines: Sequence[str], host: Host, facts: Facts, work: Work) -> Facts:
-        """Sends a request that changes, as root, and returns what it found afterwards."""
+        """Sends a request that changes, as root, and returns what it found afterwards.
+
+        facts: of an earlier look; what the request does not ask anew (`rescan`) is taken from them.
+        """
         if facts.uid != 0:
             self.known.clear()  # root's shell is another one
         data = self._request(lines, changes=True)
@@ -128,7 +131,7 @@ class Conversation:
         else:
             self._with_password(data, host, password, work.gates.of(password))
         try:
-            return self._reply()
+            return self._reply(facts if "rescan" in lines else None)
         except ShellEndedError as error:
             raise RemoteError(f"in the middle of a change, {error.problem}", _FINISH) from error
 
@@ -166,13 +169,13 @@ class Conversation:
             raise RemoteError(f"wrong sudo password for {self.channel.user}", "nothing was changed there")
         self.channel.send(data)
 
-    def _reply(self) -> Facts:
+    def _reply(self, known: Facts | None = None) -> Facts:
         self.channel.receive(f"{self.mark} begin\n".encode())
         try:
             body = self.channel.receive(f"{self.mark} end\n".encode())[0]
         except ShellEndedError as error:  # the last it said is a piece of its reply
             raise ShellEndedError("the node's shell ended while it replied", "run the same command again") from error
-        return facts_of.parse(body.decode("utf-8", "replace").replace(self.mark, "=="))
+        return facts_of.parse(body.decode("utf-8", "replace").replace(self.mark, "=="), known)
 
 
 _INCORRECT = re.compile("(?i)incorrect (password|authentication)")  # sudo's and sudo-rs's words
@@ -188,9 +191,8 @@ class Seen(NamedTuple):
 
 
 class Goal(NamedTuple):
-    """What to ask a node, how its answer differs from what it should be, and what to tell it to change that."""
+    """How a node differs from what it should be, and what to tell it to change that and to look again."""
 
-    probe: Sequence[str]
     decide: Callable[[Facts], Seen]
     orders: Callable[[Seen], list[str]]
 
@@ -291,7 +293,7 @@ def apply(talk: Conversation, host: Host, work: Work) -> NodeResult:
     seen = decide(facts)
     if hides(seen):
         seen = decide(talk.change(probe, host, facts, work))
-    return converge(talk, host, work, seen, Goal(probe, decide, partial(recorded, host, work)))
+    return converge(talk, host, work, seen, Goal(decide, partial(recorded, host, work, probe)))
 
 
 def hides(seen: Seen) -> bool:
@@ -310,7 +312,7 @@ def fix(wishes: Wishes, persist: bool, talk: Conversation, host: Host, work: Wor
         return Seen(facts, diff(kept, facts, Boot(facts, planned(kept.files, facts))))
 
     lines = asked([wishes])
-    goal = Goal(lines, repair, partial(recorded, host, work))
+    goal = Goal(repair, partial(recorded, host, work, lines))
     done = converge(talk, host, work, repair(talk.ask(lines)), goal)
     return replace(done, notes=(*done.notes, *_contradictions(wishes, host, work)))
 
@@ -331,7 +333,7 @@ def converge(talk: Conversation, host: Host, work: Work, first: Seen, goal: Goal
     looks, complaints = [first], dict(first.facts.complaints)
     tried: set[str] = set()  # only what was not asked for before is worth another pass
     while len(looks) <= PASSES and set(orders := instructions.apply(looks[-1].plan)) - tried:
-        facts = write(talk, host, work, looks[-1].facts, [*goal.orders(looks[-1]), *goal.probe])
+        facts = write(talk, host, work, looks[-1].facts, goal.orders(looks[-1]))
         tried |= set(orders)
         complaints |= facts.complaints
         looks.append(goal.decide(facts))
@@ -355,10 +357,11 @@ def write(talk: Conversation, host: Host, work: Work, facts: Facts, lines: Seque
     return found
 
 
-def recorded(host: Host, work: Work, seen: Seen) -> list[str]:
-    """What has to change on a host, after a snapshot of it."""
+def recorded(host: Host, work: Work, probe: Sequence[str], seen: Seen) -> list[str]:
+    """What has to change on a host, after a snapshot of it, and the second look."""
     about = [f"profile {profile.name} {digest(profile)}" for profile in work.profiles[host.name]]
-    return instructions.recorded(seen.plan, seen.facts, work.stamp, about)
+    orders = instructions.recorded(seen.plan, seen.facts, work.stamp, about)
+    return [*orders, *instructions.second(probe, seen.plan)]
 
 
 def _taken_over(plans: Sequence[Plan], complaints: Mapping[tuple[str, str], str]) -> Iterator[str]:

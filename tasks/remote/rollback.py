@@ -44,7 +44,7 @@ def _aim(to: str, talk: Conversation, host: Host, work: Work) -> _Aim | None:
         return None
     past = before(chosen)
     probe = [*rollback.questions(past), *instructions.probe(past.keys, [*past.modules, *past.unloaded])]
-    goal = Goal(probe, partial(_seen, past), partial(_orders, chosen[-1]))
+    goal = Goal(partial(_seen, past), partial(_orders, chosen[-1], probe))
     return _Aim(chosen, goal.decide(talk.change(probe, host, facts, work)), goal)
 
 
@@ -52,8 +52,8 @@ def _seen(past: Past, facts: Facts) -> Seen:
     return Seen(facts, rollback.plan(past, facts))
 
 
-def _orders(newest: Snapshot, seen: Seen) -> list[str]:
-    return [f"newest {newest.path}", *instructions.apply(seen.plan)]
+def _orders(newest: Snapshot, probe: Sequence[str], seen: Seen) -> list[str]:
+    return [f"newest {newest.path}", *instructions.apply(seen.plan), *probe]
 
 
 def _notes(chosen: Sequence[Snapshot], done: str) -> tuple[str, ...]:

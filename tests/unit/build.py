@@ -102,14 +102,12 @@ def reply(
             *([f"t{folder}"] if tree else []),
             *(f"k/lib/modules/{other}" for other in other_trees),
             *(f"y{name}" for name in in_sys),
-            "== modules",
+            "== found",
             f"/proc/self/status:Uid:\t{uid}\t{uid}\t{uid}\t{uid}",
             *(f"/proc/modules:{name} " for name in loaded),
             *(f"{folder}/modules.builtin:kernel/x/{name}.ko" for name in builtin),
             *(f"{folder}/modules.dep:kernel/x/{name}.ko.xz:" for name in loadable),
-            "== list",
             *(file.listed(path) for path, file in found.items()),
-            "== files",
             *(line for path, file in found.items() for line in file.matching(path)),
             *(f"{path}:{n}:{line}" for path, text in shown.items() for n, line in _numbered(text)),
             *(line for name, lines in (more or {}).items() for line in (f"== {name}", *lines)),
@@ -121,7 +119,7 @@ def reply(
 # What a hostile node would put into a reply: what ends lines and texts, what parsers trip over, what terminals obey.
 JUNK = st.one_of(
     st.text(max_size=12),
-    st.sampled_from(["\n", "\r\n", "\0", ":", "== ", "== files\n", "== list\n", "y\n", " -> ", "9" * 5000, "\x1b[2J"]),
+    st.sampled_from(["\n", "\r\n", "\0", ":", "== ", "== found\n", "y\n", " -> ", "9" * 5000, "\x1b[2J"]),
 )
 
 

@@ -489,7 +489,7 @@ class Scripted:
 
 LOOK: list[str | Exception] = [
     "motd\nMARK begin\n",
-    "r/proc/sys/vm/x\nMARK modules\n/proc/self/status:Uid:\t1000\nMARK files\n/proc/sys/vm/x:1:0\nMARK end\n",
+    "r/proc/sys/vm/x\nMARK found\n/proc/self/status:Uid:\t1000\nMARK found\n/proc/sys/vm/x:1:0\nMARK end\n",
 ]
 
 

@@ -15,7 +15,7 @@ from tasks.core.facts import ALWAYS, SAMPLE, FileFact, ModuleState, parse
 from tests.unit.build import KERNEL, OnNode, facts, mutated, reply
 
 # Taken from the real script on Debian 12 (dash, GNU grep and ls), shortened.
-AS_ROOT = "== modules\n/proc/self/status:Uid:\t0\t0\t0\t0\n== \n"
+AS_ROOT = "== found\n/proc/self/status:Uid:\t0\t0\t0\t0\n== \n"
 DEBIAN = """\
 r/proc/sys/kernel/hostname
 r/proc/sys/kernel/osrelease
@@ -32,20 +32,20 @@ a/proc/sys/net/bridge/bridge-nf-call-iptables
 t/lib/modules/6.1.0-13-amd64
 yoverlay
 ynf_conntrack
-== modules
+== found
 /proc/self/status:Uid:\t1000\t1000\t1000\t1000
 /proc/modules:overlay
 /lib/modules/6.1.0-13-amd64/modules.builtin:kernel/fs/configfs/configfs.ko
 /lib/modules/6.1.0-13-amd64/modules.dep:kernel/net/bridge/br_netfilter.ko
 /lib/modules/6.1.0-13-amd64/modules.dep:kernel/drivers/vfio/vfio-pci.ko
-== list
+== found
 -rw-r--r-- 1 0 0  159 Nov 23 15:18 /etc/sysctl.d/99-zz-nodeprep-kubernetes.conf
 lrwxrwxrwx 1 0 0   14 Jan  1  2023 /etc/sysctl.d/99-sysctl.conf -> ../sysctl.conf
 -rw-------. 1 0 0  2355 Apr  9  2023 /etc/sysctl.conf
 -rwsr-xr-t+ 1 33 0 3 Apr  9 2023 /etc/modprobe.d/a b.conf
 drwxr-xr-x 2 0 0 4096 Apr  9 2023 /etc/modprobe.d/folder.conf
 lrwxrwxrwx 1 0 0   21 Sep 20  2023 /etc/os-release -> ../usr/lib/os-release
-== files
+== found
 /etc/sysctl.d/99-zz-nodeprep-kubernetes.conf:2:# sha256 of the lines below: abc
 /etc/sysctl.d/99-zz-nodeprep-kubernetes.conf:4:net.ipv4.ip_forward = 1
 /etc/os-release:1:PRETTY_NAME="Debian GNU/Linux 12 (bookworm)"
@@ -61,9 +61,9 @@ lrwxrwxrwx 1 0 0   21 Sep 20  2023 /etc/os-release -> ../usr/lib/os-release
 """
 # From busybox: other columns, the same nine words.
 BUSYBOX = """\
-== modules
+== found
 /proc/self/status:Uid:\t0\t0\t0\t0
-== list
+== found
 -rw-r--r--    1 0        0               57 Nov 23 15:18 /etc/sysctl.d/99-zz-nodeprep-kubernetes.conf
 lrwxrwxrwx    1 0        0               14 Jan  1  2023 /etc/sysctl.d/99-sysctl.conf -> ../sysctl.conf
 crw-rw-rw-    1 0        0           1,   3 Jan  1  2023 /etc/sysctl.d/device.conf
@@ -116,17 +116,34 @@ def test_a_module_is_what_the_kernel_shows_of_it(name: str, state: ModuleState) 
     assert parse(DEBIAN).module(name) is state
 
 
+@pytest.mark.parametrize(
+    ("said", "states"),
+    [
+        ("", {"overlay": ModuleState.LOADED, "br_netfilter": ModuleState.LOADABLE}),
+        ("l", {"overlay": ModuleState.LOADABLE, "br_netfilter": ModuleState.LOADABLE}),
+        ("lbr_netfilter", {"overlay": ModuleState.LOADABLE, "br_netfilter": ModuleState.LOADED}),
+        ("l overlay br_netfilter", {"overlay": ModuleState.LOADED, "br_netfilter": ModuleState.LOADED}),
+    ],
+)
+def test_a_second_look_says_only_what_may_have_changed(said: str, states: dict[str, ModuleState]) -> None:
+    first = facts({"vm.x": "0"}, loaded=["overlay"], loadable=["overlay", "br_netfilter"], builtin=["bridge"], uid=1000)
+    second = parse(f"{said}\nr/proc/sys/vm/x\n== found\n/proc/sys/vm/x:1:1\n", first)
+    assert {name: second.module(name) for name in states} == states
+    assert (second.uid, second.key("vm.x"), second.module("bridge")) == (0, "1", ModuleState.BUILTIN)
+    assert (second.has_tree, second.needs, second.files) == (True, first.needs, {})
+
+
 @pytest.mark.parametrize("ending", [".ko", ".ko.xz", ".ko.zst", ".ko.gz", ".ko.xz: kernel/net/a.ko.xz"])
 @pytest.mark.parametrize(("index", "state"), [("dep", ModuleState.LOADABLE), ("builtin", ModuleState.BUILTIN)])
 def test_compressed_modules_are_modules(ending: str, index: str, state: ModuleState) -> None:
-    node = parse(f"{AS_ROOT}== modules\n/lib/modules/x/modules.{index}:kernel/net/ip-vs{ending}\n")
+    node = parse(f"{AS_ROOT}== found\n/lib/modules/x/modules.{index}:kernel/net/ip-vs{ending}\n")
     assert node.module("ip_vs") is state
 
 
 def test_built_in_wins_whichever_index_comes_first() -> None:
     lines = ["/lib/modules/x/modules.dep:kernel/a.ko:", "/lib/modules/x/modules.builtin:kernel/a.ko"]
     for order in (lines, lines[::-1]):
-        assert parse("\n".join([f"{AS_ROOT}== modules", *order])).module("a") is ModuleState.BUILTIN
+        assert parse("\n".join([f"{AS_ROOT}== found", *order])).module("a") is ModuleState.BUILTIN
 
 
 @pytest.mark.parametrize(
@@ -204,7 +221,7 @@ def test_a_value_with_colons_and_a_key_with_colons_are_told_apart() -> None:
 
 def test_only_the_first_line_of_a_key_is_its_value() -> None:
     node = parse(
-        f"{AS_ROOT}r/proc/sys/a/b\nr/proc/sys/a/c\n== files\n/proc/sys/a/b:1:x\n/proc/sys/a/b:2:y\n/proc/sys/a/c:2:z"
+        f"{AS_ROOT}r/proc/sys/a/b\nr/proc/sys/a/c\n== found\n/proc/sys/a/b:1:x\n/proc/sys/a/b:2:y\n/proc/sys/a/c:2:z"
     )
     assert (node.key("a.b"), node.key("a.c")) == ("x", "")
 
@@ -220,7 +237,7 @@ def test_only_the_first_line_of_a_key_is_its_value() -> None:
         "uroot",
         "u²",
         "u-1",
-        "r/proc/sys/a\n== files\n/proc/sys/a:1:1\n",
+        "r/proc/sys/a\n== found\n/proc/sys/a:1:1\n",
         "\ufffd\ufffd",
         "u\r\n",
     ],
@@ -236,23 +253,23 @@ def test_a_reply_without_sense_is_a_remote_error_that_shows_it(nonsense: str) ->
         "e",
         "eload",
         "eload ip_vs",
-        "== list\nx 1 0 0 0 a b c d",
-        "== list\n- 1 0 0 0 a b c d",
-        "== list\n-rw-r--r-- 1 ² 0 ² Jan 1 2023 /etc/x",
-        "== list\nls: cannot access '/etc/x': Permission denied",
-        "== list\n-rw-r--r-- 1 0 0 5 2023-01-01 12:00 /etc/x",
-        "== files\nBinary file /etc/x matches",
-        "== files\n/etc/x",
-        "== files\n/etc/x:²:a",
-        "== files\n/etc/x:" + "9" * 5000 + ":a",
-        "== modules\n:",
-        "== modules\nrubbish",
+        "== found\nx 1 0 0 0 a b c d",
+        "== found\n- 1 0 0 0 a b c d",
+        "== found\n-rw-r--r-- 1 ² 0 ² Jan 1 2023 /etc/x",
+        "== found\nls: cannot access '/etc/x': Permission denied",
+        "== found\n-rw-r--r-- 1 0 0 5 2023-01-01 12:00 /etc/x",
+        "== found\nBinary file /etc/x matches",
+        "== found\n/etc/x",
+        "== found\n/etc/x:²:a",
+        "== found\n/etc/x:" + "9" * 5000 + ":a",
+        "== found\n:",
+        "== found\nrubbish",
         "== unknown\nu7",
         "zz\r",
     ],
 )
 def test_lines_that_make_no_sense_do_no_harm_to_the_others(junk: str) -> None:
-    node = parse(f"{AS_ROOT}r/proc/sys/vm/x\n{junk}\n== files\n/proc/sys/vm/x:1:7\n")
+    node = parse(f"{AS_ROOT}r/proc/sys/vm/x\n{junk}\n== found\n/proc/sys/vm/x:1:7\n")
     assert (node.uid, node.key("vm.x"), dict(node.files), dict(node.complaints)) == (0, "7", {}, {})
 
 
@@ -287,9 +304,9 @@ def test_a_reply_cut_off_anywhere_never_holds_more_than_the_whole_one(end: int) 
 
 @pytest.mark.parametrize(
     "line",
-    ["y", "r/proc/sys/vm/x", "e", "== list", "== files", "/etc/x:1:a", "::::", ":", "== x", "- 1 0 0 0 a b c /d", " "],
+    ["y", "r/proc/sys/vm/x", "e", "== found", "/etc/x:1:a", "::::", ":", "== x", "- 1 0 0 0 a b c /d", " "],
 )
-@pytest.mark.parametrize("head", ["", "== files\n", "== list\n", "== modules\n"])
+@pytest.mark.parametrize("head", ["", "== found\n"])
 def test_a_long_reply_takes_no_more_than_its_length(head: str, line: str) -> None:
     """Ten times the reply may take some twenty times as long on a busy machine, but not a hundred times."""
     short, long = (timed(parse, f"{AS_ROOT}{head}" + f"{line}\n" * count) for count in (3_000, 30_000))
@@ -297,7 +314,7 @@ def test_a_long_reply_takes_no_more_than_its_length(head: str, line: str) -> Non
 
 
 @pytest.mark.parametrize("text", [":" * 300_000, "/" + ":" * 300_000, "/:1" * 100_000, " " * 300_000, "- " * 150_000])
-@pytest.mark.parametrize("head", ["", "== files\n", "== list\n", "== modules\n"])
+@pytest.mark.parametrize("head", ["", "== found\n"])
 def test_a_long_line_takes_no_more_than_its_length(head: str, text: str) -> None:
     short, long = (timed(parse, f"{AS_ROOT}{head}{text[: len(text) // part]}") for part in (10, 1))
     assert long < 30 * short + 0.05

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import socket
 import stat
@@ -18,7 +19,7 @@ from tasks.core import instructions, join
 from tasks.core.desired import RenderedFile
 from tasks.core.errors import RemoteError
 from tasks.core.facts import ALWAYS, Facts, ModuleState, parse
-from tasks.core.plan import Plan
+from tasks.core.plan import Plan, Undo
 from tasks.core.writers import SIGNS
 from tasks.remote import script
 from tests.unit.far import SHELLS, Shell, needs, run
@@ -46,6 +47,30 @@ def test_a_probe_looks_at_what_is_looked_at_everywhere_and_at_what_is_wanted() -
         "want overlay overlay",
         "scan",
     ]
+
+
+@pytest.mark.parametrize(("unloaded", "again"), [((), "rescan"), (("ip_vs",), "scan")])
+def test_a_second_look_asks_for_modules_anew_only_where_some_were_unloaded(
+    unloaded: tuple[str, ...], again: str
+) -> None:
+    probe = instructions.probe(["vm.x"], ["overlay"])
+    assert instructions.second(probe, Plan((), undo=Undo(modules=unloaded))) == [*probe[:-1], again]
+
+
+def test_no_part_of_the_script_takes_the_place_of_another_ones_function() -> None:
+    """In one shell there is one function of a name, and the last one counts."""
+    parts = [path.read_text() for path in sorted(Path(script.__file__).with_name("node").glob("*.sh"))]
+    names = [name for part in parts for name in re.findall(r"^(\w+)\(\)", part, re.M)]
+    assert sorted(names) == sorted(set(names))
+
+
+@pytest.mark.parametrize("changes", [False, True])
+def test_the_scripts_own_lines_are_counted_and_none_is_empty(changes: bool) -> None:
+    """The shell passes over so many words that end with a line: the script's, and the mark."""
+    text = script.request(MARK, ["remove /etc/x.conf", "listeners x", "scan"], changes=changes).decode()
+    own = text[: text.index(MARK)].splitlines()
+    assert own[0] == f"own={len(own) + 1}"
+    assert all(own)
 
 
 def test_a_plan_is_carried_out_in_the_order_that_works() -> None:

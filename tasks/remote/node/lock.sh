@@ -32,7 +32,7 @@ lock() {
   mine="$$ ${birth:-0} ${booted:=none} $mark $2"
   at=$1 chain=$1 first='' tries=0 waits=0
   until made "$at" && succeeded "$1"; do
-    owner_of "$at"
+    holder_of "$at"
     IFS=' ' read -r pid start their_boot theirs who <<EOT
 $owner
 EOT
@@ -73,10 +73,10 @@ make() {
   return 1
 }
 
-# owner_of FILE: $owner is its line; empty where it is gone, NOBODY where its maker was killed before it wrote it, or is
+# holder_of FILE: $owner is its line; empty where it is gone, NOBODY where its maker was killed before it wrote it, or is
 # about to write it.
 NOBODY='0 0 nowhere 0'
-owner_of() {
+holder_of() {
   owner=
   [ ! -e "$1" ] || IFS= read -r owner 2>/dev/null <"$1" || owner=$NOBODY
 }
@@ -84,7 +84,7 @@ owner_of() {
 # Whether the file just made counts: not when the lock was given back while we followed the dead to its end.
 succeeded() {
   [ "$first" ] || return 0
-  owner_of "$1"
+  holder_of "$1"
   [ "$owner" = "$first" ] || { rm -f "$at" && return 1; }
 }
 
@@ -98,7 +98,7 @@ unlock() {
 # Gives our lock back, unless somebody took it from us.
 release() {
   [ "$held" ] || return 0
-  owner_of "${held##*
+  holder_of "${held##*
 }"
   [ "$owner" != "$mine" ] || rm -f $held
   held=

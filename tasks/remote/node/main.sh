@@ -13,8 +13,8 @@ limit='' late='' # see apply.sh
 refused= # 1 when the lock is another's, or no snapshot could be taken
 together= # 1 when all modules were loaded at once, without a word
 quiet= # 1 when sysctl -p has set all keys without a word; no when they are to be set one by one
-text=
-listeners=
+# shellcheck disable=SC2034 # probe.sh's and join.sh's
+text='' reply='' looked='' wanted='' patterns='' listeners=''
 # The lines of the request without the script's own: to cut those off with ${b#*"$mark"} took dash 22 ms, 90 with all parts.
 # shellcheck disable=SC2086,SC2154 # split into lines, which is what IFS and set -f above are for; script.py counts
 set -- $b
@@ -22,7 +22,7 @@ shift "$own"
 # shellcheck disable=SC2034 # join.sh reads some
 for instruction; do
   argument=${instruction#* }
-  case $refused$instruction in 1boot\ * | 1scan | 1finish) ;; 1*) continue ;; esac
+  case $refused$instruction in 1boot\ * | 1scan | 1rescan | 1finish) ;; 1*) continue ;; esac
   case $instruction in # the frequent ones first
     '|'*) text="$text${instruction#|}
 " ;;
@@ -36,6 +36,7 @@ for instruction; do
     'options '*) options=$argument ;;
     'listeners '*) listeners=$argument ;;
     scan) scan 2>/dev/null ;;
+    rescan) rescan 2>/dev/null ;;
     finish) finish ;;
     'within '*) within "$argument" ;;
     'unlock '*) unlock "$argument" ;;

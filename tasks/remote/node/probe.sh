@@ -4,14 +4,12 @@
 
 unset TIME_STYLE QUOTING_STYLE BLOCK_SIZE LS_BLOCK_SIZE GREP_OPTIONS # a node's environment may change ls and grep
 
-reply=
 say() { reply="$reply$1
 "; }
 
 # look PATH: it is absent (a), there but not a file we may read (x), or its lines come with those of the files (r).
 # Not with the builtin read: dash and busybox read a byte at a time, and a number in /proc/sys ends after the first
 # read(2), so 65536 would come out as 6.
-looked=
 look() {
   if [ -f "$1" ] && [ -r "$1" ]; then
     say "r$1"
@@ -24,9 +22,9 @@ look() {
 
 # want NAME PATTERN: a module to look for; the pattern also matches its name spelled with dashes. One that is loaded is
 # in /sys (y), too, and one that the kernel has built in with parameters.
-patterns=
 want() {
-  patterns="$patterns${patterns:+|}$2"
+  wanted="$wanted$1
+" patterns="$patterns${patterns:+|}$2"
   [ ! -d "/sys/module/$1" ] || say "y$1"
 }
 
@@ -71,15 +69,14 @@ configuration() {
     done
   fi
   set -f
-  echo "$mark list"
   # shellcheck disable=SC2086 # a path a line
   ls -ldn "$@" $started 2>/dev/null
-  echo "$mark files"
   # shellcheck disable=SC2086 # a path a line
   grep -asHn -e '^[[:space:]]*[^#;[:space:]]' -e '^# sha256 of the lines below: ' "$@" $looked
 }
 
-# The reply to everything that was looked up and wanted; main.sh ends it.
+# The reply to everything that was looked up and wanted; main.sh ends it. What programs say needs no heads in between, for
+# each write becomes a packet: the lines of ls do not begin with a slash, and those of the two greps tell their files.
 scan() {
   release=
   IFS= read -r release </proc/sys/kernel/osrelease || :
@@ -90,11 +87,29 @@ scan() {
     for other in /lib/modules/*/modules.dep; do [ ! -e "$other" ] || say "k${other%/*}"; done
     set -f
   fi
-  printf %s "$mark begin
-$reply$mark modules
-" # at once: each write becomes a packet
+  found
   modules
-  [ -z "$listeners" ] || ready
   configuration
-  reply='' looked='' patterns=''
+  [ -z "$listeners" ] || ready
+}
+
+# rescan: the same without who we are and what modules the kernel has, which no change alters. Which of them are loaded (l)
+# was seen after loading (read_now), if any were to be.
+rescan() {
+  line=l
+  for name in $wanted; do
+    case $modules in *"
+$name
+"*) line="$line $name" ;; esac
+  done
+  [ ! "$loading" ] || say "$line"
+  found
+  configuration
+}
+
+# found: what the builtins have said so far, in one write.
+found() {
+  printf %s "$mark begin
+$reply$mark found
+"
 }
