@@ -18,7 +18,7 @@ from tests.ssh.suite import SYSCTL, Said, Suite, serving
 ESCAPES = "\x1b[31m\x1b]0;owned\x07\x1b[2J\x1b]8;;http://x\x1b\\\x9b5m\x9d0;owned\x9c\x1bPq\u202e\u2066\u200f\u2028\r"
 # bash's own words for what it was told to run end with the mark: what comes after looks like a reply of ours.
 FORGED = 'set -- $BASH_EXECUTION_STRING; for m; do :; done; echo "$m begin";'
-ROOT = 'echo "$m modules"; printf "/proc/self/status:Uid:\\t0\\n"; echo "$m ";'
+ROOT = 'echo "$m found"; printf "/proc/self/status:Uid:\\t0\\n"; echo "$m ";'
 # What a login shell runs before our script, and what becomes of the node.
 SHELLS: dict[str, tuple[str, str]] = {
     "plain": ("", "changed"),
