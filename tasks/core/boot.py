@@ -44,6 +44,11 @@ class Boot:
         """Whether this node's boot is understood."""
         return self._init is not None
 
+    @property
+    def large(self) -> bool:
+        """Whether the node said so much that nothing of it is kept for the next."""
+        return self._facts.large
+
     def without(self, lines: Collection[Line]) -> Boot:
         """The same boot if these lines were comments."""
         gone = {(line.path, line.number) for line in lines}

@@ -286,6 +286,7 @@ def _value_problem(key: str, value: str, floor: bool) -> str:
     return next((f"{text} (got {value!r} for {key})" for wrong, text in problems if wrong), "")
 
 
+@lru_cache(maxsize=64)  # each change of a node says it
 def digest(profile: Profile) -> str:
     """A profile's files as 12 hexadecimal digits, to tell one state of it from another."""
     texts = [source.text if source else "" for source in (profile.modules, profile.sysctl)]
