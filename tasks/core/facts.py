@@ -194,6 +194,9 @@ LARGE = 128 * 1024  # characters of a reply; nodes say some 20,000
 _LONG = 300  # characters of a line; a node may say as much as it likes, and not all of that is kept
 _NUMBER = re.compile("[0-9]{1,18}")
 _NUMBERED = re.compile("(/.*?):([0-9]{1,9}):(.*)")
+# Of these 50 lines, which no two looks have in common, only the first tells something: as many regular expressions took
+# 0.2 ms a look.
+_MEMORY, _TOTAL = "/proc/meminfo:", "/proc/meminfo:1:"
 _UNITS = {"p": UnitState.PRESENT, "m": UnitState.MASKED, "o": UnitState.ALTERED}
 
 
@@ -291,6 +294,8 @@ def _contents(entries: Iterable[str]) -> dict[str, list[tuple[int, str]]]:
     """grep's `PATH:NUMBER:TEXT` -> numbered lines by path."""
     lines: dict[str, list[tuple[int, str]]] = {}
     for entry in entries:
+        if entry.startswith(_MEMORY) and not entry.startswith(_TOTAL):
+            continue
         if found := unless(len(entry) >= _LONG, _numbered)(entry):
             lines.setdefault(found[0], []).append(found[1])
     return lines

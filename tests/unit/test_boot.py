@@ -365,7 +365,7 @@ def test_a_file_that_we_may_not_read_may_undo_everything_at_boot(uid: int, found
 
 def test_of_a_node_that_says_far_too_much_nothing_is_kept_for_the_next() -> None:
     caches = (
-        *(boot_of._writes, boot_of._modules, facts_of._tree, facts_of._needs),
+        *(boot_of._simulated, facts_of._tree, facts_of._needs),
         *(desired_of._resolved, plan_of._right_key, persistence._decided, persistence._last_word),
     )
     text = "".join(f"vm.x{number} = 1\n" for number in range(9000))
