@@ -30,14 +30,10 @@ def _compact(name: str) -> str:
 def parts(instructions: Iterable[str], *, changes: bool) -> list[str]:
     """The parts of the script that instructions need; what can change anything, or looks at more, is only among them
     where that is asked for."""
-    text = "\n".join(["", *instructions, ""])
-
-    def asked(verb: str) -> bool:
-        return f"\n{verb} " in text or f"\n{verb}\n" in text
-
-    more = ["join.sh"] if asked("listeners") else []
+    verbs = {line.partition(" ")[0] for line in instructions}
+    more = ["join.sh"] if "listeners" in verbs else []
     writing = ["apply.sh", "lock.sh", "snapshot.sh"] if changes else []
-    back = ["rollback.sh"] if changes and any(map(asked, _functions("rollback.sh"))) else []
+    back = ["rollback.sh"] if changes and verbs & _functions("rollback.sh") else []
     return ["probe.sh", *more, *writing, *back]
 
 
