@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 import socket
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -129,7 +129,13 @@ def select(inventory: Inventory, patterns: str, config: Any, base: Path, retry: 
     if again and not (chosen := tuple(host for host in chosen if host.name in set(again))):
         raise UsageError(f"-H {patterns} selects none of the {len(again)} nodes that {retry} leaves to do")
     pool = Pool()
-    return tuple(_absolute(host, base, pool) for host in chosen)
+    of_groups: dict[tuple[str, ...], Mapping[str, object]] = {}
+
+    def variables(host: Host) -> Mapping[str, object]:
+        own = inventory.says_something_of(host.name)
+        return host.variables if own else of_groups.setdefault(host.groups, host.variables)
+
+    return tuple(_absolute(replace(host, variables=variables(host)), base, pool) for host in chosen)
 
 
 def _known(inventory: Inventory, names: Sequence[str], source: str) -> tuple[Host, ...]:

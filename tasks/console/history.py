@@ -19,7 +19,7 @@ def show(results: Iterable[NodeResult], screen: Screen, *, as_json: bool) -> Non
         return
     alike: dict[tuple[Item, ...], list[str]] = {}
     for host, items in found.items():
-        alike.setdefault(items, []).append(host)
+        alike.setdefault(tuple(items), []).append(host)
     for items, hosts in alike.items():
         screen.line(fold(hosts), "bold")
         for item in items:

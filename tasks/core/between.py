@@ -90,13 +90,12 @@ def _with(
         _clock(own, apart.get(result.host, 0.0)),
     ]
     items = [_renamed(item, hostnames) if item.name == "Hostname" else item for item in result.items]
-    items = [pool.one(item) for item in (*items, *more)]
-    checks = judged([item for item in items if item.kind is Kind.CHECK], own.ignored)
+    checks = judged([item for item in (*items, *more) if item.kind is Kind.CHECK], own.ignored)
     items = [*(item for item in items if item.kind is not Kind.CHECK), *checks]
     wrong = any(item.status is ItemStatus.DRIFT for item in checks)
     status = Status.DRIFT if wrong and result.status is Status.OK else result.status
     notes = [NOT_COMPARED] if own.hidden and not own.ignored & {"productuuid", ALL} else []
-    return replace(result, items=tuple(items), status=status, notes=(*result.notes, *notes), identity=None)
+    return replace(result, items=pool.items(items), status=status, notes=(*result.notes, *notes), identity=None)
 
 
 _NEW_ID = "a clone: rm /etc/machine-id && systemd-machine-id-setup on the copies, then reboot them"

@@ -32,10 +32,10 @@ class Boot:
         self._arguments = arguments(facts.values.get(COMMAND_LINE) or "")
         ufw, busybox = "ENABLED=yes" in facts.lines(UFW_ON), is_busybox(facts, "modprobe")
         needs = tuple(facts.needs.items())
-        files_read = tuple(files.values())
-        self._writes = unless(facts.large, _writes)(self._known.setter, self._arguments, files_read, ufw=ufw)
-        modules = unless(facts.large, _modules)
-        self._modules = modules(self._known, self._arguments, files_read, needs, busybox=busybox)
+        simulated = unless(facts.large, _simulated)
+        self._writes, self._modules = simulated(
+            self._known, self._arguments, tuple(files.values()), needs, ufw=ufw, busybox=busybox
+        )
         self._unloaded = self._service_obstacle(self._known.loader, "loads modules")
         self._unset = self._service_obstacle(self._known.setter, "sets keys")
 
@@ -43,6 +43,11 @@ class Boot:
     def simulated(self) -> bool:
         """Whether this node's boot is understood."""
         return self._init is not None
+
+    @property
+    def large(self) -> bool:
+        """Whether the node said so much that nothing of it is kept for the next."""
+        return self._facts.large
 
     def without(self, lines: Collection[Line]) -> Boot:
         """The same boot if these lines were comments."""
@@ -113,22 +118,18 @@ class Boot:
 
 
 @lru_cache(maxsize=64)  # nodes of a fleet boot alike, and what was found out of one boot is known of the next
-def _writes(
-    setter: Setter | None, given: tuple[tuple[str, str], ...], files: tuple[FileFact, ...], *, ufw: bool
-) -> Writes:
-    return Writes(_runs(setter, given, {file.path: file for file in files}, ufw=ufw))
-
-
-@lru_cache(maxsize=64)
-def _modules(
+def _simulated(
     init: Init,
     given: tuple[tuple[str, str], ...],
     files: tuple[FileFact, ...],
     needs: tuple[tuple[str, frozenset[str]], ...],
     *,
+    ufw: bool,
     busybox: bool,
-) -> Modules:
-    return Modules(init, given, {file.path: file for file in files}, dict(needs), busybox=busybox)
+) -> tuple[Writes, Modules]:
+    found = {file.path: file for file in files}
+    writes = Writes(_runs(init.setter, given, found, ufw=ufw))
+    return writes, Modules(init, given, found, dict(needs), busybox=busybox)
 
 
 def _runs(

@@ -61,30 +61,58 @@ class Desired(NamedTuple):
     missing_modules: tuple[str, ...]
 
 
+class _Answers(NamedTuple):
+    """All that a desired state takes from a node's facts.
+
+    chosen: for each module that is wished for, the name that this kernel has it by; written: the lines of each
+    profile's own file of keys; values: what the keys with a floor are; skipped: the optional keys it does not have.
+    """
+
+    kernel: str
+    chosen: tuple[tuple[ModuleWish, str | None], ...]
+    written: tuple[tuple[str, ...], ...]
+    values: tuple[tuple[str, str | None], ...]
+    skipped: tuple[str, ...]
+
+
 def resolve(wishes: Sequence[Wishes], facts: Facts) -> Desired:
     """The desired state of the node that the facts are of."""
-    modules = [wish for each in wishes for wish in each.module_wishes()]
-    absent = [wish for wish in modules if choose(wish, facts) is None]
-    chosen = _unique(name for wish in modules if (name := choose(wish, facts)))
     keys = _strongest(tuple(wishes))
-    skipped = _unique(key for key, wish in keys.items() if wish.optional and not _will_exist(key, facts, chosen))
+    chosen = tuple((wish, choose(wish, facts)) for each in wishes for wish in each.module_wishes())
+    names = [name for _, name in chosen if name]
+    answers = _Answers(
+        facts.kernel,
+        chosen,
+        written=tuple(facts.lines(SYSCTL_PATH.format(each.profile)) for each in wishes),
+        values=tuple((key, facts.key(key)) for key, wish in keys.items() if wish.floor),
+        skipped=tuple(key for key, wish in keys.items() if wish.optional and not _will_exist(key, facts, names)),
+    )
+    return unless(facts.large, _resolved)(tuple(wishes), answers)
+
+
+@lru_cache(maxsize=64)  # mostly nodes answer alike, and each is asked two or three times
+def _resolved(wishes: tuple[Wishes, ...], node: _Answers) -> Desired:
+    keys, chosen, values = _strongest(wishes), dict(node.chosen), dict(node.values)
+    absent = [wish for wish, name in chosen.items() if name is None]
     files: list[RenderedFile] = []
     settings: dict[str, Setting] = {}
-    for each in wishes:
+    for each, written in zip(wishes, node.written, strict=True):
         if each.modules is not None:
-            lines = [_module_line(line, facts) for line in each.modules]
+            lines = [_module_line(line, chosen, node.kernel) for line in each.modules]
             files.append(with_header(MODULES_PATH.format(each.profile), each.profile, lines))
         if each.sysctl is not None:
-            mine = _settings(each, keys, skipped, facts)
+            names = [wish.key for wish in each.key_wishes() if wish.key not in node.skipped]
+            in_file = assignments(written)
+            mine = {name: _setting(keys[name], in_file.get(name), values.get(name)) for name in names}
             lines = [_key_line(line, mine) for line in _forwarding_first(each.sysctl)]
             files.append(with_header(SYSCTL_PATH.format(each.profile), each.profile, lines))
             settings |= mine
     return Desired(
         files=tuple(files),
-        modules=chosen,
+        modules=_unique(filter(None, chosen.values())),
         settings=tuple(settings.values()),
         skipped_modules=_unique(wish.candidates[0] for wish in absent if wish.optional),
-        skipped_keys=skipped,
+        skipped_keys=node.skipped,
         missing_modules=_unique(wish.candidates[0] for wish in absent if not wish.optional),
     )
 
@@ -128,16 +156,7 @@ def comes_with(key: str, facts: Facts, modules: Collection[str]) -> str | None:
     return owner if any(same_module(owner, name) for name in modules) else None
 
 
-def _settings(
-    wishes: Wishes, keys: Mapping[str, KeyWish], skipped: Collection[str], facts: Facts
-) -> dict[str, Setting]:
-    """What the profile's own file sets, by key."""
-    written = assignments(facts.lines(SYSCTL_PATH.format(wishes.profile)))
-    names = [wish.key for wish in wishes.key_wishes() if wish.key not in skipped]
-    return {name: _setting(keys[name], written.get(name), facts) for name in names}
-
-
-def _setting(wish: KeyWish, written: str | None, facts: Facts) -> Setting:
+def _setting(wish: KeyWish, written: str | None, got: str | None) -> Setting:
     """A floor becomes a number, so that it also holds at the next boot, when nobody compares.
 
     The number in our own file stays while it is high enough: kernels round some values up (577680 buckets read back
@@ -147,7 +166,7 @@ def _setting(wish: KeyWish, written: str | None, facts: Facts) -> Setting:
         return Setting(wish.key, wish.value, None)
     if written is not None and at_least(wish.key, written, wish.value):
         return Setting(wish.key, written, wish.value)
-    return Setting(wish.key, raised(wish.key, facts.key(wish.key) or wish.value, wish.value), wish.value)
+    return Setting(wish.key, raised(wish.key, got or wish.value, wish.value), wish.value)
 
 
 def assignments(lines: Iterable[str]) -> dict[str, str]:
@@ -176,10 +195,10 @@ def _forwarding_first(lines: Sequence[Line]) -> Sequence[Line]:
     return lines
 
 
-def _module_line(line: Line, facts: Facts) -> str:
+def _module_line(line: Line, chosen: Mapping[ModuleWish, str | None], kernel: str) -> str:
     if not isinstance(line, ModuleWish):
         return str(line)
-    return choose(line, facts) or f"# {' | '.join(line.candidates)}: not in this node's kernel {facts.kernel}"
+    return chosen[line] or f"# {' | '.join(line.candidates)}: not in this node's kernel {kernel}"
 
 
 def _key_line(line: Line, settings: Mapping[str, Setting]) -> str:

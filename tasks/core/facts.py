@@ -72,7 +72,7 @@ class FileFact(NamedTuple):
 class Facts:
     """One probe of one node.
 
-    values: first line by path; None for an absent one. texts: every line by path, but comments and blank ones.
+    values: first line by path; None for an absent one. numbered: every line by path, but comments and blank ones.
     hidden: paths that exist and cannot be read, folders too. more: what only verify asks for, for core/join.py.
     loaded: as /proc/modules has them; in_sys: seen in /sys/module only; tree: the kernel's modules, by normal name,
     True for built in; shown: modules that only their keys tell of, as in a container; has_tree: whether there is a
@@ -95,7 +95,7 @@ class Facts:
     needs: Mapping[str, frozenset[str]] = field(default_factory=dict)
     other_trees: tuple[str, ...] = ()
     units: Mapping[str, UnitState] = field(default_factory=dict)
-    texts: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    numbered: Mapping[str, Sequence[tuple[int, str]]] = field(default_factory=dict)
     more: Mapping[str, Sequence[str]] = field(default_factory=dict)
     holds: frozenset[str] = frozenset()
     history: tuple[str, ...] = ()
@@ -114,6 +114,10 @@ class Facts:
     def lines(self, path: str) -> tuple[str, ...]:
         """The lines of a configuration file that matter; none when it is absent or we may not read it."""
         return tuple(text for _, text in self.files[path].lines) if path in self.files else ()
+
+    def texts(self, path: str) -> list[str]:
+        """Every line of a file that was looked at, but comments and blank ones."""
+        return [text for _, text in self.numbered.get(path, ())]
 
     def module(self, name: str) -> ModuleState:
         """What a module is here. Never by version: what the kernel shows decides."""
@@ -190,6 +194,9 @@ LARGE = 128 * 1024  # characters of a reply; nodes say some 20,000
 _LONG = 300  # characters of a line; a node may say as much as it likes, and not all of that is kept
 _NUMBER = re.compile("[0-9]{1,18}")
 _NUMBERED = re.compile("(/.*?):([0-9]{1,9}):(.*)")
+# Of these 50 lines, which no two looks have in common, only the first tells something: the others were an eighth of
+# what reading a reply takes.
+_MEMORY, _TOTAL = "/proc/meminfo:", "/proc/meminfo:1:"
 _UNITS = {"p": UnitState.PRESENT, "m": UnitState.MASKED, "o": UnitState.ALTERED}
 
 
@@ -213,7 +220,7 @@ def parse(reply: str, known: Facts | None = None) -> Facts:
     large = len(reply) > LARGE
     return Facts(
         values={path: _first(lines.get(path)) for path in said.get("r", [])} | dict.fromkeys(said.get("a", [])),
-        texts={path: tuple(text for _, text in lines.get(path, ())) for path in said.get("r", [])},
+        numbered=lines,
         more={name: sections[name] for name in MORE if name in sections},
         hidden=frozenset(said.get("x", [])),
         shown=_shown([*said.get("r", []), *said.get("x", [])]),
@@ -244,13 +251,11 @@ def _owner_of_file(path: str) -> str | None:
 
 
 def _sections(reply: str) -> dict[str, list[str]]:
-    sections: dict[str, list[str]] = {"": []}
-    current = sections[""]
-    for line in reply.split("\n"):
-        if line.startswith("== "):
-            current = sections.setdefault(line[3:], [])
-        elif line:
-            current.append(line)
+    first, *named = f"\n{reply}".split("\n== ")
+    sections = {"": list(filter(None, first.split("\n")))}
+    for section in named:
+        name, *lines = section.split("\n")
+        sections.setdefault(name, []).extend(filter(None, lines))
     return sections
 
 
@@ -311,6 +316,8 @@ def _contents(entries: Iterable[str]) -> dict[str, list[tuple[int, str]]]:
     """grep's `PATH:NUMBER:TEXT` -> numbered lines by path."""
     lines: dict[str, list[tuple[int, str]]] = {}
     for entry in entries:
+        if entry.startswith(_MEMORY) and not entry.startswith(_TOTAL):
+            continue
         if found := unless(len(entry) >= _LONG, _numbered)(entry):
             lines.setdefault(found[0], []).append(found[1])
     return lines
@@ -339,9 +346,10 @@ def _listed(entry: str, lines: Mapping[str, list[tuple[int, str]]]) -> FileFact 
         return None
     path, _, link = words[8].partition(" -> ")
     size, text = int(words[4]), tuple(lines.get(path, ()))
-    return FileFact(path, entry[0], _mode(words[0]), int(words[2]), size, link or None, text)
+    return FileFact(path, entry[0], _mode(words[0][:10]), int(words[2]), size, link or None, text)
 
 
+@lru_cache(maxsize=64)
 def _mode(text: str) -> int:
     """`-rw-r--r--` -> 0o644; set-id and sticky bits are left out."""
     return int("".join("0" if letter in "-ST" else "1" for letter in text[1:10]), 2)

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from tasks.core.desired import RenderedFile
-from tasks.core.facts import ALWAYS, SYSCTL_ROOT, Facts
+from tasks.core.facts import ALWAYS, Facts, key_file
 from tasks.core.inits import LOADER, SETTER
-from tasks.core.keys import coupled, key_path
+from tasks.core.keys import coupled
 from tasks.core.plan import Plan, Undo
 from tasks.core.snapshot import LOCK, STORE, Stamp
 from tasks.core.writers import SIGNS
@@ -120,4 +120,4 @@ def _with_coupled(keys: Iterable[str]) -> list[str]:
 
 
 def _path(key: str) -> str:
-    return SYSCTL_ROOT + key_path(key)
+    return key_file(key)

@@ -116,6 +116,10 @@ class Inventory:
         groups = tuple(sorted(self.hosts[name].groups))
         return Host(name, way.address, way.port, way.user, groups, values, way.ssh, way.become)
 
+    def says_something_of(self, name: str) -> bool:
+        """Whether a host has variables of its own; else they are those of all hosts in the same groups."""
+        return name not in self.hosts or bool(self.hosts[name].variables or self.host_files.get(name))
+
     def variables(self, name: str) -> dict[str, object]:
         """The variables of a host of this inventory, merged by precedence. Raises KeyError for any other name."""
         return {key: variable.value for key, variable in self._resolved(name).items()}

@@ -160,7 +160,7 @@ def _runtime(facts: Facts) -> Item:
 
 
 def _swap(facts: Facts) -> Item:
-    swaps = [word for line in facts.texts.get(SWAPS, ())[1:] for word in line.split()[:1]]
+    swaps = [word for line in facts.texts(SWAPS)[1:] for word in line.split()[:1]]
     if not swaps:
         return _item("Swap", ItemStatus.OK, "off", "off")
     why = "kubelet does not start with swap unless it is told to"

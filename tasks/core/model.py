@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import NamedTuple
@@ -148,7 +148,7 @@ class NodeResult:
 
     host: str
     status: Status
-    items: tuple[Item, ...] = ()
+    items: Sequence[Item] = ()
     problem: str = ""
     next_step: str = ""
     notes: tuple[str, ...] = ()

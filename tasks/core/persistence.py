@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Mapping
+from functools import lru_cache
 
 from tasks.core.boot import Boot
 from tasks.core.bootfiles import COMMAND_LINE, MODPROBE, NOWHERE, Line, Obstacle
 from tasks.core.bootkeys import Assignment
+from tasks.core.caches import unless
 from tasks.core.desired import OUR_KEYS, REPAIRS, SYSCTL_PATH, Desired, RenderedFile, Setting
 from tasks.core.facts import Facts, FileFact
 from tasks.core.inits import LOADER, SETTER
@@ -30,7 +32,12 @@ def lasting_module(item: Item, boot: Boot) -> Item:
     """A module's item, seen after the next boot."""
     if obstacle := boot.module_obstacle(item.name):
         return _fading(item, "not loaded at boot", obstacle)
-    return item._replace(decided_by=str(boot.module_line(item.name) or ""))
+    return unless(boot.large, _decided)(item, boot.module_line(item.name))
+
+
+@lru_cache(maxsize=1024)  # nodes have most of their items and lines in common
+def _decided(item: Item, line: Line | None) -> Item:
+    return item._replace(decided_by=str(line or ""))
 
 
 def lasting_key(item: Item, setting: Setting, boot: Boot) -> Item:
@@ -40,6 +47,11 @@ def lasting_key(item: Item, setting: Setting, boot: Boot) -> Item:
     found = boot.key(item.name)
     if found is None:
         return _fading(item, "not set at boot", Obstacle("no file of sysctl.d sets it", NOWHERE))
+    return unless(boot.large, _last_word)(item, setting, found)
+
+
+@lru_cache(maxsize=1024)
+def _last_word(item: Item, setting: Setting, found: Assignment) -> Item:
     if _will_do(found, setting):
         return item._replace(decided_by=str(found.line))
     return _overridden(item, setting, found)

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from functools import lru_cache
 from typing import NamedTuple
 
 from tasks.core.boot import Boot
 from tasks.core.bootfiles import Line
+from tasks.core.caches import unless
 from tasks.core.desired import Desired, RenderedFile, Setting, comes_with
 from tasks.core.facts import SYSCTL_ROOT, Facts, ModuleState
 from tasks.core.keys import at_least, key_path, owner_of, satisfied
@@ -129,9 +131,9 @@ def _differing(one: Sequence[str], other: Sequence[str]) -> int:
 
 def _key(setting: Setting, facts: Facts, modules: Collection[str], suspects: Suspects) -> Item:
     got = facts.key(setting.key)
-    wanted = setting.value if setting.floor is None else f">= {setting.floor}"
-    if got is not None and satisfied(setting.key, got, setting.value, setting.floor):
-        return Item(Kind.SYSCTL, setting.key, ItemStatus.OK, wanted, got)
+    if got is not None and (right := unless(facts.large, _right_key)(setting, got)):
+        return right
+    wanted = _wanted(setting)
     if got is None and not facts.has_key(setting.key):
         if owner := comes_with(setting.key, facts, modules):
             return Item(Kind.SYSCTL, setting.key, ItemStatus.DRIFT, wanted, None, f"comes with {owner}")
@@ -140,6 +142,16 @@ def _key(setting: Setting, facts: Facts, modules: Collection[str], suspects: Sus
         why, step = "only root may read it, so it counts as different", "verify it as root: fab -H root@NODE verify"
         return Item(Kind.SYSCTL, setting.key, ItemStatus.DRIFT, wanted, NOT_READABLE, why, step)
     return Item(Kind.SYSCTL, setting.key, ItemStatus.DRIFT, wanted, got, suspects.likely(setting.key, got))
+
+
+@lru_cache(maxsize=1024)  # most keys have the same values on most nodes
+def _right_key(setting: Setting, got: str) -> Item | None:
+    right = satisfied(setting.key, got, setting.value, setting.floor)
+    return Item(Kind.SYSCTL, setting.key, ItemStatus.OK, _wanted(setting), got) if right else None
+
+
+def _wanted(setting: Setting) -> str:
+    return setting.value if setting.floor is None else f">= {setting.floor}"
 
 
 def _missing_key(key: str, wanted: str, facts: Facts) -> Item:

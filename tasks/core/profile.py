@@ -125,12 +125,15 @@ def _parsed(source: Source | None, variables: Mapping[str, object], parse: LineP
     return _lines(source, parse, _Given({name: variables[name] for name in sorted(used) if name in variables}))
 
 
+_AS_TEXT = json.JSONEncoder(sort_keys=True, default=repr)
+
+
 class _Given:
     """The variables that one template uses, comparable by what they hold: hosts that share them share the result."""
 
     def __init__(self, variables: Mapping[str, object]) -> None:
         self.variables = variables
-        self._key = json.dumps(variables, sort_keys=True, default=repr)
+        self._key = _AS_TEXT.encode(variables)
 
     def __hash__(self) -> int:
         return hash(self._key)
@@ -286,6 +289,7 @@ def _value_problem(key: str, value: str, floor: bool) -> str:
     return next((f"{text} (got {value!r} for {key})" for wrong, text in problems if wrong), "")
 
 
+@lru_cache(maxsize=64)  # each change of a node says it
 def digest(profile: Profile) -> str:
     """A profile's files as 12 hexadecimal digits, to tell one state of it from another."""
     texts = [source.text if source else "" for source in (profile.modules, profile.sysctl)]

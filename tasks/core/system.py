@@ -88,7 +88,7 @@ def _is_v2(facts: Facts) -> bool:
 def _groups(facts: Facts, kubelet: tuple[int, int] | None) -> Verdict:
     if _is_v2(facts):
         return _controllers((facts.values[V2] or "").split(), GROUPS_V2, OPTIONAL_V2)
-    enabled = [words[0] for line in facts.texts.get(V1, ()) if len(words := line.split()) >= 4 and words[3] != "0"]
+    enabled = [words[0] for line in facts.texts(V1) if len(words := line.split()) >= 4 and words[3] != "0"]
     verdict = _controllers(enabled, GROUPS_V1, OPTIONAL_V1)
     old = [("cgroup v1", "boot with systemd.unified_cgroup_hierarchy=1, or a newer release")]
     if kubelet is not None and kubelet < NO_V1_SINCE:

@@ -69,8 +69,9 @@ def run(
     crew = _Crew(task, progress, [host for host in hosts if host.name not in twins], pace)
     with _ctrl_c(crew.interrupt):
         crew.work(forks)
-    found = {name: _twin(name, other) for name, other in twins.items()} | crew.results()
-    return RunSummary(verb, tuple(found[host.name] for host in hosts), time.monotonic() - start, crew.interrupted)
+    names = [host.name for host in hosts]
+    results = tuple(_twin(name, twins[name]) if name in twins else crew.result(name) for name in names)
+    return RunSummary(verb, results, time.monotonic() - start, crew.interrupted)
 
 
 @contextlib.contextmanager
@@ -101,7 +102,7 @@ class _Crew:
     ) -> None:
         self._task, self._progress, self._hosts, self._pace = task, progress, hosts, pace
         self._waiting: deque[Host] = deque()
-        self._started: set[str] = set()
+        self._under_way: set[str] = set()
         self._done: dict[str, NodeResult] = {}
         self._pool = Pool()
         self._failed = self._members = self._interrupts = 0
@@ -148,7 +149,7 @@ class _Crew:
         try:
             while True:
                 host = self._waiting.popleft()
-                self._started.add(host.name)
+                self._under_way.add(host.name)
                 self._finish(self._outcome(host))
         except IndexError:  # nothing waits any more
             pass
@@ -171,6 +172,7 @@ class _Crew:
             contextlib.suppress(Exception),
         ):  # nobody watches any more: a closed stderr is no reason to stop
             self._done[result.host] = self._pool.result(result)
+            self._under_way.discard(result.host)
             self._failed += result.status in FAILURES
             if not self._pace.sizes and (why := self._too_many()):
                 self._stopped = why
@@ -180,13 +182,13 @@ class _Crew:
     def _too_many(self) -> str:
         return self._pace.too_many(self._failed, len(self._hosts))
 
-    def results(self) -> dict[str, NodeResult]:
-        """Each host's result by its name, so far."""
+    def result(self, name: str) -> NodeResult:
+        """A host's result, so far."""
         with self._lock:
-            return {host.name: self._done.get(host.name) or self._not_done(host.name) for host in self._hosts}
+            return self._done.get(name) or self._not_done(name)
 
     def _not_done(self, name: str) -> NodeResult:
-        if name in self._started:
+        if name in self._under_way:
             return _skipped(name, "interrupted before it finished")
         return _skipped(name, "interrupted before it started" if self._interrupts else self._stopped)
 

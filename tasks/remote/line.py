@@ -151,6 +151,9 @@ class Line(_Engine):  # type: ignore[misc]
     it when the key was refused (dispatch_protocol_error in its dispatch.c). Other servers are asked step by step.
     """
 
+    _preferred_ciphers, _preferred_macs = CIPHERS, CHECKSUMS
+    _preferred_kex = tuple(name for name in _Engine._preferred_kex if "sha1" not in name)  # elliptic curves are first
+
     def __init__(
         self, stream: Stream, patience: float, request: tuple[str, bytes] | None = None, **options: Any
     ) -> None:
@@ -159,9 +162,6 @@ class Line(_Engine):  # type: ignore[misc]
         super().__init__(stream, **options)
         self.stream, self._patience = stream, patience
         self._request = request or ("", b"")
-        order = self.get_security_options()
-        order.ciphers, order.digests = CIPHERS, CHECKSUMS
-        order.kex = tuple(name for name in order.kex if "sha1" not in name)  # elliptic curves are first
         self._early: paramiko.Channel | None = None  # the channel of a request that was sent with the login
         self._granted = False  # whether the server has taken it
         self._unasked = 0  # its bytes, sent before the server told its window
@@ -193,8 +193,11 @@ class Line(_Engine):  # type: ignore[misc]
         """
         if self.packetizer.need_rekey() and not self.in_kex:
             self._send_kex_init()
-        with contextlib.suppress(NeedRekeyException):  # nothing came, and it is time for new keys
-            self._handle(*self.packetizer.read_message())
+        try:
+            kind, message = self.packetizer.read_message()
+        except NeedRekeyException:  # nothing came, and it is time for new keys
+            return
+        self._handle(kind, message)
 
     def _handle(self, kind: int, message: Message) -> None:
         if kind in (ssh.MSG_IGNORE, ssh.MSG_DEBUG):
@@ -214,14 +217,13 @@ class Line(_Engine):  # type: ignore[misc]
             self._dispatch(kind, message)
 
     def _dispatch(self, kind: int, message: Message) -> None:
-        login = self.auth_handler._handler_table if self.auth_handler else {}
         if kind == ssh.MSG_SERVICE_ACCEPT and self._accepts:
             self._accepts -= 1
         elif kind in self._handler_table:
             self._handler_table[kind](message)
         elif kind in self._channel_handler_table:
             self._for_channel(message.get_int(), self._channel_handler_table[kind], message)
-        elif kind in login:
+        elif self._login and kind in (login := self._login._handler_table):
             login[kind](message)
         elif kind != ssh.MSG_UNIMPLEMENTED:
             self._say(ssh.MSG_UNIMPLEMENTED, message.seqno)

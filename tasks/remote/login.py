@@ -17,6 +17,12 @@ _keys: dict[tuple[str, Any, str | None], paramiko.PKey | Exception] = {}
 class Client(_Client):  # type: ignore[misc]
     """paramiko's order of logins: the keys that were named, the agent's, those of ~/.ssh, a password."""
 
+    def __init__(self) -> None:
+        super().__init__()
+        # The policy knows the host keys. paramiko's own tables make a class for each look into them.
+        self._system_host_keys: dict[str, Any] = {}
+        self._host_keys: dict[str, Any] = {}
+
     def _key_from_filepath(self, filename: str, klass: Any, password: str | None) -> paramiko.PKey:
         """A key file, read for the first host that needs it: an encrypted one takes 0.1 s of CPU and more."""
         which = (str(filename), klass, password)

@@ -18,6 +18,26 @@ _JUMP = re.compile(
 )  # an IPv6 address has a port in brackets
 
 
+_Engine: Any = SSHConfig  # its stubs leave out what a subclass needs
+
+
+class _Config(_Engine):  # type: ignore[misc]
+    """An ssh_config that only expands what has something to expand.
+
+    paramiko makes all replacements first, for each setting of each host, and for %l asks the resolver for the admin's
+    own full name.
+    """
+
+    def __init__(self, read: Any) -> None:
+        """read: a configuration that was read already."""
+        super().__init__()
+        self._config = read._config
+
+    def _tokenize(self, config: Any, target_hostname: str, key: str, value: str) -> str:
+        expands = "%" in value or "~" in value
+        return super()._tokenize(config, target_hostname, key, value) if expands else value
+
+
 class Access(NamedTuple):
     """What connecting needs besides the host: fabric's settings, and the admin's word on host keys.
 
@@ -40,7 +60,7 @@ class Access(NamedTuple):
         login = dict(config.connect_kwargs)
         seconds = login.pop("timeout", None) or config.timeouts.connect or CONNECT_SECONDS
         return cls(
-            config.base_ssh_config,
+            _Config(config.base_ssh_config),
             str(config.user),
             int(config.port),
             login,

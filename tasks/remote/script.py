@@ -58,9 +58,10 @@ def request(
     Raises ValueError if an instruction holds a line break or a NUL, which would make two of it.
     """
     lines = [f"boot {_compact('boot.sh')}", *instructions]
-    if bad := next((line for line in lines if "\n" in line or "\0" in line or mark in line), None):
-        raise ValueError(f"an instruction must be one line of text: {bad!r}")
     data = "\n".join(lines)
+    if data.count("\n") != len(lines) - 1 or "\0" in data or mark in data:
+        bad = next(line for line in lines if "\n" in line or "\0" in line or mark in line)
+        raise ValueError(f"an instruction must be one line of text: {bad!r}")
     text = script(tuple(part for part in parts(instructions, changes=changes) if part not in known))
     return f"{text}{mark}\n{data}\n{mark}".encode()
 

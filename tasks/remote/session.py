@@ -167,11 +167,12 @@ class Session:
         Bytes of stdout and stderr that came before are part of it.
         """
         longest, searched = max(map(len, ends)), 0
-        while not (found := [(at, end) for end in ends if (at := self._buffer.find(end, searched)) >= 0]):
-            if len(self._buffer) > LARGEST_REPLY:
-                raise RemoteError(f"its reply has more than {LARGEST_REPLY} bytes", "look at what its shell prints")
-            searched = max(0, len(self._buffer) - longest + 1)  # what was searched once is not searched again
-            self._buffer += self._more()
+        with self._lost():
+            while not (found := [(at, end) for end in ends if (at := self._buffer.find(end, searched)) >= 0]):
+                if len(self._buffer) > LARGEST_REPLY:
+                    raise RemoteError(f"its reply has more than {LARGEST_REPLY} bytes", "look at what its shell prints")
+                searched = max(0, len(self._buffer) - longest + 1)  # what was searched once is not searched again
+                self._buffer += self._more()
         at, end = min(found)
         before = bytes(self._buffer[:at])
         del self._buffer[: at + len(end)]
@@ -179,10 +180,9 @@ class Session:
 
     def _more(self) -> bytes:
         channel = self._open
-        with self._lost():
-            self._line.until(lambda: channel.recv_ready() or channel.eof_received or channel.closed)
-            if not channel.recv_ready():
-                raise EOFError("its end of it is gone")
+        self._line.until(lambda: channel.recv_ready() or channel.eof_received or channel.closed)
+        if not channel.recv_ready():
+            raise EOFError("its end of it is gone")
         data: bytes = channel.recv(65536)
         return data
 

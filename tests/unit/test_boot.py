@@ -7,7 +7,10 @@ from dataclasses import replace
 import pytest
 
 from tasks.core import boot as boot_of
+from tasks.core import desired as desired_of
 from tasks.core import facts as facts_of
+from tasks.core import persistence
+from tasks.core import plan as plan_of
 from tasks.core.boot import Boot
 from tasks.core.bootfiles import Line
 from tasks.core.bootkeys import Assignment
@@ -19,7 +22,7 @@ from tasks.core.persistence import planned
 from tasks.core.plan import diff
 from tests.unit import build
 from tests.unit.build import wishes
-from tests.unit.nextboot import DEBIAN, LISTED, boot, facts
+from tests.unit.nextboot import DEBIAN, LISTED, UNITS, boot, facts
 
 ETC, LIB, LOCAL, RUN = "/etc/sysctl.d", "/usr/lib/sysctl.d", "/usr/local/lib/sysctl.d", "/run/sysctl.d"
 KEYS: list[tuple[str, dict[str, str], str | None]] = [
@@ -361,9 +364,16 @@ def test_a_file_that_we_may_not_read_may_undo_everything_at_boot(uid: int, found
 
 
 def test_of_a_node_that_says_far_too_much_nothing_is_kept_for_the_next() -> None:
-    caches = (boot_of._writes, boot_of._modules, facts_of._tree, facts_of._needs)
+    caches = (
+        *(boot_of._simulated, facts_of._tree, facts_of._needs),
+        *(desired_of._resolved, plan_of._right_key, persistence._decided, persistence._last_word),
+    )
     text = "".join(f"vm.x{number} = 1\n" for number in range(9000))
     node = build.facts(files={"/etc/sysctl.d/x.conf": text}, loadable=["overlay"], hidden=["/run/systemd/system"])
+    node = replace(node, units=UNITS)
     before = [cache.cache_info().currsize for cache in caches]
     assert Boot(node, node.files).key("vm.x8999") is not None
+    wanted = resolve([wishes("vm.x8999 = 1", "overlay")], node)
+    seen = diff(wanted, replace(node, values={**node.values, "/proc/sys/vm/x8999": "1"}), Boot(node, node.files))
+    assert seen.items[1].decided_by == "/etc/sysctl.d/x.conf:9000"
     assert (node.large, [cache.cache_info().currsize for cache in caches]) == (True, before)

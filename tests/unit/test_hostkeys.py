@@ -7,6 +7,7 @@ import hashlib
 import hmac
 import shutil
 import subprocess
+import tracemalloc
 from pathlib import Path
 from threading import Barrier, Thread
 
@@ -122,6 +123,24 @@ def test_a_file_may_be_missing_have_windows_ends_or_bytes_that_are_no_text(tmp_p
     (tmp_path / "a").write_bytes(b"\xff\xfe\r\n" + line("n1").replace("\n", " a comment\r\n").encode())
     found = KnownHosts([str(tmp_path / "none"), str(tmp_path / "a")])
     assert [entry.blob for entry in found.lookup("n1")] == [ONE.get_base64()]
+
+
+def test_names_with_the_same_hash_are_told_apart(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tasks.remote.hostkeys._half", lambda name: 0)
+    found = known(tmp_path, line("n1") + line("n2,n3", OTHER) + line("n1", OTHER).rstrip("\n"))
+    assert [entry.blob for entry in found.lookup("n1")] == [ONE.get_base64(), OTHER.get_base64()]
+    assert [entry.blob for entry in found.lookup("n3")] == [OTHER.get_base64()]
+    assert found.lookup("n4") == []
+
+
+def test_a_known_name_among_thousands_costs_little_more_than_its_line(tmp_path: Path) -> None:
+    text = "".join(line(f"node-{number}") for number in range(5000))
+    tracemalloc.start()
+    found = known(tmp_path, text)
+    size, _ = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert size < len(text) + 5000 * 40  # 24 of them are tuples that Python keeps for the next use
+    assert len(found.lookup("node-4999")) == 1
 
 
 @pytest.mark.parametrize(

@@ -400,5 +400,5 @@ def test_every_shell_brings_the_same_back_and_the_time(name: str, tmp_path: Path
         seen = channel.begin(instructions.probe([], [], join.questions()))
         after = time.time()
     assert before <= int(seen.more["clock"][0]) <= after
-    assert seen.texts[join.SWAPS] == tuple(Path(join.SWAPS).read_text().splitlines())
+    assert seen.texts(join.SWAPS) == Path(join.SWAPS).read_text().splitlines()
     assert set(LEFTOVERS) <= {path for path, value in seen.values.items() if value is None}

@@ -152,6 +152,17 @@ def test_variable_files_beside_the_inventory_count(tmp_path: Path) -> None:
     assert found.variables["kube_proxy_mode"] == "ipvs"
 
 
+def test_hosts_of_the_same_groups_share_their_variables_unless_they_have_their_own(tmp_path: Path) -> None:
+    (tmp_path / "hosts.ini").write_text("[a]\nn[1:4]\n[a:vars]\nx=1\n[b]\nn2\nn3 x=2\n[b:vars]\nx=3\n")
+    (tmp_path / "host_vars").mkdir()
+    (tmp_path / "host_vars" / "n4").write_text("x: true\n")
+    found = select(load_inventory(tmp_path / "hosts.ini"), "all,192.0.2.9", Config(), tmp_path)
+    assert [host.variables.get("x") for host in found] == [1, 3, 2, True, None]
+    (tmp_path / "hosts.ini").write_text("[a]\nn[1:4]\n[a:vars]\nx=1\n")
+    found = select(load_inventory(tmp_path / "hosts.ini"), "all", Config(), tmp_path)
+    assert [host.variables is found[0].variables for host in found] == [True, True, True, False]
+
+
 @pytest.mark.parametrize(
     ("text", "words"),
     [("a: [", ":1: not YAML"), ("# c\n- a\n", "expected `name: value` lines, got a list"), ("x\n", "got a str")],

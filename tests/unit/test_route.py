@@ -46,6 +46,17 @@ Host commanded
 """
 
 
+def test_the_resolver_is_not_asked_for_our_own_name_for_each_node(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[object] = []
+    monkeypatch.setattr("paramiko.config.LazyFqdn.__str__", lambda _: asked.append(1) or "me.example")  # type: ignore[func-returns-value]
+    given = access("Host *\n  IdentityFile /keys/plain\n  UserKnownHostsFile ~/known/%h\n")
+    (hop,) = route(node(), given).hops
+    assert (hop.key_files, asked) == (("/keys/plain",), [])
+    given = access("Host *\n  IdentityFile /keys/%l\n")
+    (hop,) = route(node(), given).hops
+    assert (hop.key_files, len(asked)) == (("/keys/me.example",), 1)
+
+
 @pytest.mark.parametrize(
     ("host", "config", "expected"),
     [

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import io
 import json
+import pickle
 import threading
 import tracemalloc
 from collections.abc import Iterable
@@ -69,6 +70,37 @@ def test_equal_items_of_all_nodes_are_the_same_objects() -> None:
     assert {len(result.items) for result in results} == {ITEMS}
     assert len({id(result.items) for result in results}) == 1
     assert len({id(item) for result in results for item in result.items}) == ITEMS
+
+
+def named(number: int) -> tuple[Item, ...]:
+    """A healthy node's items, of which one in the middle tells its name."""
+    items = [Item(Kind.SYSCTL, f"vm.x{key}", ItemStatus.OK, "1", "1") for key in range(ITEMS)]
+    return (*items[:20], Item(Kind.CHECK, "Hostname", ItemStatus.OK, "a name", f"n{number}"), *items[20:])
+
+
+def test_items_that_differ_in_one_are_what_they_were_and_share_the_rest() -> None:
+    pool = Pool()
+    kept = [pool.items(named(number)) for number in (*range(100), 5)]
+    for number, items in zip((*range(100), 5), kept, strict=True):
+        assert items == named(number)
+        assert named(number) == items
+        assert hash(items) == hash(named(number))
+        assert (len(items), items[20].got, items[-1].name) == (ITEMS + 1, f"n{number}", f"vm.x{ITEMS - 1}")
+        assert items[19:21] == named(number)[19:21]
+    assert kept[5] != kept[6]
+    assert pickle.loads(pickle.dumps(kept[5])) == kept[5]  # our own
+    common = [item for items in kept for item in items if item.kind is Kind.SYSCTL]
+    assert len({id(item) for item in common}) == ITEMS
+
+
+def test_a_healthy_node_costs_no_more_for_its_name() -> None:
+    pool, results = Pool(), [NodeResult(f"n{number}", Status.OK, named(number)) for number in range(1000)]
+    tracemalloc.start()
+    kept = [pool.result(result) for result in results]
+    del results
+    size, _ = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert size / len(kept) < 400
 
 
 def test_what_differs_between_nodes_is_kept_as_it_is() -> None:
