@@ -21,7 +21,6 @@ ALWAYS = (
     "/proc/sys/kernel/modules_disabled",
     "/proc/sys/kernel/osrelease",
     "/proc/cmdline",
-    "/proc/meminfo",
     "/proc/sys/net/ipv6",
     *CONTAINERS,
     "/run/systemd/container",
@@ -79,7 +78,7 @@ class Facts:
     folder of modules for the running kernel at all; other_trees: if not, the kernels that have one. needs: by module,
     what it depends on, directly or not. units: by path, of systemd's units that load modules and set keys. holds: what
     a rollback asked and is so; history: all snapshots' lines, as `PATH:TEXT`, where root has asked for them. large:
-    more than nodes say, so what is worked out of it is not kept for the next node.
+    more than nodes say, so what is worked out of it is not kept for the next node. memory_mb: 0 where it is not told.
     """
 
     values: Mapping[str, str | None]
@@ -99,6 +98,7 @@ class Facts:
     more: Mapping[str, Sequence[str]] = field(default_factory=dict)
     holds: frozenset[str] = frozenset()
     history: tuple[str, ...] = ()
+    memory_mb: int = 0
     large: bool = False
 
     def key(self, key: str) -> str | None:
@@ -161,7 +161,7 @@ class Facts:
             "kernel": self.kernel,
             "hostname": self.values.get("/proc/sys/kernel/hostname") or "",
             "cpus": _cpus(self.values.get("/sys/devices/system/cpu/online") or "0"),
-            "memory_mb": _memory_mb(self.values.get("/proc/meminfo") or ""),
+            "memory_mb": self.memory_mb,
             "distribution": release.get("ID", ""),
             "distribution_version": release.get("VERSION_ID", ""),
             "ipv6": "/proc/sys/net/ipv6" in self.hidden,
@@ -194,9 +194,6 @@ LARGE = 128 * 1024  # characters of a reply; nodes say some 20,000
 _LONG = 300  # characters of a line; a node may say as much as it likes, and not all of that is kept
 _NUMBER = re.compile("[0-9]{1,18}")
 _NUMBERED = re.compile("(/.*?):([0-9]{1,9}):(.*)")
-# Of these 50 lines, which no two looks have in common, only the first tells something: the others were an eighth of
-# what reading a reply takes.
-_MEMORY, _TOTAL = "/proc/meminfo:", "/proc/meminfo:1:"
 _UNITS = {"p": UnitState.PRESENT, "m": UnitState.MASKED, "o": UnitState.ALTERED}
 
 
@@ -217,7 +214,7 @@ def parse(reply: str, known: Facts | None = None) -> Facts:
     loaded, indexes = frozenset(found.loaded), tuple(found.indexes)
     if known:
         loaded = frozenset(said["l"][-1].split()) if "l" in said else known.loaded
-    large = len(reply) > LARGE
+    large = len(reply) > LARGE or bool(known and known.large)
     return Facts(
         values={path: _first(lines.get(path)) for path in said.get("r", [])} | dict.fromkeys(said.get("a", [])),
         numbered=lines,
@@ -232,6 +229,7 @@ def parse(reply: str, known: Facts | None = None) -> Facts:
         other_trees=known.other_trees if known else tuple(path.rpartition("/")[2] for path in said.get("k", [])),
         units={path: state for letter, state in _UNITS.items() for path in said.get(letter, [])},
         uid=0 if known else int(found.uid),
+        memory_mb=known.memory_mb if known else _memory_mb(found.memory),
         files=_files(found.listing, lines),
         complaints=_complaints(said.get("e", [])),
         holds=frozenset(said.get("h", [])),
@@ -260,9 +258,11 @@ def _sections(reply: str) -> dict[str, list[str]]:
 
 
 class _Found(NamedTuple):
-    """What grep and ls have printed: the user's number, what is loaded, the modules' indexes, ls's lines, and files."""
+    """What grep and ls have printed: the user's number, the memory, what is loaded, the modules' indexes, ls's lines, and
+    files."""
 
     uid: str
+    memory: str
     loaded: list[str]
     indexes: list[str]
     listing: list[str]
@@ -270,9 +270,9 @@ class _Found(NamedTuple):
 
 
 def _found(lines: Iterable[str]) -> _Found:
-    """Each line where it belongs: `/proc/self/status:Uid:\t0\t…`, `/proc/modules:ip_vs `, `/lib/modules/6.1/…`,
-    `-rw-r--r-- …`, `/etc/x:1:…`."""
-    uid, loaded, indexes, listing, files = "", [], [], [], []
+    """Each line where it belongs: `/proc/self/status:Uid:\t0\t…`, `/proc/meminfo:MemTotal: …`, `/proc/modules:ip_vs `,
+    `/lib/modules/6.1/…`, `-rw-r--r-- …`, `/etc/x:1:…`."""
+    uid, memory, loaded, indexes, listing, files = "", "", [], [], [], []
     for line in lines:
         if not line.startswith("/"):
             listing.append(line)
@@ -282,9 +282,11 @@ def _found(lines: Iterable[str]) -> _Found:
             loaded.append(line.partition(":")[2].strip())
         elif line.startswith("/proc/self/status:"):
             uid = line.split("\t")[1] if "\t" in line else ""
+        elif line.startswith("/proc/meminfo:"):
+            memory = memory or line
         else:
             files.append(line)
-    return _Found(uid, loaded, indexes, listing, files)
+    return _Found(uid, memory, loaded, indexes, listing, files)
 
 
 @lru_cache(maxsize=16)  # nodes with the same kernel have the same modules
@@ -316,8 +318,6 @@ def _contents(entries: Iterable[str]) -> dict[str, list[tuple[int, str]]]:
     """grep's `PATH:NUMBER:TEXT` -> numbered lines by path."""
     lines: dict[str, list[tuple[int, str]]] = {}
     for entry in entries:
-        if entry.startswith(_MEMORY) and not entry.startswith(_TOTAL):
-            continue
         if found := unless(len(entry) >= _LONG, _numbered)(entry):
             lines.setdefault(found[0], []).append(found[1])
     return lines
@@ -371,6 +371,6 @@ def _cpus(online: str) -> int:
     return sum(int(part[-1]) - int(part[0]) + 1 for part in ranges) or 1
 
 
-def _memory_mb(first_line: str) -> int:
-    match = re.search("([0-9]{1,18}) kB", first_line)
+def _memory_mb(line: str) -> int:
+    match = re.search("([0-9]{1,18}) kB", line)
     return int(match[1]) // 1024 if match else 0

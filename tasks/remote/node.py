@@ -136,9 +136,7 @@ class Conversation:
             raise RemoteError(f"in the middle of a change, {error.problem}", _FINISH) from error
 
     def _request(self, lines: Sequence[str], *, changes: bool = False) -> bytes:
-        data = script.request(self.mark, lines, changes=changes, known=self.known)
-        self.known.update(script.parts(lines, changes=changes))
-        return data
+        return script.request(self.mark, lines, changes=changes, known=self.known)
 
     def _without_password(self, data: bytes) -> None:
         """sudo without a password, and the request with it: the root shell says that it is there before it reads."""

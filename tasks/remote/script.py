@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 import secrets
-from collections.abc import Container, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from functools import cache
 from pathlib import Path
 
@@ -51,9 +51,9 @@ def script(names: Sequence[str]) -> str:
 
 
 def request(
-    mark: str, instructions: Sequence[str], *, changes: bool = False, known: Container[str] = frozenset()
+    mark: str, instructions: Sequence[str], *, changes: bool = False, known: set[str] | None = None
 ) -> bytes:
-    """One request. known: parts that the shell which will run it has already.
+    """One request. known: parts that the shell which will run it has already; those that go along are added.
 
     Raises ValueError if an instruction holds a line break or a NUL, which would make two of it.
     """
@@ -62,7 +62,10 @@ def request(
     if data.count("\n") != len(lines) - 1 or "\0" in data or mark in data:
         bad = next(line for line in lines if "\n" in line or "\0" in line or mark in line)
         raise ValueError(f"an instruction must be one line of text: {bad!r}")
-    text = script(tuple(part for part in parts(instructions, changes=changes) if part not in known))
+    known = set() if known is None else known
+    new = tuple(part for part in parts(instructions, changes=changes) if part not in known)
+    known.update(new)
+    text = script(new)
     return f"{text}{mark}\n{data}\n{mark}".encode()
 
 

@@ -19,7 +19,6 @@ AS_ROOT = "== found\n/proc/self/status:Uid:\t0\t0\t0\t0\n== \n"
 DEBIAN = """\
 r/proc/sys/kernel/hostname
 r/proc/sys/kernel/osrelease
-r/proc/meminfo
 x/proc/sys/net/ipv6
 a/run/systemd/container
 x/run/systemd/system
@@ -34,6 +33,7 @@ yoverlay
 ynf_conntrack
 == found
 /proc/self/status:Uid:\t1000\t1000\t1000\t1000
+/proc/meminfo:MemTotal:        2030916 kB
 /proc/modules:overlay
 /lib/modules/6.1.0-13-amd64/modules.builtin:kernel/fs/configfs/configfs.ko
 /lib/modules/6.1.0-13-amd64/modules.dep:kernel/net/bridge/br_netfilter.ko
@@ -53,8 +53,6 @@ lrwxrwxrwx 1 0 0   21 Sep 20  2023 /etc/os-release -> ../usr/lib/os-release
 /etc/os-release:6:ID=debian
 /proc/sys/kernel/hostname:1:node-7
 /proc/sys/kernel/osrelease:1:6.1.0-13-amd64
-/proc/meminfo:1:MemTotal:        2030916 kB
-/proc/meminfo:2:MemFree:         1030916 kB
 /sys/devices/system/cpu/online:1:0-3,5
 /proc/sys/net/ipv4/ip_forward:1:0
 /proc/sys/net/ipv4/ip_local_port_range:1:1024\t65535

@@ -39,9 +39,9 @@ unit() {
   done
 }
 
-# Who we are, and of the wanted modules: what each needs, too, and whether it is loaded.
+# Who we are, how much memory there is, and of the wanted modules: what each needs, too, and whether it is loaded.
 modules() {
-  set -- -e '^Uid:.*' /proc/self/status
+  set -- -e '^Uid:.*' -e '^MemTotal:.*' /proc/self/status /proc/meminfo
   [ ! "$patterns" ] || set -- -e "^[^:]*/($patterns)\.ko.*" -e "^($patterns) " "$@" "$tree/modules.builtin" \
     "$tree/modules.dep" /proc/modules
   grep -osHE "$@"
