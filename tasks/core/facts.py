@@ -258,8 +258,7 @@ def _sections(reply: str) -> dict[str, list[str]]:
 
 
 class _Found(NamedTuple):
-    """What grep and ls have printed: the user's number, the memory, what is loaded, the modules' indexes, ls's lines, and
-    files."""
+    """Lines of grep and ls, parted: our user's number, the memory, what is loaded, the modules' indexes, ls's, files'."""
 
     uid: str
     memory: str
