@@ -38,7 +38,7 @@ chmod 666 /dev/ttyS0
 """
 # Where a cut could tear something: before each flush and each rename, the modules and the keys, and before the lock is
 # given back. `make test-full` takes every command.
-TENDER = ("sync /var/lib/nodeprep", "mv ", "sync /etc/", "modprobe -a", "sysctl -p", "rm -f /run/nodeprep.lock")
+TENDER = ("sync /var/lib/nodeprep", "mv ", "modprobe -a", "sysctl -p", "rm -f /run/nodeprep.lock")
 # Keys that each boot computes anew from the memory that is free then.
 BY_MEMORY = (
     "net.ipv4.tcp_rmem ",
