@@ -258,7 +258,7 @@ def _sections(reply: str) -> dict[str, list[str]]:
 
 
 class _Found(NamedTuple):
-    """Lines of grep and ls, parted: the user's number, the memory, what is loaded, the modules' indexes, ls's, files'."""
+    """Lines of grep and ls: the user's number, the memory, what is loaded, the modules' indexes, ls's, and others."""
 
     uid: str
     memory: str
