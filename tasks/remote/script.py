@@ -50,9 +50,7 @@ def script(names: Sequence[str]) -> str:
     return "".join(f"{line}\n" for line in (f"own={len(lines) + 2}", *lines))
 
 
-def request(
-    mark: str, instructions: Sequence[str], *, changes: bool = False, known: set[str] | None = None
-) -> bytes:
+def request(mark: str, instructions: Sequence[str], *, changes: bool = False, known: set[str] | None = None) -> bytes:
     """One request. known: parts that the shell which will run it has already; those that go along are added.
 
     Raises ValueError if an instruction holds a line break or a NUL, which would make two of it.
