@@ -55,3 +55,7 @@ class RemoteError(NodeError):
 
 class ShellEndedError(RemoteError):
     """What ran on the node ended before it had replied: sudo refused, or there is no shell to be had."""
+
+
+class ChangeRefusedError(RemoteError):
+    """The node was reached and left as it is: someone else is at it, or what is about to change could not be noted."""

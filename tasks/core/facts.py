@@ -200,8 +200,8 @@ _UNITS = {"p": UnitState.PRESENT, "m": UnitState.MASKED, "o": UnitState.ALTERED}
 def parse(reply: str, known: Facts | None = None) -> Facts:
     """The text between the reply's marks, sections parted by lines of `== name`. Raises RemoteError on nonsense.
 
-    known: what an earlier look has found; of a second look by root that does not say anew who we are, what modules the
-    kernel has, and which were loaded unless some were to be.
+    known: what an earlier look of the same user has found, where this one does not say anew who we are, what modules
+    the kernel has, and which are loaded unless some were to be.
     """
     sections = _sections(reply.replace("\0", "\ufffd"))  # no line of a request to come may hold a NUL
     said: dict[str, list[str]] = {}
@@ -228,7 +228,7 @@ def parse(reply: str, known: Facts | None = None) -> Facts:
         needs=known.needs if known else unless(large, _needs)(indexes),
         other_trees=known.other_trees if known else tuple(path.rpartition("/")[2] for path in said.get("k", [])),
         units={path: state for letter, state in _UNITS.items() for path in said.get(letter, [])},
-        uid=0 if known else int(found.uid),
+        uid=known.uid if known else int(found.uid),
         memory_mb=known.memory_mb if known else _memory_mb(found.memory),
         files=_files(found.listing, lines),
         complaints=_complaints(said.get("e", [])),

@@ -20,10 +20,11 @@ def probe(keys: Iterable[str], modules: Iterable[str], more: Sequence[str] = ())
     return [*(f"look {path}" for path in paths), *units, *_wants(modules), *more, "scan"]
 
 
-def second(probe: Iterable[str], plan: Plan) -> list[str]:
-    """A probe as it looks again after a plan's recorded orders: of modules only which are loaded, as it was seen after
-    loading, and all of it where some were unloaded."""
-    return ["rescan" if line == "scan" and not plan.undo.modules else line for line in probe]
+def second(probe: Iterable[str], plan: Plan, facts: Facts) -> list[str]:
+    """A probe as it looks again after a plan's recorded orders. Of modules it asks only which are loaded, as it was
+    seen after loading; for all where some were unloaded, and where not root looked first, who may see more."""
+    whole = plan.undo.modules or facts.uid != 0
+    return ["rescan" if line == "scan" and not whole else line for line in probe]
 
 
 def _wants(modules: Iterable[str]) -> list[str]:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 from tasks.core.bootfiles import Line
 from tasks.core.desired import MODULES_PATH, SYSCTL_PATH
-from tasks.core.errors import RemoteError
+from tasks.core.errors import ChangeRefusedError, RemoteError
 from tasks.core.facts import SYSCTL_ROOT, Facts
 from tasks.core.keys import MODULE, is_key, key_name
 
@@ -31,17 +31,19 @@ class Stamp:
     verb: str
 
 
-def refusal(facts: Facts) -> RemoteError | None:
+def refusal(facts: Facts) -> ChangeRefusedError | None:
     """Why a node did not let us change it, if so: someone else is at it, or no snapshot could be taken."""
     if holder := facts.complaints.get(("lock", LOCK)):
-        return RemoteError(_locked(holder), "wait until it is done; if it never is: --force-unlock")
+        return ChangeRefusedError(_locked(holder), "wait until it is done; if it never is: --force-unlock")
     if why := facts.complaints.get(("snapshot", STORE)):
-        return RemoteError(f"no snapshot could be written, so nothing was changed: {why}", f"make room for {STORE}")
+        return ChangeRefusedError(
+            f"no snapshot could be written, so nothing was changed: {why}", f"make room for {STORE}"
+        )
     if why := facts.complaints.get(("extend", STORE)):
         problem = f"the snapshot could not be completed, so no key was set: {why}"
-        return RemoteError(problem, f"make room for {STORE}, then apply again")
+        return ChangeRefusedError(problem, f"make room for {STORE}, then apply again")
     if newer := next((why for (verb, _), why in facts.complaints.items() if verb == "newest"), ""):
-        return RemoteError(
+        return ChangeRefusedError(
             f"changed meanwhile by {newer.partition('.')[2]}: nothing was taken back", "look at its --plan"
         )
     return None
@@ -118,13 +120,14 @@ def _snapshot(path: str, lines: Iterable[str]) -> Snapshot:
 
 def _whole(lines: Iterable[str]) -> Iterator[str]:
     """A snapshot's lines, which stand in pieces between `more` and `end`. A piece without its end was cut short, and
-    nothing was touched yet that it tells of."""
+    nothing was touched yet that it tells of. Of what stands outside only what we write counts: zeros may be left."""
     added: list[str] | None = None
     for line in lines:
         if line == "more":
             added = []
         elif added is None:
-            yield line
+            if line.partition(" ")[0] in (*_ITEMS, *_ABOUT):
+                yield line
         elif line == "end":
             yield from added
             added = None
@@ -189,6 +192,7 @@ def _is_key_path(text: str) -> bool:
     return path.startswith(SYSCTL_ROOT) and is_key(path.removeprefix(SYSCTL_ROOT))
 
 
+_ABOUT = ("run", "verb", "by", "as", "profile")
 # What stands in a snapshot is on a node, and so it is looked at before it becomes an instruction.
 _ITEMS: Mapping[str, Callable[[str], bool]] = {
     "file": _is_our_file,

@@ -14,7 +14,14 @@ from tasks.core import fix as fixes
 from tasks.core import instructions, join, stale
 from tasks.core.boot import Boot
 from tasks.core.desired import resolve
-from tasks.core.errors import NodeError, ProfileError, RemoteError, ShellEndedError, UnreachableError
+from tasks.core.errors import (
+    ChangeRefusedError,
+    NodeError,
+    ProfileError,
+    RemoteError,
+    ShellEndedError,
+    UnreachableError,
+)
 from tasks.core.facts import SAMPLE, Facts
 from tasks.core.inventory import template_variables
 from tasks.core.keys import owner_of
@@ -328,15 +335,21 @@ def _contradictions(wishes: Wishes, host: Host, work: Work) -> list[str]:
 
 def converge(talk: Conversation, host: Host, work: Work, first: Seen, goal: Goal) -> NodeResult:
     """Changes what differs, looks again, and reports what the second look shows."""
-    looks, complaints = [first], dict(first.facts.complaints)
+    looks, complaints, notes = [first], dict(first.facts.complaints), []
     tried: set[str] = set()  # only what was not asked for before is worth another pass
     while len(looks) <= PASSES and set(orders := instructions.apply(looks[-1].plan)) - tried:
-        facts = write(talk, host, work, looks[-1].facts, goal.orders(looks[-1]))
+        try:
+            facts = write(talk, host, work, looks[-1].facts, goal.orders(looks[-1]))
+        except ChangeRefusedError as error:
+            if not talk.had_lock:
+                raise
+            notes.append(f"no second pass: {error.problem}; {error.next_step}")
+            break  # what the first one did is told all the same
         tried |= set(orders)
         complaints |= facts.complaints
         looks.append(goal.decide(facts))
     done = result(host, settled([look.plan for look in looks], complaints), Status.FAILED)
-    return replace(done, notes=tuple(_taken_over([look.plan for look in looks], complaints)))
+    return replace(done, notes=(*_taken_over([look.plan for look in looks], complaints), *map(printable, notes)))
 
 
 def write(talk: Conversation, host: Host, work: Work, facts: Facts, lines: Sequence[str]) -> Facts:
@@ -359,7 +372,7 @@ def recorded(host: Host, work: Work, probe: Sequence[str], seen: Seen) -> list[s
     """What has to change on a host, after a snapshot of it, and the second look."""
     about = [f"profile {profile.name} {digest(profile)}" for profile in work.profiles[host.name]]
     orders = instructions.recorded(seen.plan, seen.facts, work.stamp, about)
-    return [*orders, *instructions.second(probe, seen.plan)]
+    return [*orders, *instructions.second(probe, seen.plan, seen.facts)]
 
 
 def _taken_over(plans: Sequence[Plan], complaints: Mapping[tuple[str, str], str]) -> Iterator[str]:

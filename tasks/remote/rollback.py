@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 
 from tasks.core import instructions, rollback
+from tasks.core.errors import ChangeRefusedError
 from tasks.core.facts import Facts
 from tasks.core.model import Host, NodeResult, Status
 from tasks.core.snapshot import STORE, Past, Snapshot, before, snapshots
@@ -84,6 +85,10 @@ def take_back(to: str, talk: Conversation, host: Host, work: Work) -> NodeResult
 def _forget(aim: _Aim, talk: Conversation, host: Host, work: Work) -> tuple[str, ...]:
     """Throws away the snapshots that are done with; what could not be."""
     lines = [f"forget {snapshot.path}" for snapshot in reversed(aim.chosen)]
-    facts = write(talk, host, work, aim.seen.facts, [f"newest {aim.chosen[-1].path}", *lines, "scan"])
+    try:
+        facts = write(talk, host, work, aim.seen.facts, [f"newest {aim.chosen[-1].path}", *lines, "scan"])
+    except ChangeRefusedError as error:
+        why = error.problem.partition(":")[0]
+        return (printable(f"it can be taken back once more, for its snapshot could not be thrown away: {why}"),)
     left = [(path, why) for (verb, path), why in facts.complaints.items() if verb == "forget"]
     return tuple(printable(f"{path} could not be removed: {why}") for path, why in left)

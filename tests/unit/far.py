@@ -8,8 +8,9 @@ import select
 import shutil
 import subprocess
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -93,6 +94,17 @@ class Process:
             raise ShellEndedError(f"the node's shell ended with status {self.process.wait()}: {said}")
         self.received += data
         return data
+
+    def before(self, request: int, act: Callable[[], object]) -> None:
+        """Something happens on the far end just before it gets a request; the first is 1."""
+        send, numbers = self.send, count(1)
+
+        def sending(data: bytes) -> None:
+            if next(numbers) == request:
+                act()
+            send(data)
+
+        self.send = sending  # type: ignore[method-assign]
 
     def begin(self, lines: Sequence[str], *, changes: bool = False) -> Facts:
         """The first request, without a Conversation."""

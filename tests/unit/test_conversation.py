@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
@@ -106,6 +107,23 @@ def test_a_required_key_that_comes_with_a_module_nobody_connects_it_to_is_set_in
     machine.module("ip_vs", {"net.netfilter.nf_conntrack_max": "1"})
     done = on(machine, node.apply, work(profile("net.netfilter.nf_conntrack_max = 7\n", "ip_vs\n")))
     assert (done.status, machine.key("net.netfilter.nf_conntrack_max")) == (Status.CHANGED, "7"), done.items
+
+
+@real
+def test_what_a_first_pass_did_is_told_also_when_somebody_else_comes_before_the_second(machine: Machine) -> None:
+    machine.module("ip_vs", {"net.netfilter.nf_conntrack_max": "1"})
+    jobs = work(profile("net.netfilter.nf_conntrack_max = 7\n", "ip_vs\n"), force_unlock=True)
+    lock = f"{os.getpid()} 0 none 00ff fix bob@desk 20261125-021502-a3f1\n"
+    with machine.open() as channel:
+        channel.before(3, lambda: machine.write("run/nodeprep.lock", lock))
+        done = node.apply(Conversation(channel), host(), jobs)
+    assert done.status is Status.FAILED
+    found = statuses(done)
+    assert found["ip_vs"] == "changed"
+    assert found["net.netfilter.nf_conntrack_max"] not in ("ok", "changed")
+    (note,) = done.notes
+    assert note.startswith("no second pass: locked by bob@desk: fix since 2026-11-25 02:15:02 UTC; wait")
+    assert machine.read("run/nodeprep.lock") == lock, "the other's"
 
 
 @real

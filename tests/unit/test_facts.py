@@ -127,7 +127,7 @@ def test_a_second_look_says_only_what_may_have_changed(said: str, states: dict[s
     first = facts({"vm.x": "0"}, loaded=["overlay"], loadable=["overlay", "br_netfilter"], builtin=["bridge"], uid=1000)
     second = parse(f"{said}\nr/proc/sys/vm/x\n== found\n/proc/sys/vm/x:1:1\n", first)
     assert {name: second.module(name) for name in states} == states
-    assert (second.uid, second.key("vm.x"), second.module("bridge")) == (0, "1", ModuleState.BUILTIN)
+    assert (second.uid, second.key("vm.x"), second.module("bridge")) == (first.uid, "1", ModuleState.BUILTIN)
     assert (second.has_tree, second.needs, second.files) == (True, first.needs, {})
 
 

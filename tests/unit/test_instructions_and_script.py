@@ -22,6 +22,7 @@ from tasks.core.facts import ALWAYS, Facts, ModuleState, parse
 from tasks.core.plan import Plan, Undo
 from tasks.core.writers import SIGNS
 from tasks.remote import script
+from tests.unit.build import facts
 from tests.unit.far import SHELLS, Shell, needs, run
 
 MARK = "0123456789abcdef0123456789abcdef"
@@ -49,12 +50,12 @@ def test_a_probe_looks_at_what_is_looked_at_everywhere_and_at_what_is_wanted() -
     ]
 
 
-@pytest.mark.parametrize(("unloaded", "again"), [((), "rescan"), (("ip_vs",), "scan")])
-def test_a_second_look_asks_for_modules_anew_only_where_some_were_unloaded(
-    unloaded: tuple[str, ...], again: str
+@pytest.mark.parametrize(("unloaded", "uid", "again"), [((), 0, "rescan"), (("ip_vs",), 0, "scan"), ((), 1000, "scan")])
+def test_a_second_look_asks_for_modules_anew_where_some_were_unloaded_or_root_may_see_more(
+    unloaded: tuple[str, ...], uid: int, again: str
 ) -> None:
-    probe = instructions.probe(["vm.x"], ["overlay"])
-    assert instructions.second(probe, Plan((), undo=Undo(modules=unloaded))) == [*probe[:-1], again]
+    probe, plan = instructions.probe(["vm.x"], ["overlay"]), Plan((), undo=Undo(modules=unloaded))
+    assert instructions.second(probe, plan, facts(uid=uid)) == [*probe[:-1], again]
 
 
 def test_no_part_of_the_script_takes_the_place_of_another_ones_function() -> None:

@@ -232,9 +232,39 @@ def test_a_lock_that_is_just_being_written_is_somebodys(in_dash: Place) -> None:
     assert place.lock.exists()
 
 
+def living() -> str:
+    """The beginning of a lock's line, of a process that lives: this one."""
+    mine = Path("/proc/self/stat").read_text().rpartition(")")[2].split()[19]
+    booted = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+    return f"{os.getpid()} {mine} {booted} 00ff"
+
+
+@pytest.mark.parametrize(
+    ("passed", "holder_then"),
+    [
+        ("{living} fix bob@desk r0\n", "fix bob@desk r0"),
+        ("", "being taken"),
+        ("1 1 another-boot 00ff fix b@c r0\n", ""),
+    ],
+    ids=["at work", "taking it", "dead"],
+)
+def test_who_took_too_long_to_say_who_it_is_finds_that_somebody_has_gone_past_it(
+    place: Place, passed: str, holder_then: str
+) -> None:
+    place.lock.with_name("lock.0").write_text(passed.format(living=living()))
+    assert holder(place, place.shell.first([*place.lines("r1"), "finish"])) == holder_then
+    assert place.key.read_text() == ("old\tvalue\n" if holder_then else "r1\n")
+
+
+def test_nobody_but_root_can_write_to_the_lock(place: Place) -> None:
+    with place.shell.open(umask=0) as far:
+        assert not far.begin(place.lines("r1"), changes=True).complaints
+        assert stat.S_IMODE(place.lock.stat().st_mode) == 0o644
+
+
 def test_a_link_in_the_place_of_the_lock_is_no_lock(place: Place) -> None:
     place.lock.symlink_to(place.folder / "elsewhere")
-    assert "exist" in holder(place, place.shell.first(place.lines("r1")))
+    assert "is a link" in holder(place, place.shell.first(place.lines("r1")))
     assert (place.snapshots, place.key.read_text(), (place.folder / "elsewhere").exists()) == (
         [],
         "old\tvalue\n",
@@ -408,6 +438,7 @@ def cut_short(place: Place, name: str) -> None:
     """A snapshot as a power cut may leave it."""
     text = place.store / name / "snapshot"
     text.write_text("".join(f"{line}\n" for line in place.text(name)[:-2]))
+    (text.parent / "ours.conf").write_text("torn")
 
 
 @pytest.mark.parametrize(("cut", "run", "value"), [("000001.r1", "r2", "r1"), ("000002.r2", "r1", "old\tvalue")])
@@ -419,6 +450,11 @@ def test_a_snapshot_that_was_cut_short_makes_way_for_a_whole_one(place: Place, c
     assert place.snapshots[:2] == ["000001.r1", "000003.r3"]
     assert {f"run {run}", f"key {place.key} {value}"} <= set(place.text("000001.r1"))
     assert not {"run r1", "run r2", "more"} - {f"run {run}"} & set(place.text("000001.r1"))
+    assert f"{'absent' if run == 'r1' else 'file'} {place.file}" in place.text("000001.r1")
+    copy = place.store / "000001.r1" / "ours.conf"
+    assert (copy.read_text() if copy.exists() else "") == ("" if run == "r1" else "r1\n"), (
+        "a copy that nobody tells of is none"
+    )
 
 
 def test_nothing_is_changed_before_its_snapshot_is_on_the_disk(tmp_path: Path) -> None:
@@ -448,6 +484,45 @@ def test_nothing_is_changed_before_its_snapshot_is_on_the_disk(tmp_path: Path) -
         "old",
         "7",
     ]
+
+
+def test_copies_are_on_the_disk_before_the_text_that_tells_of_them(in_dash: Place) -> None:
+    place = in_dash
+    place.file.write_text("mine\n")
+    taken = place.store / "000001.r1"
+    place.shell.stub("sync", f'{{ echo "$*"; ls "{taken}"; }} >>"$LOG"; true')
+    log = place.folder / "log"
+    with place.shell.open(LOG=str(log)) as far:
+        assert not far.begin([*place.lines("r1"), "finish"], changes=True).complaints
+    first, listed, second, *_ = log.read_text().splitlines()
+    assert (first, listed) == (f"{taken}/ours.conf {taken}", "ours.conf")
+    assert second.startswith(f"{taken}/snapshot {taken} {place.store} ")
+
+
+@pytest.mark.parametrize("existing", [False, True])
+def test_what_does_not_reach_the_disk_is_no_snapshot_and_nothing_is_changed(in_dash: Place, existing: bool) -> None:
+    place = in_dash
+    if existing:
+        place.file.write_text("mine\n")
+    place.shell.stub("sync", "exit 1")
+    found = place.shell.first([*place.lines("r1"), "finish"])
+    assert found.complaints == {("snapshot", str(place.store)): "sync has failed"}
+    assert refusal(facts(complaints=[f"snapshot {STORE} 1 sync has failed"])) is not None
+    assert (place.key.read_text(), place.file.exists(), place.snapshots) == ("old\tvalue\n", existing, [])
+    assert [path.name for path in place.file.parent.iterdir()] == (["ours.conf"] if existing else [])
+    assert not place.lock.exists()
+
+
+def test_what_does_not_reach_the_disk_later_keeps_keys_from_being_set_and_the_snapshot(in_dash: Place) -> None:
+    place = in_dash
+    late = place.folder / "late"
+    late.write_text("7\n")
+    place.shell.stub("sync", f'[ ! -e "{place.file}" ]')
+    lines = place.lines("r1")
+    lines[-2:-2] = [f"value {late}", f"snapshot {place.store} r1"]
+    found = place.shell.first([*lines, "finish"])
+    assert found.complaints == {("extend", str(place.store)): "sync has failed"}
+    assert (place.key.read_text(), place.file.read_text(), place.snapshots) == ("old\tvalue\n", "r1\n", ["000001.r1"])
 
 
 def test_several_files_are_flushed_together_and_each_is_reported_by_itself(tmp_path: Path) -> None:

@@ -82,8 +82,9 @@ def test_an_addition_counts_from_its_end_on() -> None:
     assert found.past.keys == {"vm.a": "1", "vm.c": "3"}
 
 
-def test_a_snapshot_without_its_end_is_none() -> None:
-    torn = [f"s{STORE}/000002.r2/snapshot:{line}" for line in ("more", "run r2", "key /proc/sys/vm/c 3")]
+@pytest.mark.parametrize("remains", [("more", "run r2", "key /proc/sys/vm/c 3"), ("\0\0\0",), ("", "\ufffd", "more")])
+def test_a_snapshot_without_its_end_is_none(remains: tuple[str, ...]) -> None:
+    torn = [f"s{STORE}/000002.r2/snapshot:{line}" for line in remains]
     (found,) = read([*snapshot(1), *torn])
     assert found.path == f"{STORE}/000001.r1"
 
@@ -348,6 +349,20 @@ def test_a_module_that_is_loaded_again_and_again_does_not_keep_a_rollback_going(
     done = back(machine)
     assert (done.status, "dummy" in machine.read("proc/modules")) == (Status.FAILED, True)
     assert len(machine.read("rmmod.log").split()) < 50
+
+
+@real
+def test_what_was_taken_back_is_told_also_when_somebody_changes_the_node_before_the_snapshot_goes(
+    tmp_path: Path,
+) -> None:
+    machine = Machine(tmp_path / "node", keys={"vm.x": "0"})
+    assert on(machine, node.apply, work(profile("vm.x = 1\n"))).status is Status.CHANGED
+    with machine.open() as channel:
+        channel.before(5, lambda: machine.write("var/lib/nodeprep/000002.r2/snapshot", "more\nrun r2\nend\n"))
+        done = take_back("", Conversation(channel), host(), work(profile("vm.x = 1\n")))
+    assert (done.status, machine.key("vm.x")) == (Status.CHANGED, "0")
+    assert done.notes[0].startswith("took back: ")
+    assert done.notes[-1].endswith("its snapshot could not be thrown away: changed meanwhile by r2")
 
 
 @real

@@ -7,7 +7,7 @@
 try() {
   verb=$1 name=$2
   shift 2
-  case $verb in snapshot | extend) ;; *) secure ;; esac
+  case $verb in snapshot | extend) ;; *) secure || return ;; esac
   said=$("$@" 2>&1 >/dev/null </dev/null) && status=0 || status=$?
   case $limit:$status in
     ?*:124 | ?*:137 | ?*:143) said="no end within $limit s" late=1 ;;
@@ -46,8 +46,8 @@ loads() {
   set -- $1
   IFS='
 '
+  secure || return
   limit=${limit:+$(((limit + 1) / 2))}
-  secure
   said=$(limited modprobe -a "$@" 2>&1 >/dev/null </dev/null) && [ ! "$said" ] && together=1
 }
 
@@ -92,8 +92,19 @@ folder_of() { [ -d "${1%/*}" ] || mkdir -p "${1%/*}"; }
 # what has to be there in the end: the folders that they were moved into, flushed with the next of the former if there is one.
 unflushed='' later=''
 secure() {
-  [ ! "$unflushed" ] || flush $unflushed $later
-  [ ! "$unflushed" ] || unflushed='' later=''
+  [ "$unflushed" ] || return 0
+  [ ! "$refused" ] || return 1
+  if flush $unflushed $later; then
+    unflushed='' later=''
+  elif [ "$before" = changed ]; then
+    refuse extend "${taken%/*}" "sync has failed"
+    return 1
+  else # nothing was changed yet
+    refuse snapshot "${taken%/*}" "sync has failed"
+    rm -rf "$taken"
+    taken=''
+    return 1
+  fi
 }
 
 # stage PATH: $text lies beside the path, to become that file together with others; see placed. What does not go so is

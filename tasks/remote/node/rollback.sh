@@ -7,7 +7,7 @@ history() {
   set +f
   set -- "$1"/[0-9]*.*/snapshot
   set -f
-  reply="$reply$(grep -sH '' "$@" | sed 's/^/s/')
+  reply="$reply$(grep -asH '' "$@" | sed 's/^/s/')
 "
 }
 
@@ -72,6 +72,7 @@ enable() {
 # unload NAMES: those that nobody uses; what they needed may be free then. The kernel's list has the newest first. Not for
 # ever: something may load them as often as they are unloaded.
 unload() {
+  secure || return
   progress=1 rounds=0
   while [ "$progress" ] && [ $((rounds += 1)) -lt 20 ]; do
     progress=

@@ -136,16 +136,20 @@ snapshot() {
   fi
 }
 
-# write VERB NAME: a piece of the text, and the copies that it tells of; see try.
+# write VERB NAME: the copies, which are on the disk before the piece of the text that tells of them; see try.
 write() {
-  [ ! "$copies" ] || try "$1" "$2" exec cp -pP $copies "$taken/" || return
+  if [ "$copies" ]; then
+    try "$1" "$2" exec cp -pP $copies "$taken/" || return
+    copied=
+    for each in $copies; do
+      copied="$copied$taken/${each##*/}
+"
+    done
+    flush $copied "$taken" || { refuse "$1" "$2" "sync has failed" && return 1; }
+  fi
   umask 077
   printf 'more\n%send\n' "$news" 2>/dev/null >>"$taken/snapshot" || try "$1" "$2" once_more || return
   umask 022
-  for each in $copies; do
-    unflushed="$unflushed$taken/${each##*/}
-"
-  done
   unflushed="$unflushed$taken/snapshot
 $taken
 $2
@@ -175,12 +179,23 @@ number() {
   number=$((number + 1)) number=${number#1}
 }
 
-# The end of a change, however it ends: what changed nothing leaves no snapshot, and the lock is given back. Where a file
-# was written nothing has to be compared.
+# The end of a change, however it ends: what changed nothing leaves no snapshot, and the lock is given back, unless somebody
+# has taken it from us.
 finish() {
   [ "$held" ] || return 0
-  unflushed=$unflushed$later later=''
-  secure
+  [ ! "$unflushed$later" ] || flush $unflushed $later
+  unflushed='' later=''
+  holder_of "${held##*
+}"
+  if [ "$owner" = "$mine" ]; then
+    tidy
+    rm -f $held
+  fi
+  held=
+}
+
+# tidy: where a file was written nothing has to be compared.
+tidy() {
   if [ ! "$taken" ]; then :
   elif [ "$before" != changed ] && files_now && read_now "$asked" && [ "$before" = "$present$values$modules" ]; then
     forget "$taken"
@@ -188,7 +203,6 @@ finish() {
   else
     prune "${taken%/*}"
   fi
-  release
 }
 
 # prune STORE: the oldest learns what only the next one knows, and so tells for good how the node was before we came.
@@ -205,22 +219,28 @@ prune() {
   done
 }
 
-# merge FOLDER NEXT: of a folder that tells nothing, for a power cut left half of it, the name stays.
+# merge FOLDER NEXT: of a folder that tells nothing, for a power cut left half of it, the name stays. A copy that no line
+# tells of is none.
 merge() {
   umask 077
   whole "$1/snapshot" || return
   noted="
-$kept" news='' empty=${kept:-empty}
+$kept" news='' empty=1
+  [ ! "$kept" ] || empty=
   whole "$2/snapshot" || return
   for each in $kept; do
-    case $empty:${each%% *} in
-      empty:* | *:file | *:absent | *:folder | *:line | *:key | *:nokey | *:module | *:unloads) note "$each" ;;
+    case $empty${each%% *} in
+      1* | file | absent | folder | line | key | nokey | module | unloads) note "$each" ;;
+    esac
+  done
+  for each in $news; do
+    case $each in 'file '*)
+      rm -f "$1/${each##*/}"
+      cp -pP "$2/${each##*/}" "$1/" || return
+      ;;
     esac
   done
   set +f
-  for each in "$2"/*; do
-    [ -e "$1/${each##*/}" ] || [ -L "$1/${each##*/}" ] || cp -pP "$each" "$1/" || return
-  done
   put "${noted#?}$news" "$1/snapshot.new" || return
   flush "$1"/*
   set -f
