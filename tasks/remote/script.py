@@ -22,9 +22,13 @@ def new_mark() -> str:
 
 @cache
 def _compact(name: str) -> str:
-    """A script without its comments and indentation: bytes that need not travel."""
+    """A script without its comments and indentation: bytes that need not travel. A comment behind a command has a blank
+    on both sides of its `#`, and no quote."""
     lines = (line.strip() for line in (_FOLDER / name).read_text(encoding="utf-8").splitlines())
-    return "\n".join(line for line in lines if line and not line.startswith("#"))
+    return "\n".join(_COMMENT.sub("", line) for line in lines if line and not line.startswith("#"))
+
+
+_COMMENT = re.compile(""" +# [^'"`]*$""")
 
 
 def parts(instructions: Iterable[str], *, changes: bool) -> list[str]:

@@ -58,6 +58,18 @@ def test_a_second_look_asks_for_modules_anew_where_some_were_unloaded_or_root_ma
     assert instructions.second(probe, plan, facts(uid=uid)) == [*probe[:-1], again]
 
 
+def test_what_travels_is_the_script_without_its_comments() -> None:
+    """Each line begins as the source's, and what is cut off is a comment: the quotes before it are closed."""
+    for path in Path(script.__file__).with_name("node").glob("*.sh"):
+        source = [line.strip() for line in path.read_text().splitlines()]
+        kept = script.script((path.name,)).splitlines()[1:]
+        pairs = zip((line for line in source if line and line[0] != "#"), kept, strict=False)
+        for line, travels in pairs:
+            assert line.startswith(travels)
+            assert line == travels or (line[len(travels) :].lstrip()[:2] == "# " and travels.count("'") % 2 == 0)
+            assert travels.count('"') % 2 == 0 or line == travels
+
+
 def test_no_part_of_the_script_takes_the_place_of_another_ones_function() -> None:
     """In one shell there is one function of a name, and the last one counts."""
     parts = [path.read_text() for path in sorted(Path(script.__file__).with_name("node").glob("*.sh"))]

@@ -10,7 +10,7 @@ trap '' HUP PIPE
 
 # shellcheck disable=SC2034
 limit='' late='' # see apply.sh
-refused= # 1 when the lock is another's, or no snapshot could be taken
+refused= # 1 when another has the lock, or no snapshot could be taken
 together= # 1 when all modules were loaded at once, without a word
 quiet= # 1 when sysctl -p has set all keys without a word; no when they are to be set one by one
 # shellcheck disable=SC2034 # probe.sh's and join.sh's

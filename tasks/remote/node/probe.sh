@@ -2,7 +2,8 @@
 # shellcheck disable=SC2154 # mark and listeners come from main.sh, which runs last
 # Reading the node: builtins where they will do, four processes in all. Writes nothing.
 
-unset TIME_STYLE QUOTING_STYLE BLOCK_SIZE LS_BLOCK_SIZE GREP_OPTIONS # a node's environment may change ls and grep
+# A node's environment may change ls and grep.
+unset TIME_STYLE QUOTING_STYLE BLOCK_SIZE LS_BLOCK_SIZE GREP_OPTIONS
 
 say() { reply="$reply$1
 "; }
