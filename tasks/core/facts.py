@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from functools import lru_cache
 from typing import NamedTuple
@@ -212,10 +212,8 @@ def parse(reply: str, known: Facts | None = None) -> Facts:
         raise RemoteError(f"the node's reply makes no sense: {reply[:200]!r}", "look at what its login shell prints")
     lines = _contents(found.files)
     loaded, indexes = frozenset(found.loaded), tuple(found.indexes)
-    if known:
-        loaded = frozenset(said["l"][-1].split()) if "l" in said else known.loaded
-    large = len(reply) > LARGE or bool(known and known.large)
-    return Facts(
+    large = len(reply) > LARGE
+    facts = Facts(
         values={path: _first(lines.get(path)) for path in said.get("r", [])} | dict.fromkeys(said.get("a", [])),
         numbered=lines,
         more={name: sections[name] for name in MORE if name in sections},
@@ -223,18 +221,35 @@ def parse(reply: str, known: Facts | None = None) -> Facts:
         shown=_shown([*said.get("r", []), *said.get("x", [])]),
         loaded=loaded,
         in_sys=frozenset(said.get("y", [])) - loaded,
-        tree=known.tree if known else unless(large, _tree)(indexes),
-        has_tree=known.has_tree if known else "t" in said,
-        needs=known.needs if known else unless(large, _needs)(indexes),
-        other_trees=known.other_trees if known else tuple(path.rpartition("/")[2] for path in said.get("k", [])),
+        tree=unless(large, _tree)(indexes),
+        has_tree="t" in said,
+        needs=unless(large, _needs)(indexes),
+        other_trees=tuple(path.rpartition("/")[2] for path in said.get("k", [])),
         units={path: state for letter, state in _UNITS.items() for path in said.get(letter, [])},
         uid=known.uid if known else int(found.uid),
-        memory_mb=known.memory_mb if known else _memory_mb(found.memory),
+        memory_mb=_memory_mb(found.memory),
         files=_files(found.listing, lines),
         complaints=_complaints(said.get("e", [])),
         holds=frozenset(said.get("h", [])),
         history=tuple(said.get("s", [])),
         large=large,
+    )
+    return _completed(facts, known, said.get("l")) if known else facts
+
+
+def _completed(facts: Facts, known: Facts, loaded: Sequence[str] | None) -> Facts:
+    """A second look, with what it does not say anew. loaded: the names of what is, if it says that."""
+    now = frozenset(loaded[-1].split()) if loaded else known.loaded
+    return replace(
+        facts,
+        loaded=now,
+        in_sys=facts.in_sys - now,
+        tree=known.tree,
+        has_tree=known.has_tree,
+        needs=known.needs,
+        other_trees=known.other_trees,
+        memory_mb=known.memory_mb,
+        large=facts.large or known.large,
     )
 
 

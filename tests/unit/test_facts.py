@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import time
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -129,6 +130,8 @@ def test_a_second_look_says_only_what_may_have_changed(said: str, states: dict[s
     assert {name: second.module(name) for name in states} == states
     assert (second.uid, second.key("vm.x"), second.module("bridge")) == (first.uid, "1", ModuleState.BUILTIN)
     assert (second.has_tree, second.needs, second.files) == (True, first.needs, {})
+    assert not second.large
+    assert parse("== found\n", replace(first, large=True)).large
 
 
 @pytest.mark.parametrize("ending", [".ko", ".ko.xz", ".ko.zst", ".ko.gz", ".ko.xz: kernel/net/a.ko.xz"])
