@@ -16,7 +16,7 @@ from tasks.core.writers import SIGNS
 def probe(keys: Iterable[str], modules: Iterable[str], more: Sequence[str] = ()) -> list[str]:
     """What to look at: these keys and modules, and what is looked at on every node, and more instructions."""
     units = [f"unit {LOADER}", f"unit {SETTER}"]
-    paths = dict.fromkeys([*ALWAYS, *SIGNS, *map(_path, keys)])
+    paths = dict.fromkeys([*ALWAYS, *SIGNS, *map(key_file, keys)])
     return [*(f"look {path}" for path in paths), *units, *_wants(modules), *more, "scan"]
 
 
@@ -34,7 +34,7 @@ def _wants(modules: Iterable[str]) -> list[str]:
 
 def besides(keys: Iterable[str], modules: Iterable[str]) -> list[str]:
     """What a probe has to look at besides: further keys and modules."""
-    return [*(f"look {_path(key)}" for key in keys), *_wants(modules)]
+    return [*(f"look {key_file(key)}" for key in keys), *_wants(modules)]
 
 
 def apply(plan: Plan) -> list[str]:
@@ -61,9 +61,9 @@ def _loads(plan: Plan) -> list[str]:
 
 def _keys(plan: Plan) -> list[str]:
     return [
-        *(f"set {_path(key)} {value}" for key, value in plan.undo.keys),  # sysctl -p would make it look done
+        *(f"set {key_file(key)} {value}" for key, value in plan.undo.keys),  # sysctl -p would make it look done
         *(f"sysctl {path}" for path in plan.sysctl_files),
-        *(f"set {_path(key)} {value}" for key, value in plan.keys),
+        *(f"set {key_file(key)} {value}" for key, value in plan.keys),
     ]
 
 
@@ -92,7 +92,7 @@ def recorded(plan: Plan, facts: Facts, stamp: Stamp, about: Sequence[str] = ()) 
     about: lines that say what is applied.
     """
     keys = [key for key, _ in plan.keys]
-    late = [f"value {_path(key)}" for key in keys if not facts.has_key(key)]
+    late = [f"value {key_file(key)}" for key in keys if not facts.has_key(key)]
     snapshot = f"snapshot {STORE} {stamp.run}"
     return [
         *(f"note {line}" for line in (f"run {stamp.run}", f"verb {stamp.verb}", f"by {stamp.who}", *about)),
@@ -100,7 +100,7 @@ def recorded(plan: Plan, facts: Facts, stamp: Stamp, about: Sequence[str] = ()) 
         *(f"line {line.path} {line.number} {line.text}" for line in plan.take_over),
         *(f"module {name}" for name in _with_needs(plan.modules, facts)),
         *(f"note unloads {name}" for name in plan.undo.modules),
-        *(f"value {_path(key)}" for key in _with_coupled([*keys, *(key for key, _ in plan.undo.keys)])),
+        *(f"value {key_file(key)}" for key in _with_coupled([*keys, *(key for key, _ in plan.undo.keys)])),
         snapshot,
         *_files(plan),
         *_loads(plan),
@@ -118,7 +118,3 @@ def _with_needs(modules: Iterable[str], facts: Facts) -> list[str]:
 
 def _with_coupled(keys: Iterable[str]) -> list[str]:
     return list(dict.fromkeys(each for key in keys for each in (key, *coupled(key))))
-
-
-def _path(key: str) -> str:
-    return key_file(key)

@@ -10,8 +10,8 @@ from tasks.core.boot import Boot
 from tasks.core.bootfiles import Line
 from tasks.core.caches import unless
 from tasks.core.desired import Desired, RenderedFile, Setting, comes_with
-from tasks.core.facts import SYSCTL_ROOT, Facts, ModuleState
-from tasks.core.keys import at_least, key_path, owner_of, satisfied
+from tasks.core.facts import Facts, ModuleState, key_file
+from tasks.core.keys import at_least, owner_of, satisfied
 from tasks.core.model import Item, ItemStatus, Kind, Status
 from tasks.core.modules import missing_module, wanted_module
 from tasks.core.persistence import lasting_key, lasting_module
@@ -223,7 +223,7 @@ def _complaint(item: Item, complaints: Mapping[tuple[str, str], str]) -> str:
         Kind.MODULE: ("load", "unload"),
         Kind.SYSCTL: ("set",),
     }
-    name = SYSCTL_ROOT + key_path(item.name) if item.kind is Kind.SYSCTL else item.name
+    name = key_file(item.name) if item.kind is Kind.SYSCTL else item.name
     return next((complaints[verb, name] for verb in asked[item.kind] if (verb, name) in complaints), "")
 
 

@@ -166,9 +166,7 @@ def test_only_the_same_process_of_the_same_boot_counts_as_its_owner(
 
 
 def test_a_living_owner_counts_whatever_process_it_is(place: Place) -> None:
-    mine = Path("/proc/self/stat").read_text().rpartition(")")[2].split()[19]
-    booted = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
-    place.lock.write_text(f"{os.getpid()} {mine} {booted} 00ff fix bob@desk r0\n")
+    place.lock.write_text(f"{living()} fix bob@desk r0\n")
     assert holder(place, place.shell.first(taking(place, "a"))) == "fix bob@desk r0"
     assert place.lock.exists()
 
@@ -224,9 +222,7 @@ def test_a_lock_whose_maker_was_killed_before_it_wrote_it_blocks_for_a_moment_on
 
 def test_a_lock_that_is_just_being_written_is_somebodys(in_dash: Place) -> None:
     place = in_dash
-    mine = Path("/proc/self/stat").read_text().rpartition(")")[2].split()[19]
-    booted = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
-    place.shell.stub("sleep", f"echo {os.getpid()} {mine} {booted} 00ff fix bob@desk r0 >{place.lock}")
+    place.shell.stub("sleep", f"echo {living()} fix bob@desk r0 >{place.lock}")
     place.lock.write_text("")
     assert holder(place, place.shell.first(taking(place, "a"))) == "fix bob@desk r0"
     assert place.lock.exists()

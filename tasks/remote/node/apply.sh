@@ -94,17 +94,15 @@ unflushed='' later=''
 secure() {
   [ "$unflushed" ] || return 0
   [ ! "$refused" ] || return 1
-  if flush $unflushed $later; then
-    unflushed='' later=''
-  elif [ "$before" = changed ]; then
+  flush $unflushed $later && unflushed='' later='' && return
+  if [ "$before" = changed ]; then
     refuse extend "${taken%/*}" "sync has failed"
-    return 1
-  else # nothing was changed yet
+  else
     refuse snapshot "${taken%/*}" "sync has failed"
     rm -rf "$taken"
     taken=''
-    return 1
   fi
+  return 1
 }
 
 # stage PATH: $text lies beside the path, to become that file together with others; see placed. What does not go so is

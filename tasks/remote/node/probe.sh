@@ -94,20 +94,6 @@ scan() {
   [ -z "$listeners" ] || ready
 }
 
-# rescan: the same without who we are and what modules the kernel has, which no change alters. Which of them are loaded (l)
-# was seen after loading (read_now), if any were to be.
-rescan() {
-  line=l
-  for name in $wanted; do
-    case $modules in *"
-$name
-"*) line="$line $name" ;; esac
-  done
-  [ ! "$loading" ] || say "$line"
-  found
-  configuration
-}
-
 # found: what the builtins have said so far, in one write.
 found() {
   printf %s "$mark begin

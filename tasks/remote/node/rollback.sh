@@ -13,18 +13,15 @@ history() {
 
 # newest FOLDER: nothing is taken back if there is a newer snapshot than the one it was decided with.
 newest() {
-  newest=
+  decided=$1 last=
   set +f
-  set -- "$1" "${1%/*}"/[0-9]*.*
+  set -- "${1%/*}"/[0-9]*.*
   set -f
-  aim=$1
-  shift
   for folder; do
     whole "$folder/snapshot" || continue
-    if [ "$kept" ]; then newest=$folder; else rm -rf "$folder"; fi # what a power cut left of one is none
+    if [ "$kept" ]; then last=$folder; else rm -rf "$folder"; fi # what a power cut left of one is none
   done
-  set -- "$aim"
-  [ "$newest" = "$1" ] || refuse newest "$1" "${newest##*/}"
+  [ "$last" = "$decided" ] || refuse newest "$decided" "${last##*/}"
 }
 
 # same PATH COPY: says so if the file is what the copy is, mode and owner included.

@@ -91,6 +91,20 @@ read_now() {
   done
 }
 
+# rescan: a scan without who we are and what modules the kernel has, which no change alters. Which of them are loaded (l)
+# was seen after loading (read_now), if any were to be.
+rescan() {
+  line=l
+  for name in $wanted; do
+    case $modules in *"
+$name
+"*) line="$line $name" ;; esac
+  done
+  [ ! "$loading" ] || say "$line"
+  found
+  configuration
+}
+
 # files_now: what is there of all files that are to change.
 files_now() {
   present=
