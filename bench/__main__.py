@@ -19,7 +19,8 @@ from bench.results import Results, read, write
 from lab.fleet import FleetError
 
 
-def _arguments() -> argparse.Namespace:
+def arguments() -> argparse.Namespace:
+    """What the command line says. Exits with 2 where that makes no sense."""
     parser = argparse.ArgumentParser(prog="python -m bench", description="nodeprep beside its peers")
     parser.add_argument("--full", action="store_true", help="the larger matrix, without a limit")
     parser.add_argument("--minutes", type=float, default=12.5, help="after these no further repetition begins")
@@ -28,12 +29,20 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--phases", default=",".join(PHASES), help="only these, with --place; default: %(default)s")
     parser.add_argument("--out", type=Path, default=ROOT / "docs")
     parser.add_argument("--report", action="store_true", help="measure nothing: write the page anew from bench.jsonl")
-    return parser.parse_args()
+    given = parser.parse_args()
+    for option, names, known in (("--drivers", given.drivers, DRIVERS), ("--phases", given.phases, PHASES)):
+        if unknown := [name for name in filter(None, names.split(",")) if name not in known]:
+            parser.error(f"{option}: there is no {unknown[0]!r}; there are {', '.join(known)}")
+    try:
+        given.blocks = [block(place, given.drivers, given.phases) for place in given.place]
+    except ValueError:
+        parser.error(f"--place {' '.join(given.place)}: expected numbers, such as 50:0:3")
+    return given
 
 
 def block(place: str, drivers: str, phases: str) -> Block:
     """What --place, --drivers and --phases mean."""
-    nodes, rtt_ms, reps = (place.split(":") + ["0", "1"][place.count(":") :])[:3]
+    nodes, rtt_ms, reps = place.split(":") + ["0", "1"][place.count(":") :]
     names = tuple(filter(None, drivers.split(","))) or tuple(name for name in DRIVERS if name != "ssh" or nodes == "1")
     return Block(int(nodes), float(rtt_ms), int(reps), names, tuple(phases.split(",")))
 
@@ -43,14 +52,14 @@ def _measured(given: argparse.Namespace, rows: Path) -> Results:
         environments.build(name)
     environments.compile_nodeprep()
     given.out.mkdir(parents=True, exist_ok=True)
-    some = tuple(block(place, given.drivers, given.phases) for place in given.place)
     seconds = math.inf if given.full else given.minutes * 60
+    some = given.blocks
     return measure(some or (FULL if given.full else QUICK), () if some else TRACED, seconds, partial(write, rows))
 
 
 def main() -> None:
     """Measures and reports; or reports."""
-    given = _arguments()
+    given = arguments()
     rows = given.out / "bench.jsonl"
     try:
         results = read(rows) if given.report else _measured(given, rows)

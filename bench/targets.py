@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from bench.drivers import DRIVERS, FIRST, NODEPREP, SECOND, TUNED, VERIFY
+from bench.drivers import DRIVERS, FIRST, FLOOR, NODEPREP, SECOND, TUNED, VERIFY
 from bench.matrix import DELAYS, NEAR_DELAY
 from bench.results import Results
 
@@ -14,13 +14,15 @@ APPLY = {FIRST: "first apply", SECOND: "second apply"}
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """measured: None where a run is missing or failed. later: the next goal, if there is one."""
+    """measured: None where a run is missing or failed. later: the next goal, if there is one. floor: what the prototype
+    comes to that does the least, where it did the same work."""
 
     work: str
     against: str
     limit: float
     measured: float | None
     later: float | None = None
+    floor: float | None = None
 
     @property
     def met(self) -> str:
@@ -36,9 +38,10 @@ def against(
     results: Results, peer: str, phase: str, nodes: int, rtt_ms: float, limit: float, later: float | None = None
 ) -> Target:
     """nodeprep's wall time as a part of a peer's, for the same work in the same place."""
-    mine, theirs = (results.median("wall", name, phase, nodes, rtt_ms) for name in (NODEPREP, peer))
+    mine, floor, theirs = (results.median("wall", name, phase, nodes, rtt_ms) for name in (NODEPREP, FLOOR, peer))
     where = f"{nodes} near nodes" if not rtt_ms else f"{nodes} node{'s' * (nodes > 1)} at {rtt_ms:g} ms"
-    return Target(f"{where}, {APPLY[phase]}", DRIVERS[peer].label, limit, _ratio(mine, theirs), later)
+    work = f"{where}, {APPLY[phase]}"
+    return Target(work, DRIVERS[peer].label, limit, _ratio(mine, theirs), later, _ratio(floor, theirs))
 
 
 _NEAR = {

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from threading import Event
 from typing import Any
@@ -138,6 +138,17 @@ def _shown(line: bytes) -> str:
     return line[:80].decode("utf-8", "replace").strip()
 
 
+def exchanges(names: Sequence[str]) -> tuple[str, ...]:
+    """paramiko's key exchanges, none with SHA-1, and P-256 before X25519. What paramiko prefers to both stays first,
+    as it withstands quantum computers. sshd computes X25519 with portable code, P-256 with OpenSSL's: 1.6 and 0.4 ms of
+    a node's CPU (OpenSSH 9.2).
+    """
+    kept = [name for name in names if "sha1" not in name]
+    place = next(at for at, name in enumerate(kept) if name == _QUICK or name.startswith("curve25519"))
+    return (*kept[:place], _QUICK, *(name for name in kept[place:] if name != _QUICK))
+
+
+_QUICK = "ecdh-sha2-nistp256"
 _Engine: Any = paramiko.Transport  # its stubs leave out what a subclass needs
 _Handler: Any = paramiko.auth_handler.AuthHandler
 
@@ -152,7 +163,7 @@ class Line(_Engine):  # type: ignore[misc]
     """
 
     _preferred_ciphers, _preferred_macs = CIPHERS, CHECKSUMS
-    _preferred_kex = tuple(name for name in _Engine._preferred_kex if "sha1" not in name)  # elliptic curves are first
+    _preferred_kex = exchanges(_Engine._preferred_kex)
 
     def __init__(
         self, stream: Stream, patience: float, request: tuple[str, bytes] | None = None, **options: Any

@@ -14,6 +14,7 @@ import pytest
 from packaging.requirements import Requirement
 
 from bench import cost, environments, run
+from bench.__main__ import arguments
 from bench.__main__ import block as block_of
 from bench.campaign import rows_of
 from bench.drivers import DRIVERS, FIRST, NODEPREP, SECOND, TUNED, VERIFY
@@ -82,6 +83,13 @@ def test_a_target_whose_peer_failed_is_not_measured() -> None:
     assert against(results, "clush", FIRST, 50, 0, 0.5).met == "not measured"
 
 
+def test_the_floor_is_the_prototype_that_does_the_least_against_the_same_peer() -> None:
+    results = Results(rows=[row(wall=1), row("one-flight", wall=0.8), row("clush", wall=2)])
+    target = against(results, "clush", FIRST, 50, 0, 0.5)
+    assert (target.measured, target.floor) == (0.5, 0.4)
+    assert against(Results(rows=results.rows[::2]), "clush", FIRST, 50, 0, 0.5).floor is None
+
+
 def test_cost_at_scale_is_for_each_node_and_memory_is_not() -> None:
     few, many = row(nodes=200, cpu=1.0, memory_mb=50), row(nodes=5000, cpu=50.0, memory_mb=60)
     rows = [replace(each, phase=VERIFY) for each in (few, many)]
@@ -103,6 +111,24 @@ def test_every_target_is_measured_by_one_pass_of_the_quick_matrix() -> None:
 
 
 # ---- what is run ----
+
+
+@pytest.mark.parametrize(
+    ("words", "complaint"),
+    [
+        (["--drivers", "clush,xargs"], "--drivers: there is no 'xargs'; there are nodeprep, "),
+        (["--phases", "third"], "--phases: there is no 'third'; there are first, second, plan, verify"),
+        (["--place", "many"], "--place many: expected numbers, such as 50:0:3"),
+        (["--place", "50:0:3:1:x"], "--place 50:0:3:1:x: expected numbers"),
+    ],
+)
+def test_a_wrong_argument_is_told_before_anything_is_measured(
+    words: list[str], complaint: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["bench", *words])
+    with pytest.raises(SystemExit, match="2"):
+        arguments()
+    assert complaint in capsys.readouterr().err
 
 
 def test_drivers_take_turns_and_begin_in_turn() -> None:
@@ -275,7 +301,7 @@ def test_the_page_names_every_failure() -> None:
 
 def test_the_page_has_the_targets_and_what_a_node_does() -> None:
     page = markdown(some())
-    assert "| 50 near nodes, first apply | paramiko prototype, tuned, threads | 1.3 | 1.25 | yes |" in page
+    assert "| 50 near nodes, first apply | paramiko prototype, tuned, threads | 1.3 | 1.25 | - | yes |" in page
     assert "| nodeprep | verify | 4 | 6 | 1,902 |" in page
 
 

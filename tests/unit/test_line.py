@@ -19,7 +19,7 @@ from paramiko import AuthenticationException, ChannelException, Message, SSHExce
 from paramiko.ssh_exception import MessageOrderError
 
 from tasks.remote.deadline import Deadline
-from tasks.remote.line import CHECKSUMS, CIPHERS, ClosedError, Line, Stream, TooLateError
+from tasks.remote.line import CHECKSUMS, CIPHERS, ClosedError, Line, Stream, TooLateError, exchanges
 
 HOST_KEY = paramiko.ECDSAKey.generate()
 KEY, OTHER = paramiko.ECDSAKey.generate(), paramiko.ECDSAKey.generate()
@@ -234,6 +234,13 @@ def test_ciphers_and_checksums_are_openssh_defaults_only() -> None:
     assert not [name for name in kex if "sha1" in name]
     elliptic = [place for place, name in enumerate(kex) if not name.startswith("diffie-hellman")]
     assert max(elliptic) == len(elliptic) - 1  # 20 and 70 ms of CPU in Python's numbers: last, if ever
+
+
+def test_p_256_is_asked_for_before_x25519_and_after_what_paramiko_prefers_to_both() -> None:
+    old = ("curve25519-sha256@libssh.org", "ecdh-sha2-nistp256", "diffie-hellman-group14-sha1")
+    assert exchanges(old) == ("ecdh-sha2-nistp256", "curve25519-sha256@libssh.org")
+    assert exchanges(("mlkem768x25519-sha256", *old))[:2] == ("mlkem768x25519-sha256", "ecdh-sha2-nistp256")
+    assert exchanges(("ecdh-sha2-nistp256", "ecdh-sha2-nistp384")) == ("ecdh-sha2-nistp256", "ecdh-sha2-nistp384")
 
 
 # ---- what is refused ----
