@@ -135,6 +135,15 @@ class Suite:
         """A line for a node that no other test has; its address."""
         return self.add(name, next(self.unused), **variables)
 
+    def damaged(self, damages: Mapping[str, Damage]) -> dict[str, str]:
+        """A node for each damage, right but for it, and from now on seen by somebody without sudo; their addresses."""
+        hosts = {name: self.fresh(name) for name in damages}
+        assert self.json("apply").code == 0
+        for name, host in hosts.items():
+            damages[name](self, host)
+            self.add(name, host, user="nosudo")
+        return hosts
+
     def command(self, verb: str, *words: str, on: str = "nodes", core: Sequence[str] = ()) -> list[str]:
         """The command line, its inventory written."""
         inventory = self.folder / "hosts.ini"
@@ -234,6 +243,9 @@ class Suite:
     def set_value(self, host: str, key: str, value: str) -> None:
         """Sets a key on a node by hand."""
         self.fleet.write(host, key_file(key), f"{value}\n")
+
+
+Damage = Callable[[Suite, str], None]  # done to a node, given by its address
 
 
 @contextlib.contextmanager

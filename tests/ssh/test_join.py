@@ -5,15 +5,13 @@ from __future__ import annotations
 import json
 import shutil
 import subprocess
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 
 import pytest
 
 from lab.fleet import Fleet
 from lab.fleet.kernel import CONTAINERD, RELEASE
-from tests.ssh.suite import Said, Suite
-
-Damage = Callable[[Fleet, str], None]
+from tests.ssh.suite import Damage, Said, Suite
 
 
 @pytest.fixture(scope="module")
@@ -24,25 +22,25 @@ def fleet() -> Iterator[Fleet]:
 
 def without(path: str, text: str) -> Damage:
     """Takes a text out of a file."""
-    return lambda fleet, host: fleet.write(host, path, fleet.read(host, path).replace(text, ""))
+    return lambda suite, host: suite.fleet.write(host, path, suite.fleet.read(host, path).replace(text, ""))
 
 
 def having(path: str, text: str) -> Damage:
     """Adds a text to a file."""
-    return lambda fleet, host: fleet.write(host, path, fleet.read(host, path) + text)
+    return lambda suite, host: suite.fleet.write(host, path, suite.fleet.read(host, path) + text)
 
 
 def holding(path: str, text: str) -> Damage:
-    return lambda fleet, host: fleet.write(host, path, text)
+    return lambda suite, host: suite.fleet.write(host, path, text)
 
 
-def wrong_clock(fleet: Fleet, host: str) -> None:
+def wrong_clock(suite: Suite, host: str) -> None:
     """Stands for a clock that nobody keeps right: fleet nodes have this machine's."""
-    date = fleet.path(host, "/usr/bin/date")
+    date = suite.fleet.path(host, "/usr/bin/date")
     shutil.copy(date, date.with_name("real-date"))
     date.unlink()
-    fleet.write(host, "/usr/bin/date", '#!/bin/sh\necho $(($(real-date "$@") + 120))\n')
-    fleet.path(host, "/usr/bin/date").chmod(0o755)
+    suite.fleet.write(host, "/usr/bin/date", '#!/bin/sh\necho $(($(real-date "$@") + 120))\n')
+    suite.fleet.path(host, "/usr/bin/date").chmod(0o755)
 
 
 def taken(port: int) -> Damage:
@@ -76,20 +74,15 @@ DAMAGES: dict[str, tuple[Damage, dict[str, tuple[str, str]]]] = {
     "twin-1": (holding("/proc/sys/kernel/hostname", "twin\n"), {"Hostname": ("drift", "twin, shared by twin-[1-2]")}),
     "twin-2": (holding("/proc/sys/kernel/hostname", "Twin\n"), {"Hostname": ("drift", "Twin, shared by twin-[1-2]")}),
     "joined": (taken(10250), {}),
-    **{f"ready-{number}": (lambda fleet, host: None, {}) for number in range(6)},
+    **{f"ready-{number}": (lambda suite, host: None, {}) for number in range(6)},
 }
 
 
 @pytest.fixture(scope="module")
 def damaged(fleet: Fleet, unused: Iterator[str], tmp_path_factory: pytest.TempPathFactory) -> Suite:
-    """A node for each damage, applied before it; verify logs in as somebody without sudo."""
     suite = Suite(fleet, tmp_path_factory.mktemp("damaged"), unused)
-    hosts = {name: suite.fresh(name) for name in DAMAGES}
-    assert suite.json("apply").code == 0
-    for name, host in hosts.items():
-        DAMAGES[name][0](fleet, host)
-        suite.add(name, host, user="nosudo")
-    holding("/etc/kubernetes/kubelet.conf", "")(fleet, hosts["joined"])
+    hosts = suite.damaged({name: damage for name, (damage, _) in DAMAGES.items()})
+    holding("/etc/kubernetes/kubelet.conf", "")(suite, hosts["joined"])
     return suite
 
 

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 import pytest
 
 from lab.fleet import PASSWORD, Fleet
-from tests.ssh.suite import MODULES, SYSCTL, Said, Suite
-
-Damage = Callable[[Suite, str], None]
+from tests.ssh.suite import MODULES, SYSCTL, Damage, Said, Suite
 
 
 @pytest.fixture(scope="module")
@@ -132,13 +130,8 @@ DAMAGES: dict[str, tuple[Damage, dict[str, str]]] = {
 
 @pytest.fixture(scope="module")
 def damaged(fleet: Fleet, unused: Iterator[str], tmp_path_factory: pytest.TempPathFactory) -> Suite:
-    """A node for each damage, applied before it."""
     suite = Suite(fleet, tmp_path_factory.mktemp("damaged"), unused)
-    hosts = {name: suite.fresh(name) for name in DAMAGES}
-    assert suite.json("apply").code == 0
-    for name, host in hosts.items():
-        DAMAGES[name][0](suite, host)
-        suite.add(name, host, user="nosudo")
+    suite.damaged({name: damage for name, (damage, _) in DAMAGES.items()})
     return suite
 
 
