@@ -158,9 +158,8 @@ def test_a_lock_whose_session_is_gone_does_not_block(place: Place, how: str) -> 
 def test_only_the_same_process_of_the_same_boot_counts_as_its_owner(
     place: Place, pid: str, start: str | None, boot: str | None
 ) -> None:
-    mine = Path("/proc/self/stat").read_text().rpartition(")")[2].split()[19]
-    booted = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
-    owner = str(os.getpid()) if pid == "self" else pid
+    own, mine, booted, _ = living().split()
+    owner = own if pid == "self" else pid
     place.lock.write_text(f"{owner} {start or mine} {boot or booted} 00ff apply bob@desk r0\n")
     assert not place.shell.first(taking(place, "a")).complaints
 

@@ -74,13 +74,18 @@ sweep() {
 
 # place TEMPORARY PATH: the one becomes the other, complete or not at all, and survives a power cut.
 place() {
-  if flush "$1" && mv -f "$1" "$2"; then
+  if flush "$1" && (move "$1" "$2"); then
     flush "${2%/*}"
-    ! command -v restorecon >/dev/null || restorecon -F "$2"
   else
     rm -f "$1"
     return 1
   fi
+}
+
+# move TEMPORARY PATH: in the place of the shell that it is called in.
+move() {
+  command -v restorecon >/dev/null || exec mv -f "$1" "$2"
+  mv -f "$1" "$2" && exec restorecon -F "$2"
 }
 
 # no_folder PATH: mv would put the file into it.
@@ -129,12 +134,6 @@ placed() {
 "
   done
   meant=
-}
-
-# move TEMPORARY PATH: in the place of the shell that it is called in.
-move() {
-  command -v restorecon >/dev/null || exec mv -f "$1" "$2"
-  mv -f "$1" "$2" && exec restorecon -F "$2"
 }
 
 # keep PATH: $text becomes the file.
