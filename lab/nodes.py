@@ -225,6 +225,15 @@ class Node:
         return f"The last lines of {self.console}:\n{programs.tail(self.console)}"
 
 
+NODE_MB = 340  # what QEMU takes for one: its 256 MB and 80 of its own
+
+
+def _free_mb() -> int:
+    """Memory that may be had without taking it from others, in MB."""
+    lines = Path("/proc/meminfo").read_text(encoding="ascii").splitlines()
+    return next(int(line.split()[1]) // 1024 for line in lines if line.startswith("MemAvailable:"))
+
+
 class Lab:
     """Nodes in one state folder. As a context manager it is started on entry and leaves nothing behind.
 
@@ -267,11 +276,17 @@ class Lab:
     def start(self, say: Say = silent) -> dict[str, float]:
         """Boots all nodes that do not run, together; returns the seconds of each of these.
 
-        say: told what takes long. Raises LabError if one does not come up; the others run then.
+        say: told what takes long. Raises LabUsageError if there is no room for them all, and LabError if one does not
+        come up; the others run then.
         """
         programs.require()
-        self.directory.mkdir(parents=True, exist_ok=True)
         down = [node for node in self.nodes if not node.alive()]
+        need, free = len(down) * NODE_MB, _free_mb()
+        if need > free:
+            raise LabUsageError(
+                f"{len(down)} nodes take {need} MB of memory, {free} MB are free: start fewer, see --nodes"
+            )
+        self.directory.mkdir(parents=True, exist_ok=True)
         for release in dict.fromkeys(node.record.release for node in down):
             ensure_image(flavour_named(release), say)
         for node in down:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, TypeVar, cast
 
 from invoke import Context, Exit, task
 
-from lab.errors import LabError, LabUsageError
+from lab.errors import LabError, LabUsageError, number
 from lab.flavours import FLAVOURS
 from lab.state import FIRST_PORT, state_folder
 
@@ -26,12 +26,13 @@ def _task(**texts: str) -> Callable[[_Verb], _Verb]:
 
 
 @_task(nodes="how many", release=", ".join(FLAVOURS), port_base="port of the first node")
-def up(c: Context, nodes: int = 3, release: str = "bookworm", port_base: int = FIRST_PORT) -> None:
+def up(c: Context, nodes: str = "3", release: str = "bookworm", port_base: str = str(FIRST_PORT)) -> None:
     """Boot throw-away nodes on loopback ports; nodes that run are left alone."""
     from lab.nodes import Lab
 
     with _told():
-        lab = Lab(state_folder(), release, nodes, port_base, tied=False)
+        count, port = number("--nodes", nodes, 999), number("--port-base", port_base, 65535)
+        lab = Lab(state_folder(), release, count, port, tied=False)
         seconds = lab.start(_say)
         for node in lab.nodes:
             took = f"up after {seconds[node.name]:.0f} s" if node.name in seconds else "up already"

@@ -10,8 +10,9 @@ from typing import Self
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
+from tasks.console.progress import INTERRUPTED
 from tasks.core.model import NodeResult
-from tasks.core.report import FAILURES
+from tasks.core.report import FAILURES, wrong
 
 
 class LiveProgress:
@@ -48,9 +49,17 @@ class LiveProgress:
         with self._lock:
             self._working.pop(result.host, None)
         if result.status in FAILURES:
-            self._bar.console.print(f"{result.host}: {result.status}: {result.problem}", style="red", markup=False)
+            why = result.problem or ", ".join(item.name for item in wrong(result))
+            self._say(f"{result.host}: {result.status}: {why}")
         self._bar.advance(self._task)
         self._show()
+
+    def interrupted(self) -> None:
+        """What Ctrl-C has done, and what another one does."""
+        self._say(f"{self._verb}: {INTERRUPTED}")
+
+    def _say(self, line: str) -> None:
+        self._bar.console.print(line, style="red", markup=False)
 
     def _show(self) -> None:
         with self._lock:

@@ -20,6 +20,9 @@ STYLES = {
 }
 
 
+INTERRUPTED = "interrupted: no further node starts, those under way finish; Ctrl-C again gives them up"
+
+
 class PlainProgress:
     """One line a finished node, for logs and pipes."""
 
@@ -43,6 +46,10 @@ class PlainProgress:
         """`verify [2/3] lab-2: drift (1.2 s)`."""
         self._done += 1
         self._say(f"{self._verb} [{self._done}/{self._total}] {result.host}: {result.status} ({result.seconds:.1f} s)")
+
+    def interrupted(self) -> None:
+        """What Ctrl-C has done, and what another one does."""
+        self._say(f"{self._verb}: {INTERRUPTED}")
 
     def _say(self, line: str) -> None:
         """Past rich, which takes as long for a line as a node takes for its login."""

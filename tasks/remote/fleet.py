@@ -35,6 +35,9 @@ class Progress(Protocol):
     def finished(self, result: NodeResult) -> None:
         """A host's result is there."""
 
+    def interrupted(self) -> None:
+        """Ctrl-C: no further host starts, those under way finish."""
+
 
 def one(step: Step, host: Host, work: Work, access: Access, seconds: float) -> NodeResult:
     """One host from connect to result; never raises."""
@@ -107,6 +110,7 @@ class _Crew:
         self._pool = Pool()
         self._failed = self._members = self._interrupts = 0
         self._stopped = ""  # why no further host may start
+        self._told = False  # whether it was said what Ctrl-C has done
         self._lock, self._over = Lock(), Event()
 
     @property
@@ -143,6 +147,10 @@ class _Crew:
         for _ in range(self._members):
             Thread(target=self._member, daemon=True).start()
         while self._members and self._interrupts < 2:
+            if self._interrupts and not self._told:
+                self._told = True
+                with contextlib.suppress(Exception):
+                    self._progress.interrupted()
             self._over.wait(0.1)  # a signal does not end the wait
 
     def _member(self) -> None:
@@ -189,7 +197,8 @@ class _Crew:
 
     def _not_done(self, name: str) -> NodeResult:
         if name in self._under_way:
-            return _skipped(name, "interrupted before it finished")
+            step = "see how far it came: fab -H NODE plan"
+            return NodeResult(name, Status.FAILED, problem="given up before it finished", next_step=step)
         return _skipped(name, "interrupted before it started" if self._interrupts else self._stopped)
 
 

@@ -155,7 +155,12 @@ def test_progress_without_a_terminal_is_one_line_for_each_finished_node() -> Non
         watching.started("n1")
         watching.finished(NodeResult("n1", Status.OK, seconds=1.24))
         watching.finished(NodeResult("n2", Status.DRIFT, seconds=0))
-    assert stream.getvalue() == "verify [1/3] n1: ok (1.2 s)\nverify [2/3] n2: drift (0.0 s)\n"
+        watching.interrupted()
+    assert stream.getvalue().splitlines() == [
+        "verify [1/3] n1: ok (1.2 s)",
+        "verify [2/3] n2: drift (0.0 s)",
+        "verify: interrupted: no further node starts, those under way finish; Ctrl-C again gives them up",
+    ]
 
 
 def test_progress_on_a_terminal_is_gone_in_the_end_but_for_the_trouble() -> None:
@@ -167,7 +172,11 @@ def test_progress_on_a_terminal_is_gone_in_the_end_but_for_the_trouble() -> None
             watching.started(f"n{number}")
         watching.finished(NodeResult("n0", Status.UNREACHABLE, problem="no [bold]route"))
         watching.finished(NodeResult("n1", Status.OK))
+        watching.finished(NodeResult("n2", Status.FAILED, (Item(Kind.SYSCTL, "vm.x", ItemStatus.MISSING, "1", None),)))
+        watching.interrupted()
     assert "n0: unreachable: no [bold]route" in stream.getvalue()
+    assert "n2: failed: vm.x" in stream.getvalue()
+    assert "apply: interrupted: no further node starts" in stream.getvalue()
     assert "n1: ok" not in stream.getvalue()
 
 

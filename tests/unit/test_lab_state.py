@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from lab.errors import LabUsageError
+from lab import nodes
+from lab.errors import LabUsageError, number
 from lab.nodes import Lab
 from lab.process import Process
 from lab.state import NodeRecord, load, remember, save, state_folder
@@ -52,6 +53,21 @@ def test_a_lab_keeps_its_nodes_and_adds_the_missing(tmp_path: Path) -> None:
 def test_an_unknown_release_is_refused_with_the_known_ones(tmp_path: Path) -> None:
     with pytest.raises(LabUsageError, match="no release 'woody' in the lab; there are: bullseye, bookworm, trixie"):
         Lab(tmp_path, "woody")
+
+
+@pytest.mark.parametrize("text", ["x", "0", "-1", "1000", "9" * 5000, "²", "1.5", ""])
+def test_a_number_that_is_none_or_too_large_is_refused(text: str) -> None:
+    with pytest.raises(LabUsageError, match="--nodes: expected a number from 1 to 999, got "):
+        number("--nodes", text, 999)
+    assert number("--nodes", "999", 999) == 999
+
+
+def test_more_nodes_than_there_is_memory_for_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("lab.programs.require", lambda: None)
+    monkeypatch.setattr(nodes, "_free_mb", lambda: 1000)
+    with pytest.raises(LabUsageError, match="3 nodes take 1020 MB of memory, 1000 MB are free"):
+        Lab(tmp_path / "lab", count=3).start()
+    assert not (tmp_path / "lab").exists()
 
 
 def test_an_unknown_node_is_refused_with_the_known_ones(tmp_path: Path) -> None:

@@ -56,6 +56,9 @@ class Nobody:
     def finished(self, result: NodeResult) -> None:
         """No."""
 
+    def interrupted(self) -> None:
+        """No."""
+
 
 def run(count: int, forks: int = 8) -> RunSummary:
     return fleet.run("verify", hosts(count), looked_at, forks, Nobody())
