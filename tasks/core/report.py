@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import fields
 from functools import lru_cache
@@ -9,6 +10,8 @@ from typing import NamedTuple
 
 from tasks.core.model import Item, ItemStatus, Kind, NodeResult, RunSummary, Status
 from tasks.core.plan import GOOD
+from tasks.core.rollback import NOT_LOADED
+from tasks.core.stale import AS_BEFORE
 
 WORST_FIRST = (Status.UNREACHABLE, Status.FAILED, Status.DRIFT, Status.SKIPPED, Status.CHANGED, Status.OK)
 FAILURES = frozenset({Status.FAILED, Status.UNREACHABLE})
@@ -125,15 +128,26 @@ def table(groups: Sequence[Group], names: Callable[[Iterable[str]], str], verb: 
     ]
 
 
+_ORDER = {status: number for number, status in enumerate(ItemStatus)}
+_BACK = frozenset({AS_BEFORE, NOT_LOADED, "absent"})  # what is expected where something of ours goes
 _DONE = {Kind.MODULE: "loaded", Kind.SYSCTL: "set", Kind.FILE: "written", Kind.CHECK: "changed"}
 _TO_DO = {Kind.MODULE: "to load", Kind.SYSCTL: "to set", Kind.FILE: "to write", Kind.CHECK: "refused"}
 
 
 def _counts(items: Iterable[Item], kind: Kind, verb: str) -> str:
     """`25 set, 8 ok`: the statuses of one kind, the worst first."""
-    counts = {status: count for (k, status), count in tally(items).items() if k is kind}
-    done, to_do = ("taken back", "to take back") if verb.startswith("rollback") else (_DONE[kind], _TO_DO[kind])
-    differ = to_do if is_plan(verb) or kind is Kind.CHECK else "differ"
-    words = {ItemStatus.CHANGED: done, ItemStatus.DRIFT: differ}
-    order = [status for status in reversed(ItemStatus) if status in counts and status is not ItemStatus.SKIPPED]
-    return ", ".join(f"{counts[status]} {words.get(status, str(status))}" for status in order)
+    told = [item for item in items if item.kind is kind and item.status is not ItemStatus.SKIPPED]
+    words = Counter(_word(item, verb) for item in sorted(told, key=lambda item: -_ORDER[item.status]))
+    return ", ".join(f"{count} {word}" for word, count in words.items())
+
+
+def _word(item: Item, verb: str) -> str:
+    """What a row says of an item: what was done with it, what is to be done, or its status."""
+    back = verb.startswith("rollback") or item.expected in _BACK
+    if item.status is ItemStatus.CHANGED:
+        return "taken back" if back else _DONE[item.kind]
+    if item.status is ItemStatus.DRIFT and item.kind is Kind.CHECK:
+        return _TO_DO[item.kind]
+    if item.status is ItemStatus.DRIFT:
+        return ("to take back" if back else _TO_DO[item.kind]) if is_plan(verb) else "differ"
+    return str(item.status)

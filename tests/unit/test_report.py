@@ -202,3 +202,21 @@ def test_a_row_of_the_table_counts_each_kind_worst_first(verb: str, cells: tuple
     items = (OK, DRIFT, DRIFT, DRIFT._replace(kind=Kind.MODULE), OK._replace(status=ItemStatus.SKIPPED))
     both = [result(name, Status.DRIFT, *items, seconds=3.21) for name in ("n1", "n2")]
     assert table(fold(both), "+".join, verb) == [cells]
+
+
+@pytest.mark.parametrize(
+    ("verb", "status", "cells"),
+    [
+        ("plan", ItemStatus.DRIFT, ("1 to load, 1 to take back", "1 to set, 1 to take back", "1 to take back")),
+        ("apply", ItemStatus.CHANGED, ("1 loaded, 1 taken back", "1 set, 1 taken back", "1 taken back")),
+    ],
+)
+def test_what_no_profile_wants_any_more_is_not_counted_as_to_be_made(
+    verb: str, status: ItemStatus, cells: tuple[str, ...]
+) -> None:
+    items = (
+        *(DRIFT._replace(kind=Kind.MODULE, status=status, expected=expected) for expected in ("loaded", "not loaded")),
+        *(DRIFT._replace(status=status, expected=expected) for expected in ("1", "as before nodeprep")),
+        DRIFT._replace(kind=Kind.FILE, status=status, expected="absent"),
+    )
+    assert table(fold([result("n1", Status.CHANGED, *items)]), "+".join, verb)[0][2:5] == cells
