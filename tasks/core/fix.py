@@ -27,6 +27,8 @@ MODULES_FILE, SYSCTL_FILE = MODULES_PATH.format(NAME), SYSCTL_PATH.format(NAME)
 
 def wished(text: str) -> Wishes:
     """`KEY=VALUE` or `MODULE` as the admin typed it. Raises UsageError on anything else."""
+    if "=" not in text and ("." in text or "/" in text):
+        raise UsageError(f"expected KEY=VALUE or MODULE, got {text!r}: a key needs its value")
     source = Source("fix", text, template=False)
     try:
         wishes = render(Profile(NAME, None, source) if "=" in text else Profile(NAME, source, None), {})

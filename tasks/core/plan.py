@@ -157,7 +157,7 @@ def _wanted(setting: Setting) -> str:
 def _missing_key(key: str, wanted: str, facts: Facts) -> Item:
     owner = owner_of(key)
     why = f"kernel {facts.kernel} has no such key"
-    step = "drop it from the profile, or mark it `-key = value` (only where the kernel has it)"
+    step = "check its spelling; else drop it from the profile, or mark it `-key = value` (only where the kernel has it)"
     if owner and facts.module(owner) is ModuleState.LOADABLE:
         why = f"the key comes with the module {owner}, which is not loaded"
         step = f"fab -H NODE fix {owner}; or add it to the profile's modules, and do not leave them out with --only"

@@ -107,7 +107,7 @@ def test_a_key_that_comes_with_a_module_of_the_profile_is_set_after_it(module: s
     ("node", "why", "step"),
     [
         ({"loadable": ["br_netfilter"]}, "which is not loaded", "fab -H NODE fix br_netfilter"),
-        ({}, "which is missing", "drop it from the profile"),
+        ({}, "which is missing", "check its spelling"),
     ],
     ids=["the module could be loaded", "the kernel has no such module"],
 )
