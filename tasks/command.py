@@ -5,7 +5,7 @@ from __future__ import annotations
 import gc
 import logging
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -100,7 +100,7 @@ class Run:
 
                 write_junit(summary, output.results())
             case _:
-                show(summary, output.results(), again=self._again(summary))
+                show(summary, output.results(), again=self._again(summary), applying=self._applying)
         if unsaved:
             raise invoke.Exit(f"{self.verb}: {unsaved}", code=EXIT_FAILED)
         if code := exit_code(summary):
@@ -118,13 +118,21 @@ class Run:
     def _again(self, summary: RunSummary) -> str:
         """The command that does again what was not done; empty if all was."""
         left = {result.host for result in summary.results if unfinished(result.status, result.same_as)}
-        names = [_as_typed(host) for host in self.hosts if host.name in left]
-        return retry.command(["fab", *sys.argv[1:]], self.options.report, fold(names)) if names else ""
+        return retry.command(_typed(), self.options.report, self._names(left)) if left else ""
+
+    def _applying(self, names: Iterable[str]) -> str:
+        """The command that applies to some nodes what this run has looked at."""
+        return retry.applying(_typed(), self.verb, self._names(set(names)))
+
+    def _names(self, names: Collection[str]) -> str:
+        """Some of the hosts as -H finds them again, folded: one outside the inventory with its user."""
+        chosen = [host for host in self.hosts if host.name in names]
+        return fold(host.name if host.groups or not host.user else f"{host.user}@{host.name}" for host in chosen)
 
 
-def _as_typed(host: Host) -> str:
-    """A host as -H finds it again: one outside the inventory with its user."""
-    return host.name if host.groups or not host.user else f"{host.user}@{host.name}"
+def _typed() -> list[str]:
+    """The command line of this run."""
+    return ["fab", *sys.argv[1:]]
 
 
 def refused(verb: str, error: UsageError) -> invoke.Exit:

@@ -4,6 +4,7 @@ connection. The nodes of the copy are a socket that nobody may connect to.
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import re
@@ -13,8 +14,16 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
+import invoke
 import pytest
+
+from tasks.command import Run
+from tasks.core.inventory import parse
+from tasks.core.model import Item, ItemStatus, Kind, NodeResult, RunSummary, Status
+from tasks.core.selection import select
+from tasks.verb import Options
 
 ROOT = Path(__file__).resolve().parents[2]
 FAB = Path(sys.executable).parent / "fab"
@@ -172,3 +181,27 @@ def test_the_list_of_verbs_shows_each_with_a_sentence(project: Path) -> None:
     rows = dict(re.findall(r"^  (\S+) +(\S.*)", done.stdout, re.MULTILINE))
     assert {"plan", "apply", "verify", "fix", "show", "hosts"} <= set(rows)
     assert all(len(words.split()) > 2 for words in rows.values())
+
+
+NOWHERE: Any = None  # for what a finished run does not look at any more
+DRIFT = Item(Kind.SYSCTL, "vm.x", ItemStatus.DRIFT, "1", "0")
+
+
+def said_after(typed: str, verb: str, *statuses: Status, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The commands that are told at the end of a run of -H."""
+    words = typed.split()
+    monkeypatch.setattr("sys.argv", ["/usr/bin/fab", *words])
+    inventory = parse("[nodes]\nnode-1 ansible_user=admin\nnode-2\n", "hosts.ini")
+    hosts = select(inventory, words[words.index("-H") + 1], reachable_name=lambda _: True)
+    results = [NodeResult(host.name, status, (DRIFT,)) for host, status in zip(hosts, statuses, strict=True)]
+    stream = io.StringIO()
+    monkeypatch.setattr("sys.stdout", stream)
+    with pytest.raises(invoke.Exit):
+        Run(verb, Options(), hosts, NOWHERE, NOWHERE).finish(RunSummary(verb, tuple(results), 1.0))
+    return re.findall(r"fab -H .*", stream.getvalue())
+
+
+def test_the_remedy_applies_what_was_looked_at(monkeypatch: pytest.MonkeyPatch) -> None:
+    typed = "-H node-1,node-2,me@far verify --profile mine --host-keys off --ignore CRI --report run.json"
+    said = said_after(typed, "verify", Status.DRIFT, Status.OK, Status.DRIFT, monkeypatch=monkeypatch)
+    assert "fab -H me@far,node-1 apply --profile mine --host-keys off" in said
