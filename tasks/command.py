@@ -19,10 +19,11 @@ from tasks.console.progress import progress
 from tasks.console.summary import show
 from tasks.core import retry
 from tasks.core.batches import Pace, pace
+from tasks.core.connection import secret
 from tasks.core.errors import UsageError
 from tasks.core.facts import SAMPLE
 from tasks.core.inventory import template_variables
-from tasks.core.model import Host, HostKeys, NodeResult, RunSummary
+from tasks.core.model import Host, HostKeys, NodeResult, RunSummary, Secret
 from tasks.core.profile import Profile, Source, check_names, check_together
 from tasks.core.report import EXIT_FAILED, EXIT_USAGE, exit_code, unfinished
 from tasks.core.selection import fold
@@ -32,7 +33,6 @@ from tasks.remote.executor import FleetContext
 from tasks.remote.node import Step, Work
 from tasks.remote.route import Access
 from tasks.remote.stamp import new_stamp
-from tasks.remote.sudo import clean
 from tasks.verb import Options
 
 CHOICES = {
@@ -152,10 +152,11 @@ def load(context: Any, verb: str, options: Options) -> Run:
     path = Path(options.inventory) if options.inventory else project.ROOT / settings.get("inventory", "hosts.ini")
     inventory = project.load_inventory(path)
     hosts = project.select(inventory, context.patterns, context.config, path.resolve().parent, retry=options.retry)
-    password = context.config.sudo.get("password")
-    secret = clean(password) if password else None
     work = Work(
-        _profiles(verb, options.profile, hosts, settings), stamp=new_stamp(verb), only=options.only, password=secret
+        _profiles(verb, options.profile, hosts, settings),
+        stamp=new_stamp(verb),
+        only=options.only,
+        password=_sudo_password(context.config),
     )
     hosts = engine.prepared(options.engine, hosts, secrets=_given_secrets(context.config))
     for host in hosts:
@@ -177,6 +178,14 @@ def _profiles(
         return dict.fromkeys((host.name for host in hosts), ())
     templates = project.ROOT / settings.get("templates", "templates")
     return project.load_profiles(flag, hosts, settings.get("profile", "kubernetes"), templates)
+
+
+def _sudo_password(config: Any) -> Secret | None:
+    try:
+        return secret(str(config.sudo.get("password") or ""))
+    except ValueError as error:
+        where = "correct FABRIC_SUDO_PASSWORD, or sudo.password in fabric's configuration"
+        raise UsageError(f"the sudo password: {error}; {where}") from None
 
 
 def _given_secrets(config: Any) -> bool:

@@ -141,6 +141,18 @@ def is_secret(variable: str) -> bool:
     return bool(_SECRET_NAME.search(variable))
 
 
+def secret(text: str) -> Secret | None:
+    """A password as one line; None if it is empty.
+
+    The newline that a YAML block ends with is no part of it. Raises ValueError for any other line break and for NUL:
+    what reads it would take what follows for the next thing that it was sent. The error does not show the text.
+    """
+    line = re.sub(r"\r?\n\Z", "", text)
+    if bad := re.search(r"[\r\n\0]", line):
+        raise ValueError(f"expected one line, got a {'NUL' if bad[0] == chr(0) else 'line break'} in it")
+    return Secret(line) if line else None
+
+
 def name_problem(name: str, allowed: str = "") -> str:
     """Says why a text cannot be a host's name, address or user; empty when it can.
 
@@ -201,8 +213,11 @@ class _Reader:
         return self.plain(names)[1] or None
 
     def secret(self, names: tuple[str, ...]) -> Secret | None:
-        text = self.text(names)
-        return Secret(text) if text else None
+        variable, text = self.plain(names)
+        try:
+            return secret(text)
+        except ValueError as error:
+            raise self.error(variable, str(error)) from None
 
     def boolean(self, names: tuple[str, ...]) -> bool | None:
         variable, text = self.plain(names)

@@ -52,11 +52,11 @@ def project(tmp_path: Path, listener: socket.socket) -> Path:
     return copy
 
 
-def fab(project: Path, *words: str) -> subprocess.CompletedProcess[str]:
+def fab(project: Path, *words: str, **env: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [FAB, *words],
         cwd=project,
-        env={"PATH": os.environ["PATH"], "HOME": str(project), "PYTHONDONTWRITEBYTECODE": "1"},
+        env={"PATH": os.environ["PATH"], "HOME": str(project), "PYTHONDONTWRITEBYTECODE": "1", **env},
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
@@ -166,6 +166,18 @@ def test_a_mistake_is_one_line_with_exit_code_2_and_nobody_is_connected_to(
     verb = next(word for word in words if word in ("plan", "fix", "show"))
     assert re.match(f"{verb}: .*{expected}", said), said
     assert "Traceback" not in said
+    assert untouched(listener)
+
+
+def test_a_sudo_password_of_two_lines_is_a_mistake_that_does_not_show_it(
+    project: Path, listener: socket.socket
+) -> None:
+    done = fab(project, *PLAN, FABRIC_SUDO_PASSWORD="hunter2\nhunter3")
+    assert (done.returncode, done.stdout) == (2, "")
+    said = "plan: the sudo password: expected one line, got a line break in it; correct FABRIC_SUDO_PASSWORD"
+    assert done.stderr.startswith(said), done.stderr
+    assert "hunter" not in done.stderr
+    assert len(done.stderr.splitlines()) == 1
     assert untouched(listener)
 
 

@@ -151,8 +151,32 @@ def test_a_become_password_is_a_secret_even_when_it_looks_like_a_number(variable
     assert str(value) not in repr(found)
 
 
-def test_an_empty_password_is_none() -> None:
-    assert read(ansible_password="", ansible_become_pass="") == read()
+@pytest.mark.parametrize("end", ["", "\n", "\r\n"])
+def test_an_empty_password_is_none(end: str) -> None:
+    assert read(ansible_password=end, ansible_become_pass=end) == read()
+
+
+@pytest.mark.parametrize("end", ["", "\n", "\r\n"])
+def test_the_newline_of_a_yaml_block_is_no_part_of_a_password(end: str) -> None:
+    found = read(ansible_password=f"a b{end}", ansible_become_pass=f" c {end}")
+    assert (found.ssh.password, found.become.password) == ("a b", " c ")
+
+
+@pytest.mark.parametrize("variable", ["ansible_password", "ansible_become_password"])
+@pytest.mark.parametrize(
+    ("value", "got"),
+    [
+        ("hunter2\n\n", "line break"),
+        ("hunter2\nx", "line break"),
+        ("\nhunter2", "line break"),
+        ("hunter2\rx", "line break"),
+        ("hunter2\0", "NUL"),
+    ],
+)
+def test_a_password_of_several_lines_is_an_error_that_does_not_show_it(variable: str, value: str, got: str) -> None:
+    with pytest.raises(VariableError, match=f"^host n1: {variable}: expected one line, got a {got} in it$") as caught:
+        connection("n1", {variable: value})
+    assert "hunter2" not in str(caught.value)
 
 
 def test_a_password_of_a_wrong_type_is_an_error_that_does_not_show_it() -> None:
