@@ -5,7 +5,8 @@ from __future__ import annotations
 import gc
 import logging
 import sys
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ import invoke
 from tasks import project
 from tasks.console import output
 from tasks.console.machine import as_json, write_json
+from tasks.console.output import Screen
 from tasks.console.progress import progress
 from tasks.console.summary import show
 from tasks.core import retry
@@ -89,18 +91,33 @@ class Run:
             summary = replace(summary, results=tuple(results))
         self.finish(summary)
 
+    @contextmanager
+    def results(self) -> Iterator[Screen]:
+        """Where the verb's results go. A pipe that is closed takes them without a word, and the command goes on to its
+        exit code; a stdout that cannot be written for another reason, such as a full disk, ends the command."""
+        try:
+            screen = output.results()
+            yield screen
+            screen.file.flush()
+        except OSError as error:
+            output.drop_results()
+            if not isinstance(error, BrokenPipeError):
+                problem = f"{self.verb}: stdout could not be written: {error.strerror}"
+                raise invoke.Exit(problem, code=EXIT_FAILED) from error
+
     def finish(self, summary: RunSummary) -> None:
         """Keeps the report, prints the summary, and ends the command with its exit code."""
         unsaved = self._save(summary)  # first: stdout may be closed by now
-        match self.options.format:
-            case "json":
-                write_json(summary, output.results())
-            case "junit":
-                from tasks.console.junit import write_junit  # noqa: PLC0415 # few need it
+        with self.results() as screen:
+            match self.options.format:
+                case "json":
+                    write_json(summary, screen)
+                case "junit":
+                    from tasks.console.junit import write_junit  # noqa: PLC0415 # few need it
 
-                write_junit(summary, output.results())
-            case _:
-                show(summary, output.results(), again=self._again(summary), applying=self._applying)
+                    write_junit(summary, screen)
+                case _:
+                    show(summary, screen, again=self._again(summary), applying=self._applying)
         if unsaved:
             raise invoke.Exit(f"{self.verb}: {unsaved}", code=EXIT_FAILED)
         if code := exit_code(summary):

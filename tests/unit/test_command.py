@@ -14,7 +14,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import invoke
 import pytest
@@ -52,13 +52,20 @@ def project(tmp_path: Path, listener: socket.socket) -> Path:
     return copy
 
 
-def fab(project: Path, *words: str, **env: str) -> subprocess.CompletedProcess[str]:
+def environment(project: Path) -> dict[str, str]:
+    return {"PATH": os.environ["PATH"], "HOME": str(project), "PYTHONDONTWRITEBYTECODE": "1"}
+
+
+def fab(
+    project: Path, *words: str, stdout: int | IO[bytes] = subprocess.PIPE, **env: str
+) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [FAB, *words],
         cwd=project,
-        env={"PATH": os.environ["PATH"], "HOME": str(project), "PYTHONDONTWRITEBYTECODE": "1", **env},
+        env=environment(project) | env,
         stdin=subprocess.DEVNULL,
-        capture_output=True,
+        stdout=stdout,
+        stderr=subprocess.PIPE,
         text=True,
         timeout=60,
         check=False,
@@ -186,6 +193,50 @@ def test_hosts_lists_what_is_selected_as_json_and_connects_to_nothing(project: P
     assert (done.returncode, done.stderr) == (0, "")
     assert [host["name"] for host in json.loads(done.stdout)["hosts"]] == ["n1"]
     assert untouched(listener)
+
+
+FORMATS = ("text", "json", "junit")
+WRITTEN = [("hosts", "text", 0), ("hosts", "json", 0), *(("plan", name, 4) for name in FORMATS)]  # nobody is there
+
+
+@pytest.fixture
+def lonely(project: Path) -> Path:
+    (project / "hosts.ini").write_text("[nodes]\nn1 ansible_host=127.0.0.1 ansible_port=1\n")
+    return project
+
+
+@pytest.mark.parametrize("style", [{}, {"FORCE_COLOR": "1"}])
+@pytest.mark.parametrize(("verb", "name", "code"), WRITTEN)
+def test_a_closed_pipe_is_no_reason_for_a_word_or_another_exit_code(
+    verb: str, name: str, code: int, style: dict[str, str], lonely: Path
+) -> None:
+    reader, writer = os.pipe()
+    os.close(reader)
+    with os.fdopen(writer, "wb") as stdout:
+        done = fab(lonely, "-H", "nodes", verb, "--format", name, stdout=stdout, **style)
+    assert done.returncode == code, done.stderr
+    assert not re.search("Error|Traceback", done.stderr), done.stderr
+
+
+@pytest.mark.parametrize("style", [{}, {"FORCE_COLOR": "1"}])
+@pytest.mark.parametrize(("verb", "name"), [(verb, name) for verb, name, _ in WRITTEN])
+def test_a_full_disk_under_stdout_is_one_clear_line(verb: str, name: str, style: dict[str, str], lonely: Path) -> None:
+    with Path("/dev/full").open("wb") as stdout:
+        done = fab(lonely, "-H", "nodes", verb, "--format", name, stdout=stdout, **style)
+    assert done.returncode == 4, done.stderr
+    assert done.stderr.endswith(f"{verb}: stdout could not be written: No space left on device\n")
+    assert not re.search("Error|Traceback", done.stderr), done.stderr
+
+
+def test_without_a_stdout_there_are_no_results(project: Path) -> None:
+    done = subprocess.run(
+        ["sh", "-c", f"exec {FAB} -H nodes hosts >&-"],
+        cwd=project,
+        env=environment(project),
+        capture_output=True,
+        check=False,
+    )
+    assert (done.returncode, done.stderr) == (0, b"")
 
 
 def test_the_list_of_verbs_shows_each_with_a_sentence(project: Path) -> None:
