@@ -120,8 +120,14 @@ class Run:
                     show(summary, screen, again=self._again(summary), applying=self._applying)
         if unsaved:
             raise invoke.Exit(f"{self.verb}: {unsaved}", code=EXIT_FAILED)
-        if code := exit_code(summary):
-            raise invoke.Exit(code=code)
+        _end(summary)
+
+    def finish_listing(self, summary: RunSummary) -> None:
+        """Ends a verb that has printed something else than its run: where it has nothing of a node, text needs the
+        summary, too; JSON says it already."""
+        if not self.as_json and any(unfinished(result.status, result.same_as) for result in summary.results):
+            self.finish(summary)
+        _end(summary)
 
     def _save(self, summary: RunSummary) -> str:
         """Writes --report; why it could not be written, for by now that is no reason to lose the rest."""
@@ -145,6 +151,12 @@ class Run:
         """Some of the hosts as -H finds them again, folded: one outside the inventory with its user."""
         chosen = [host for host in self.hosts if host.name in names]
         return fold(host.name if host.groups or not host.user else f"{host.user}@{host.name}" for host in chosen)
+
+
+def _end(summary: RunSummary) -> None:
+    """Ends the command with a run's exit code."""
+    if code := exit_code(summary):
+        raise invoke.Exit(code=code)
 
 
 def _typed() -> list[str]:

@@ -32,8 +32,7 @@ def rollback(run: Run, to: str = "", list_: bool = False, plan: bool = False, fo
         summary = run.on_each(remote.listed)
         with run.results() as screen:
             history.show(summary.results, screen, as_json=as_json)
-        if any(result.problem for result in summary.results):
-            run.finish(summary)
+        run.finish_listing(summary)
     elif plan or run.dry:
         replace(run, verb="rollback --plan", dry=False).with_summary(partial(remote.plan, to))
     else:

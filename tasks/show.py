@@ -19,8 +19,7 @@ def show(run: Run) -> None:
 
     as_json = run.as_json
     summary = run.on_each(node.show)
-    shown = [result for result in summary.results if result.status is Status.OK]
+    found = {result.host: node.texts(result) for result in summary.results if result.status is Status.OK}
     with run.results() as screen:
-        files.show({result.host: node.texts(result) for result in shown}, screen, as_json=as_json)
-    if len(shown) < len(summary.results):
-        run.finish(summary)
+        files.show(found, summary.results, screen, as_json=as_json)
+    run.finish_listing(summary)

@@ -228,6 +228,30 @@ def test_a_full_disk_under_stdout_is_one_clear_line(verb: str, name: str, style:
     assert not re.search("Error|Traceback", done.stderr), done.stderr
 
 
+@pytest.mark.parametrize(("words", "name"), [(("show",), "files"), (("rollback", "--list"), "snapshots")])
+def test_a_list_in_json_is_one_document_also_where_a_node_failed(
+    words: tuple[str, ...], name: str, lonely: Path
+) -> None:
+    done = fab(lonely, "-H", "nodes", *words, "--format", "json")
+    data = json.loads(done.stdout)
+    assert (done.returncode, data[name]) == (4, {})
+    assert [(node["host"], node["status"]) for node in data["unfinished"]] == [("n1", "unreachable")]
+    assert data["unfinished"][0]["problem"]
+    assert data["unfinished"][0]["next_step"]
+
+
+@pytest.mark.parametrize("name", ["text", "json"])
+def test_a_twin_is_no_reason_to_print_more_than_a_list(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.stdout", stream := io.StringIO())
+    results = (NodeResult("n1", Status.OK), NodeResult("n2", Status.SKIPPED, problem="the same", same_as="n1"))
+    run = Run("show", Options(format=name), (), NOWHERE, NOWHERE)
+    run.finish_listing(RunSummary("show", results, 1.0))
+    assert stream.getvalue() == ""
+    with pytest.raises(invoke.Exit) as ended:
+        run.finish_listing(RunSummary("show", results, 1.0, interrupted=True))
+    assert ended.value.code == 130
+
+
 def test_without_a_stdout_there_are_no_results(project: Path) -> None:
     done = subprocess.run(
         ["sh", "-c", f"exec {FAB} -H nodes hosts >&-"],

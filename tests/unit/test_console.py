@@ -267,15 +267,18 @@ FOUND = {
 
 def test_equal_files_are_shown_once_and_to_the_letter() -> None:
     console, stream = plain()
-    files.show(FOUND, console, as_json=False)
+    files.show(FOUND, [], console, as_json=False)
     assert "==> /etc/a.conf on n[1-2] <==\n# [x]\nvm.x = 1\n" in stream.getvalue()
     assert "==> /etc/a.conf on n3 <==\nb\n" in stream.getvalue()
 
 
 def test_files_are_json_too() -> None:
     console, stream = plain()
-    files.show(FOUND, console, as_json=True)
-    assert json.loads(stream.getvalue()) == {"files": FOUND}
+    left = NodeResult("n4", Status.UNREACHABLE, problem="no route", next_step="look at the cable")
+    results = [*(NodeResult(host, Status.OK) for host in FOUND), left, NodeResult("n5", Status.SKIPPED, same_as="n1")]
+    files.show(FOUND, results, console, as_json=True)
+    told = {"host": "n4", "status": "unreachable", "problem": "no route", "next_step": "look at the cable"}
+    assert json.loads(stream.getvalue()) == {"files": FOUND, "unfinished": [told]}
 
 
 def test_a_run_is_one_json_document_however_wide_it_is() -> None:
