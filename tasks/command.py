@@ -148,9 +148,8 @@ class Run:
         return retry.applying(_typed(), self.verb, self._names(set(names)))
 
     def _names(self, names: Collection[str]) -> str:
-        """Some of the hosts as -H finds them again, folded: one outside the inventory with its user."""
-        chosen = [host for host in self.hosts if host.name in names]
-        return fold(host.name if host.groups or not host.user else f"{host.user}@{host.name}" for host in chosen)
+        """Some of the hosts as -H reaches them again, folded."""
+        return fold(host.typed or host.name for host in self.hosts if host.name in names)
 
 
 def _end(summary: RunSummary) -> None:

@@ -289,6 +289,12 @@ def said_after(typed: str, verb: str, *statuses: Status, monkeypatch: pytest.Mon
 
 
 def test_the_remedy_applies_what_was_looked_at(monkeypatch: pytest.MonkeyPatch) -> None:
-    typed = "-H node-1,node-2,me@far verify --profile mine --host-keys off --ignore CRI --report run.json"
+    typed = "-H root@node-1:3,node-2,me@far verify --profile mine --host-keys off --ignore CRI --report run.json"
     said = said_after(typed, "verify", Status.DRIFT, Status.OK, Status.DRIFT, monkeypatch=monkeypatch)
-    assert "fab -H me@far,node-1 apply --profile mine --host-keys off" in said
+    assert "fab -H me@far,root@node-1:3 apply --profile mine --host-keys off" in said
+
+
+@pytest.mark.parametrize("left", ["root@node-1", "node-1:3", "root@node-1:3", "node-1", "me@far:3"])
+def test_what_is_left_is_reached_as_it_was_typed(left: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    said = said_after(f"-H {left},node-2 plan", "plan", Status.FAILED, Status.OK, monkeypatch=monkeypatch)
+    assert said == [f"fab -H {left} plan"]
