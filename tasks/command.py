@@ -72,11 +72,14 @@ class Run:
         """For verbs that print no run but something else, as text or JSON. Raises UsageError for what needs a run."""
         for flag, given in {"--format junit": self.options.format == "junit", "--report": self.options.report}.items():
             if given:
-                raise UsageError(f"{flag} is for plan, apply, verify, fix and rollback")
+                raise UsageError(f"{flag} is not for show, hosts and rollback --list: they print no run")
         return self.options.format == "json"
 
     def with_summary(self, step: Step, together: Together | None = None) -> None:
-        """What most verbs do: a step on each host, then the summary. `fab --dry` makes a plan of any verb.
+        """What most verbs do: a step on each host, then the summary.
+
+        `fab --dry` makes a plan of apply and verify here. fix refuses it, rollback makes a plan of its own, and show
+        and hosts, which do not come here, ignore it.
 
         together: what is to be done to the list of results once all of them are there, if anything.
         """

@@ -137,7 +137,15 @@ USAGE: dict[str, tuple[tuple[str, ...], Damage, str]] = {
         lambda _: None,
         r"--report no/such/run.json: cannot be written: No such file or directory \(.*/no/such\)",
     ),
-    "a report where no run is": (("-H", "nodes", "show", "--report", "x"), lambda _: None, "--report is for plan,"),
+    **{
+        f"{flag} where no run is: {words[0]}": (
+            ("-H", "nodes", *words, flag, value),
+            lambda _: None,
+            f"{flag}{more} is not for show, hosts and rollback --list: they print no run$",
+        )
+        for words in (("show",), ("hosts",), ("rollback", "--list"))
+        for flag, value, more in (("--report", "x", ""), ("--format", "junit", " junit"))
+    },
     "a retry of nothing": (
         ("plan", "--retry", "run.json"),
         lambda _: None,
@@ -170,7 +178,7 @@ def test_a_mistake_is_one_line_with_exit_code_2_and_nobody_is_connected_to(
     said = done.stdout + done.stderr
     assert done.returncode == 2, said
     assert len(said.strip().splitlines()) == 1
-    verb = next(word for word in words if word in ("plan", "fix", "show"))
+    verb = next(word for word in words if word in ("plan", "fix", "show", "hosts", "rollback"))
     assert re.match(f"{verb}: .*{expected}", said), said
     assert "Traceback" not in said
     assert untouched(listener)
