@@ -69,11 +69,13 @@ HARMLESS: Mapping[str, str] = {
 # ... and those that are harmless only when they switch something off that is never on here.
 HARMLESS_WHEN_OFF = frozenset({"gssapiauthentication", "gssapikeyexchange", "identitiesonly", "visualhostkey"})
 
-HOST_KEY_WORDS: Mapping[str, HostKeys] = {
+_HOST_KEY_WORDS: Mapping[str, HostKeys] = {  # OpenSSH, readconf.c: multistate_strict_hostkey
     "yes": HostKeys.STRICT,
+    "true": HostKeys.STRICT,
     "ask": HostKeys.STRICT,
     "accept-new": HostKeys.ACCEPT_NEW,
     "no": HostKeys.OFF,
+    "false": HostKeys.OFF,
     "off": HostKeys.OFF,
 }
 
@@ -139,6 +141,14 @@ def connection(host: str, variables: Mapping[str, object]) -> Connection:
 def is_secret(variable: str) -> bool:
     """Says whether a variable of this name is to be kept out of every message: `ansible_password`, `DB_SECRET`."""
     return bool(_SECRET_NAME.search(variable))
+
+
+def strict_host_key_checking(word: str) -> HostKeys:
+    """What ssh's setting of this name means. Raises ValueError for a word that ssh does not have there."""
+    found = _HOST_KEY_WORDS.get(word.lower())
+    if found is None:
+        raise ValueError(f"StrictHostKeyChecking: expected one of {', '.join(_HOST_KEY_WORDS)}, got {word!r}")
+    return found
 
 
 def secret(text: str) -> Secret | None:
@@ -390,11 +400,11 @@ def _set_global_known_hosts(settings: _Settings, _reader: _Reader, _variable: st
 
 
 def _set_host_keys(settings: _Settings, reader: _Reader, variable: str, value: str) -> None:
-    word = HOST_KEY_WORDS.get(value.lower())
-    if word is None:
-        expected = ", ".join(HOST_KEY_WORDS)
-        raise reader.error(variable, f"StrictHostKeyChecking: expected one of {expected}, got {value!r}")
-    settings.host_keys = settings.host_keys or word
+    try:
+        mode = strict_host_key_checking(value)
+    except ValueError as error:
+        raise reader.error(variable, str(error)) from None
+    settings.host_keys = settings.host_keys or mode
 
 
 def _set_proxy_jump(settings: _Settings, _reader: _Reader, variable: str, value: str) -> None:

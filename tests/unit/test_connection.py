@@ -256,6 +256,8 @@ def test_what_changes_nothing_here_is_not_spoken_of(variable: str, value: str) -
         ("-o StrictHostKeyChecking=accept-new", SshOptions(host_keys=HostKeys.ACCEPT_NEW)),
         ("-o StrictHostKeyChecking=no", SshOptions(host_keys=HostKeys.OFF)),
         ("-o StrictHostKeyChecking=off", SshOptions(host_keys=HostKeys.OFF)),
+        ("-o StrictHostKeyChecking=True", SshOptions(host_keys=HostKeys.STRICT)),
+        ("-o StrictHostKeyChecking=false", SshOptions(host_keys=HostKeys.OFF)),
         ("-o ConnectTimeout=7", SshOptions(connect_timeout=7.0)),
         ("-o ControlMaster=auto -o ControlPersist=60s -o ControlPath=~/%r", SshOptions()),
         ("-C -q -tt -vvv -A", SshOptions()),
@@ -299,7 +301,7 @@ def test_every_harmless_setting_has_a_reason_and_is_silent(key: str) -> None:
     [
         ("-p 0", "expected a port from 1 to 65535, got '0'"),
         ("-o Port=99999", "expected a port from 1 to 65535"),
-        ("-o StrictHostKeyChecking=maybe", "StrictHostKeyChecking: expected one of yes, ask"),
+        ("-o StrictHostKeyChecking=maybe", "StrictHostKeyChecking: expected one of yes, true, ask"),
         ("-o ConnectTimeout=soon", "expected a number of seconds"),
         ("-l 'a b'", "which no host or user name has"),
         ("-o 'open", "unfinished quote"),
