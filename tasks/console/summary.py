@@ -91,14 +91,13 @@ def _alike(items: list[Item]) -> list[list[Item]]:
 def _sentence(same: list[Item], width: int) -> str:
     """`module  ip_vs  expected loaded, got not loaded (why)`."""
     item = same[0]
-    got = "absent" if item.got is None else item.got or "empty"
     if len(same) > 1:
         names = ", ".join(each.name for each in same)
-        return f"{item.kind:<6}  {names}: {item.status}: {got} ({item.why})"
+        return f"{item.kind:<6}  {names}: {item.status}: {item.found} ({item.why})"
     marks = {ItemStatus.DRIFT: "", ItemStatus.MISSING: "missing: "}
     what = marks.get(item.status, f"{item.status}: ")
     why = f" ({item.why})" if item.why else ""
-    return f"{item.kind:<6}  {item.name:<{width}}  {what}expected {item.expected or 'empty'}, got {got}{why}"
+    return f"{item.kind:<6}  {item.name:<{width}}  {what}expected {item.expected or 'empty'}, got {item.found}{why}"
 
 
 def _own_step(item: Item) -> str:

@@ -123,6 +123,11 @@ class Item(NamedTuple):
     next_step: str = ""
     decided_by: str = ""
 
+    @property
+    def found(self) -> str:
+        """What was found, in words: also what is not there, or holds nothing."""
+        return "absent" if self.got is None else self.got or "empty"
+
 
 @dataclass(frozen=True, slots=True)
 class Identity:
