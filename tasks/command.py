@@ -5,7 +5,8 @@ from __future__ import annotations
 import gc
 import logging
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -15,14 +16,16 @@ import invoke
 from tasks import project
 from tasks.console import output
 from tasks.console.machine import as_json, write_json
+from tasks.console.output import Screen
 from tasks.console.progress import progress
 from tasks.console.summary import show
 from tasks.core import retry
 from tasks.core.batches import Pace, pace
+from tasks.core.connection import secret
 from tasks.core.errors import UsageError
 from tasks.core.facts import SAMPLE
 from tasks.core.inventory import template_variables
-from tasks.core.model import Host, HostKeys, NodeResult, RunSummary
+from tasks.core.model import Host, HostKeys, NodeResult, RunSummary, Secret
 from tasks.core.profile import Profile, Source, check_names, check_together
 from tasks.core.report import EXIT_FAILED, EXIT_USAGE, exit_code, unfinished
 from tasks.core.selection import fold
@@ -32,7 +35,6 @@ from tasks.remote.executor import FleetContext
 from tasks.remote.node import Step, Work
 from tasks.remote.route import Access
 from tasks.remote.stamp import new_stamp
-from tasks.remote.sudo import clean
 from tasks.verb import Options
 
 CHOICES = {
@@ -70,11 +72,14 @@ class Run:
         """For verbs that print no run but something else, as text or JSON. Raises UsageError for what needs a run."""
         for flag, given in {"--format junit": self.options.format == "junit", "--report": self.options.report}.items():
             if given:
-                raise UsageError(f"{flag} is for plan, apply, verify, fix and rollback")
+                raise UsageError(f"{flag} is not for show, hosts and rollback --list: they print no run")
         return self.options.format == "json"
 
     def with_summary(self, step: Step, together: Together | None = None) -> None:
-        """What most verbs do: a step on each host, then the summary. `fab --dry` makes a plan of any verb.
+        """What most verbs do: a step on each host, then the summary.
+
+        `fab --dry` makes a plan of apply and verify here. fix refuses it, rollback makes a plan of its own, and show
+        and hosts, which do not come here, ignore it.
 
         together: what is to be done to the list of results once all of them are there, if anything.
         """
@@ -89,22 +94,43 @@ class Run:
             summary = replace(summary, results=tuple(results))
         self.finish(summary)
 
+    @contextmanager
+    def results(self) -> Iterator[Screen]:
+        """Where the verb's results go. A pipe that is closed takes them without a word, and the command goes on to its
+        exit code; a stdout that cannot be written for another reason, such as a full disk, ends the command."""
+        try:
+            screen = output.results()
+            yield screen
+            screen.file.flush()
+        except OSError as error:
+            output.drop_results()
+            if not isinstance(error, BrokenPipeError):
+                problem = f"{self.verb}: stdout could not be written: {error.strerror}"
+                raise invoke.Exit(problem, code=EXIT_FAILED) from error
+
     def finish(self, summary: RunSummary) -> None:
         """Keeps the report, prints the summary, and ends the command with its exit code."""
         unsaved = self._save(summary)  # first: stdout may be closed by now
-        match self.options.format:
-            case "json":
-                write_json(summary, output.results())
-            case "junit":
-                from tasks.console.junit import write_junit  # noqa: PLC0415 # few need it
+        with self.results() as screen:
+            match self.options.format:
+                case "json":
+                    write_json(summary, screen)
+                case "junit":
+                    from tasks.console.junit import write_junit  # noqa: PLC0415 # few need it
 
-                write_junit(summary, output.results())
-            case _:
-                show(summary, output.results(), again=self._again(summary))
+                    write_junit(summary, screen)
+                case _:
+                    show(summary, screen, again=self._again(summary), applying=self._applying)
         if unsaved:
             raise invoke.Exit(f"{self.verb}: {unsaved}", code=EXIT_FAILED)
-        if code := exit_code(summary):
-            raise invoke.Exit(code=code)
+        _end(summary)
+
+    def finish_listing(self, summary: RunSummary) -> None:
+        """Ends a verb that has printed something else than its run: where it has nothing of a node, text needs the
+        summary, too; JSON says it already."""
+        if not self.as_json and any(unfinished(result.status, result.same_as) for result in summary.results):
+            self.finish(summary)
+        _end(summary)
 
     def _save(self, summary: RunSummary) -> str:
         """Writes --report; why it could not be written, for by now that is no reason to lose the rest."""
@@ -118,13 +144,26 @@ class Run:
     def _again(self, summary: RunSummary) -> str:
         """The command that does again what was not done; empty if all was."""
         left = {result.host for result in summary.results if unfinished(result.status, result.same_as)}
-        names = [_as_typed(host) for host in self.hosts if host.name in left]
-        return retry.command(["fab", *sys.argv[1:]], self.options.report, fold(names)) if names else ""
+        return retry.command(_typed(), self.options.report, self._names(left)) if left else ""
+
+    def _applying(self, names: Iterable[str]) -> str:
+        """The command that applies to some nodes what this run has looked at."""
+        return retry.applying(_typed(), self.verb, self._names(set(names)))
+
+    def _names(self, names: Collection[str]) -> str:
+        """Some of the hosts as -H reaches them again, folded."""
+        return fold(host.typed or host.name for host in self.hosts if host.name in names)
 
 
-def _as_typed(host: Host) -> str:
-    """A host as -H finds it again: one outside the inventory with its user."""
-    return host.name if host.groups or not host.user else f"{host.user}@{host.name}"
+def _end(summary: RunSummary) -> None:
+    """Ends the command with a run's exit code."""
+    if code := exit_code(summary):
+        raise invoke.Exit(code=code)
+
+
+def _typed() -> list[str]:
+    """The command line of this run."""
+    return ["fab", *sys.argv[1:]]
 
 
 def refused(verb: str, error: UsageError) -> invoke.Exit:
@@ -144,10 +183,11 @@ def load(context: Any, verb: str, options: Options) -> Run:
     path = Path(options.inventory) if options.inventory else project.ROOT / settings.get("inventory", "hosts.ini")
     inventory = project.load_inventory(path)
     hosts = project.select(inventory, context.patterns, context.config, path.resolve().parent, retry=options.retry)
-    password = context.config.sudo.get("password")
-    secret = clean(password) if password else None
     work = Work(
-        _profiles(verb, options.profile, hosts, settings), stamp=new_stamp(verb), only=options.only, password=secret
+        _profiles(verb, options.profile, hosts, settings),
+        stamp=new_stamp(verb),
+        only=options.only,
+        password=_sudo_password(context.config),
     )
     hosts = engine.prepared(options.engine, hosts, secrets=_given_secrets(context.config))
     for host in hosts:
@@ -169,6 +209,14 @@ def _profiles(
         return dict.fromkeys((host.name for host in hosts), ())
     templates = project.ROOT / settings.get("templates", "templates")
     return project.load_profiles(flag, hosts, settings.get("profile", "kubernetes"), templates)
+
+
+def _sudo_password(config: Any) -> Secret | None:
+    try:
+        return secret(str(config.sudo.get("password") or ""))
+    except ValueError as error:
+        where = "correct FABRIC_SUDO_PASSWORD, or sudo.password in fabric's configuration"
+        raise UsageError(f"the sudo password: {error}; {where}") from None
 
 
 def _given_secrets(config: Any) -> bool:

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 def hosts(run: Run) -> None:
     """List what -H selects, with address, user, groups and variables. Connects to nothing."""
     from tasks.console import hosts as shown
-    from tasks.console import output
 
-    shown.show(run.hosts, output.results(), as_json=run.as_json)
+    as_json = run.as_json
+    with run.results() as screen:
+        shown.show(run.hosts, screen, as_json=as_json)

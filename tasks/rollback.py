@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 )
 def rollback(run: Run, to: str = "", list_: bool = False, plan: bool = False, force_unlock: bool = False) -> None:
     """Take back what apply and fix did: files, keys, modules."""
-    from tasks.console import history, output
+    from tasks.console import history
     from tasks.remote import rollback as remote
 
     if run.options.only or run.options.profile:
@@ -30,9 +30,9 @@ def rollback(run: Run, to: str = "", list_: bool = False, plan: bool = False, fo
     if list_:
         as_json = run.as_json
         summary = run.on_each(remote.listed)
-        history.show(summary.results, output.results(), as_json=as_json)
-        if any(result.problem for result in summary.results):
-            run.finish(summary)
+        with run.results() as screen:
+            history.show(summary.results, screen, as_json=as_json)
+        run.finish_listing(summary)
     elif plan or run.dry:
         replace(run, verb="rollback --plan", dry=False).with_summary(partial(remote.plan, to))
     else:

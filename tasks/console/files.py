@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
-from tasks.console.machine import write_data
+from tasks.console.machine import write_found
 from tasks.console.output import Screen
+from tasks.core.model import NodeResult
 from tasks.core.selection import fold
 
 
-def show(found: Mapping[str, Mapping[str, str]], screen: Screen, *, as_json: bool) -> None:
-    """Prints each node's files: path to text, by host."""
+def show(
+    found: Mapping[str, Mapping[str, str]], results: Iterable[NodeResult], screen: Screen, *, as_json: bool
+) -> None:
+    """Prints each node's files: path to text, by host. As JSON also which of the results have none."""
     if as_json:
-        write_data({"files": found}, screen)
+        write_found("files", found, results, screen)
         return
     alike: dict[tuple[str, str], list[str]] = {}
     for host, files in found.items():

@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 
-from tasks.console.machine import write_data
+from tasks.console.machine import write_found
 from tasks.console.output import Screen
 from tasks.core.model import Item, NodeResult, Status
 from tasks.core.selection import fold
 from tasks.core.snapshot import when
 
 
-def show(results: Iterable[NodeResult], screen: Screen, *, as_json: bool) -> None:
-    """Prints each node's snapshots: items with the run, what was done, and how much of it."""
+def show(results: Sequence[NodeResult], screen: Screen, *, as_json: bool) -> None:
+    """Prints each node's snapshots: items with the run, what was done, and how much of it.
+
+    As JSON also which nodes could not be asked.
+    """
     found = {result.host: result.items for result in results if result.status is Status.OK}
     if as_json:
-        write_data({"snapshots": {host: list(map(_data, items)) for host, items in found.items()}}, screen)
+        write_found("snapshots", {host: list(map(_data, items)) for host, items in found.items()}, results, screen)
         return
     alike: dict[tuple[Item, ...], list[str]] = {}
     for host, items in found.items():

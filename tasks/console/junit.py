@@ -61,7 +61,7 @@ def _case(host: str, item: Item) -> ElementTree.Element:
 
 
 def _found(item: Item) -> str:
-    return f"{item.status}: expected {item.expected}, got {'absent' if item.got is None else item.got}"
+    return f"{item.status}: expected {item.expected}, got {item.found}"
 
 
 def _explained(item: Item) -> str:

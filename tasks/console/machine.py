@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
 from tasks.console.output import Sink
-from tasks.core.model import RunSummary
-from tasks.core.report import about, node
+from tasks.core.model import NodeResult, RunSummary
+from tasks.core.report import about, node, unfinished
 from tasks.core.text import UNSAFE
 
 
@@ -25,6 +25,13 @@ def as_json(summary: RunSummary) -> Iterator[str]:
 def write_json(summary: RunSummary, sink: Sink) -> None:
     """The whole run as one JSON document, untouched by the terminal's width."""
     sink.file.writelines(as_json(summary))
+
+
+def write_found(name: str, found: Mapping[str, object], results: Iterable[NodeResult], sink: Sink) -> None:
+    """What a verb has found on each node, by host, and the nodes that it has nothing of, as one JSON document."""
+    fields = ("host", "status", "problem", "next_step")
+    left = [result for result in results if unfinished(result.status, result.same_as)]
+    write_data({name: found, "unfinished": [{each: getattr(one, each) for each in fields} for one in left]}, sink)
 
 
 def write_data(data: Mapping[str, object], sink: Sink) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import sys
 from collections.abc import Sequence
@@ -42,8 +43,13 @@ class Screen:
         """rich's console of the stream. rich itself honours NO_COLOR and TERM=dumb."""
         from rich.console import Console  # noqa: PLC0415 # see the class
 
+        class Raising(Console):
+            def on_broken_pipe(self) -> None:
+                """rich's own ends the process."""
+                raise  # noqa: PLE0704 # rich calls this where it has caught a BrokenPipeError
+
         live = self.file.isatty()
-        return Console(file=self.file, width=None if live else WIDE, highlight=False, soft_wrap=not live, emoji=False)
+        return Raising(file=self.file, width=None if live else WIDE, highlight=False, soft_wrap=not live, emoji=False)
 
     @property
     def is_terminal(self) -> bool:
@@ -82,11 +88,8 @@ class Screen:
         self.rich.print(grid)
 
     def _write(self, text: str) -> None:
-        try:
-            self.file.write(text)
-            self.file.flush()
-        except BrokenPipeError:
-            self.rich.on_broken_pipe()
+        self.file.write(text)
+        self.file.flush()
 
 
 def _in_columns(cells: Sequence[str], widths: Sequence[int]) -> str:
@@ -100,8 +103,15 @@ def console(stream: TextIO) -> Screen:
 
 
 def results() -> Screen:
-    """Where results go."""
-    return console(sys.stdout)
+    """Where results go. Without a stdout (`>&-`) that is nowhere, as for Python's own print()."""
+    return console(sys.stdout or io.StringIO())
+
+
+def drop_results() -> None:
+    """Sends nowhere what stdout did not take: Python's own flush at its end would fail once more."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, sys.stdout.fileno())
+    os.close(nowhere)
 
 
 def progress() -> Screen:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from itertools import islice
 
 from tasks.console.output import Screen
@@ -17,8 +17,12 @@ SHOWN = 12  # problems of one group; plan shows all, it is what plan is for
 HEADINGS = {Kind.MODULE: "MODULES", Kind.SYSCTL: "KEYS", Kind.FILE: "FILES", Kind.CHECK: "CHECKS"}
 
 
-def show(summary: RunSummary, screen: Screen, *, again: str = "") -> None:
-    """Prints a whole run. again: the command that does again what was not done, if something was not."""
+def show(summary: RunSummary, screen: Screen, *, again: str = "", applying: Callable[[Iterable[str]], str]) -> None:
+    """Prints a whole run.
+
+    again: the command that does again what was not done, if something was not. applying: the one that puts some nodes
+    right; empty if it would be too long to read.
+    """
     groups = fold(summary.results)
     shown, rest = groups[:GROUPS], groups[GROUPS:]
     _table(shown, summary.verb, screen)
@@ -26,7 +30,7 @@ def show(summary: RunSummary, screen: Screen, *, again: str = "") -> None:
         nodes = sum(len(group.hosts) for group in rest)
         screen.line(f"… and {len(rest)} more groups of {nodes} nodes: --report FILE has them all")
     for group in shown:
-        _problems(group, summary.verb, screen)
+        _problems(group, summary.verb, screen, applying)
     _notes(summary, screen)
     _totals(summary, screen)
     if again:
@@ -47,7 +51,7 @@ def _names(hosts: Iterable[str]) -> str:
     return f"{text[:NAMES].rpartition(',')[0] or text[:NAMES]},… ({len(names)} nodes)"
 
 
-def _problems(group: Group, verb: str, screen: Screen) -> None:
+def _problems(group: Group, verb: str, screen: Screen, applying: Callable[[Iterable[str]], str]) -> None:
     result, items, hints = group.result, wrong(group.result), advice(group.result)
     if not items and not hints and not result.problem:
         return
@@ -62,8 +66,8 @@ def _problems(group: Group, verb: str, screen: Screen) -> None:
         _say(_sentence(same, width), _own_step(same[0]), screen)
     if len(shown) < len(alike):
         _say(f"… and {sum(map(len, alike[SHOWN:]))} more: --format json has them all", "", screen)
-    if items and verb == "verify":
-        _say("", _remedy(items, group), screen)
+    if verb == "verify" and _apply_helps(items):
+        _say("", applying(group.hosts) or "apply with the same -H and flags", screen)
     for hint in hints:
         _say(_sentence([hint], 0), hint.next_step, screen)
 
@@ -87,14 +91,13 @@ def _alike(items: list[Item]) -> list[list[Item]]:
 def _sentence(same: list[Item], width: int) -> str:
     """`module  ip_vs  expected loaded, got not loaded (why)`."""
     item = same[0]
-    got = "absent" if item.got is None else item.got or "empty"
     if len(same) > 1:
         names = ", ".join(each.name for each in same)
-        return f"{item.kind:<6}  {names}: {item.status}: {got} ({item.why})"
+        return f"{item.kind:<6}  {names}: {item.status}: {item.found} ({item.why})"
     marks = {ItemStatus.DRIFT: "", ItemStatus.MISSING: "missing: "}
     what = marks.get(item.status, f"{item.status}: ")
     why = f" ({item.why})" if item.why else ""
-    return f"{item.kind:<6}  {item.name:<{width}}  {what}expected {item.expected or 'empty'}, got {got}{why}"
+    return f"{item.kind:<6}  {item.name:<{width}}  {what}expected {item.expected or 'empty'}, got {item.found}{why}"
 
 
 def _own_step(item: Item) -> str:
@@ -102,12 +105,9 @@ def _own_step(item: Item) -> str:
     return item.next_step if item.status is not ItemStatus.DRIFT or item.kind is Kind.CHECK else ""
 
 
-def _remedy(items: list[Item], group: Group) -> str:
-    """What puts most of it right; checks are the admin's own to mend, each with a step of its own."""
-    if not any(item.status is ItemStatus.DRIFT and item.kind is not Kind.CHECK for item in items):
-        return ""
-    names = fold_names(group.hosts)
-    return f"fab -H {names} apply" if len(names) <= NAMES else "apply with the same -H"
+def _apply_helps(items: list[Item]) -> bool:
+    """Whether it puts most of it right; checks are the admin's own to mend, each with a step of its own."""
+    return any(item.status is ItemStatus.DRIFT and item.kind is not Kind.CHECK for item in items)
 
 
 def _notes(summary: RunSummary, screen: Screen) -> None:

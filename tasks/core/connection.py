@@ -69,11 +69,13 @@ HARMLESS: Mapping[str, str] = {
 # ... and those that are harmless only when they switch something off that is never on here.
 HARMLESS_WHEN_OFF = frozenset({"gssapiauthentication", "gssapikeyexchange", "identitiesonly", "visualhostkey"})
 
-HOST_KEY_WORDS: Mapping[str, HostKeys] = {
+_HOST_KEY_WORDS: Mapping[str, HostKeys] = {  # OpenSSH, readconf.c: multistate_strict_hostkey
     "yes": HostKeys.STRICT,
+    "true": HostKeys.STRICT,
     "ask": HostKeys.STRICT,
     "accept-new": HostKeys.ACCEPT_NEW,
     "no": HostKeys.OFF,
+    "false": HostKeys.OFF,
     "off": HostKeys.OFF,
 }
 
@@ -141,6 +143,26 @@ def is_secret(variable: str) -> bool:
     return bool(_SECRET_NAME.search(variable))
 
 
+def strict_host_key_checking(word: str) -> HostKeys:
+    """What ssh's setting of this name means. Raises ValueError for a word that ssh does not have there."""
+    found = _HOST_KEY_WORDS.get(word.lower())
+    if found is None:
+        raise ValueError(f"StrictHostKeyChecking: expected one of {', '.join(_HOST_KEY_WORDS)}, got {word!r}")
+    return found
+
+
+def secret(text: str) -> Secret | None:
+    """A password as one line; None if it is empty.
+
+    The newline that a YAML block ends with is no part of it. Raises ValueError for any other line break and for NUL:
+    what reads it would take what follows for the next thing that it was sent. The error does not show the text.
+    """
+    line = re.sub(r"\r?\n\Z", "", text)
+    if bad := re.search(r"[\r\n\0]", line):
+        raise ValueError(f"expected one line, got a {'NUL' if bad[0] == chr(0) else 'line break'} in it")
+    return Secret(line) if line else None
+
+
 def name_problem(name: str, allowed: str = "") -> str:
     """Says why a text cannot be a host's name, address or user; empty when it can.
 
@@ -201,8 +223,11 @@ class _Reader:
         return self.plain(names)[1] or None
 
     def secret(self, names: tuple[str, ...]) -> Secret | None:
-        text = self.text(names)
-        return Secret(text) if text else None
+        variable, text = self.plain(names)
+        try:
+            return secret(text)
+        except ValueError as error:
+            raise self.error(variable, str(error)) from None
 
     def boolean(self, names: tuple[str, ...]) -> bool | None:
         variable, text = self.plain(names)
@@ -375,11 +400,11 @@ def _set_global_known_hosts(settings: _Settings, _reader: _Reader, _variable: st
 
 
 def _set_host_keys(settings: _Settings, reader: _Reader, variable: str, value: str) -> None:
-    word = HOST_KEY_WORDS.get(value.lower())
-    if word is None:
-        expected = ", ".join(HOST_KEY_WORDS)
-        raise reader.error(variable, f"StrictHostKeyChecking: expected one of {expected}, got {value!r}")
-    settings.host_keys = settings.host_keys or word
+    try:
+        mode = strict_host_key_checking(value)
+    except ValueError as error:
+        raise reader.error(variable, str(error)) from None
+    settings.host_keys = settings.host_keys or mode
 
 
 def _set_proxy_jump(settings: _Settings, _reader: _Reader, variable: str, value: str) -> None:

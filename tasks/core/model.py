@@ -57,7 +57,8 @@ class Host:
 
     address: what is connected to (a name, an IPv4 or a bare IPv6 address). port and user: None leaves them to
     ssh_config and its defaults. groups: every group it is in, parents too, sorted, without `all`.
-    variables: the inventory's, resolved by Ansible's precedence.
+    variables: the inventory's, resolved by Ansible's precedence. typed: what -H reaches it by again, with the user and
+    port that were given by hand; empty if that is its name.
     """
 
     name: str
@@ -68,6 +69,7 @@ class Host:
     variables: Mapping[str, object] = field(default_factory=dict)
     ssh: SshOptions = field(default_factory=SshOptions)
     become: Become = field(default_factory=Become)
+    typed: str = ""
 
 
 class Status(StrEnum):
@@ -120,6 +122,11 @@ class Item(NamedTuple):
     why: str = ""
     next_step: str = ""
     decided_by: str = ""
+
+    @property
+    def found(self) -> str:
+        """What was found, in words: also what is not there, or holds nothing."""
+        return "absent" if self.got is None else self.got or "empty"
 
 
 @dataclass(frozen=True, slots=True)

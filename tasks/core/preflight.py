@@ -77,5 +77,5 @@ def _applies(item: Item, names: Collection[str]) -> bool:
 
 
 def _skipped(item: Item) -> Item:
-    why = f"ignored, as asked for: expected {item.expected}, got {item.got}"
+    why = f"ignored, as asked for: expected {item.expected}, got {item.found}"
     return item._replace(status=ItemStatus.SKIPPED, why=why, next_step="")

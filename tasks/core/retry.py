@@ -1,4 +1,4 @@
-"""What of a run has to be done again: read from its report, and told as a command."""
+"""What of a run has to be done again, read from its report; and the command that goes on from it, as it was typed."""
 
 from __future__ import annotations
 
@@ -11,6 +11,12 @@ from tasks.core.model import Status
 from tasks.core.report import unfinished
 
 LONGEST = 400  # characters of a command line that one still wants to read
+NOT_FOR_APPLY = ("--ignore", "--report", "--format")
+# fab's own flags whose value is a word of its own, which may be a verb's name
+_VALUE_FOLLOWS = (
+    *("-c", "--collection", "-D", "--list-depth", "-f", "--config", "-H", "--hosts", "--hide", "-i", "--identity"),
+    *("-r", "--search-root", "-S", "--ssh-config", "-t", "--connect-timeout", "-T", "--command-timeout"),
+)
 _OWN_REPORT = "the report of an earlier run (--report FILE)"
 
 
@@ -46,10 +52,25 @@ def command(words: Sequence[str], report: str, hosts: str) -> str:
     words: the command line of the run, program first. report: where its report is, if it has one; else the nodes,
     folded, take the place of what -H said. Empty if the line would be too long to read.
     """
-    kept = _without(words, ("--retry",))
     if report:
-        return shlex.join([*kept, "--retry", report])
-    program, *rest = _without(kept, ("-H", "--hosts"))
+        return shlex.join([*_without(words, ("--retry",)), "--retry", report])
+    return _on(hosts, words)
+
+
+def applying(words: Sequence[str], verb: str, hosts: str) -> str:
+    """The command that applies what a run of another verb has looked at: the same profiles, by the same way.
+
+    words: the command line of the run, program first. verb: the one of its words that `apply` takes the place of.
+    hosts: the nodes, folded. Empty if the line would be too long to read.
+    """
+    kept = _without(words, NOT_FOR_APPLY)
+    verbs = [at for at, word in enumerate(kept) if at and word == verb and kept[at - 1] not in _VALUE_FOLLOWS]
+    return _on(hosts, [*kept[: verbs[0]], "apply", *kept[verbs[0] + 1 :]]) if verbs else ""
+
+
+def _on(hosts: str, words: Sequence[str]) -> str:
+    """A command line with other nodes than it was typed with."""
+    program, *rest = _without(words, ("-H", "--hosts", "--retry"))
     line = shlex.join([program, "-H", hosts, *rest])
     return line if len(line) <= LONGEST else ""
 

@@ -135,10 +135,12 @@ class _Selector:
     def host(self, name: str) -> Host:
         """The chosen host of this name, with what was given by hand."""
         target = self.chosen[name]
+        typed = f"{target.user}@{_with_port(target)}" if target.user else _with_port(target)
+        typed = "" if typed == name else typed
         if name not in self.inventory.hosts:
-            return Host(name, target.name, target.port, target.user)
+            return Host(name, target.name, target.port, target.user, typed=typed)
         host = self.inventory.host(name)
-        return replace(host, user=target.user or host.user, port=target.port or host.port)
+        return replace(host, user=target.user or host.user, port=target.port or host.port, typed=typed)
 
     def _chosen_names(self, pattern: str) -> list[str]:
         """The chosen hosts of this name, glob or IP address."""
@@ -161,7 +163,7 @@ class _Selector:
             raise SelectionError(f"no host or group in {self.inventory.source} matches {_quoted(pattern, term)}")
         if not target.is_explicit and not self.reachable_name(target.name):
             raise SelectionError(self._unknown(pattern, term))
-        return [(_outside_name(target), target)]
+        return [(_with_port(target), target)]
 
     def _inventory_names(self, pattern: str) -> list[str]:
         groups, hosts = self.inventory.groups, self.inventory.hosts
@@ -209,8 +211,8 @@ def _split_port(text: str) -> tuple[str, str, str]:
     return text.partition(":")
 
 
-def _outside_name(target: _Target) -> str:
-    """The name of a host outside the inventory. A port is part of it: one address may forward to many nodes."""
+def _with_port(target: _Target) -> str:
+    """A host's name and port. Outside the inventory that is its name: one address may forward to many nodes."""
     if target.port is None:
         return target.name
     return f"[{target.name}]:{target.port}" if ":" in target.name else f"{target.name}:{target.port}"

@@ -5,10 +5,11 @@ from __future__ import annotations
 import re
 
 # What a terminal acts on, or what makes a line read otherwise than it is: control characters of C0 and C1 but for the
-# tab, DEL, Unicode's marks of direction (bidirectional algorithm, UAX 9), separators of lines, tags, and surrogates.
+# tab, DEL, Unicode's marks of direction (bidirectional algorithm, UAX 9), separators of lines, tags, surrogates;
+# and U+FFFE and U+FFFF, which no XML may hold.
 UNSAFE = re.compile(
     "[\x00-\x08\x0a-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufff9-\ufffb"
-    "\ud800-\udfff\U000e0000-\U000e007f]"
+    "\ud800-\udfff\ufffe\uffff\U000e0000-\U000e007f]"
 )
 
 

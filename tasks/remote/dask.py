@@ -19,13 +19,13 @@ from typing import Any
 
 import fabric
 
+from tasks.core.connection import secret
 from tasks.core.errors import RemoteError, UsageError
-from tasks.core.model import Host, HostKeys, NodeResult
+from tasks.core.model import Host, HostKeys, NodeResult, Secret
 from tasks.remote import fleet
 from tasks.remote.engine import Job
 from tasks.remote.node import Step, Work, failure
 from tasks.remote.route import Access
-from tasks.remote.sudo import clean
 
 CODE = Path(__file__).resolve().parents[1]
 SECONDS = 10  # for the scheduler to answer
@@ -60,8 +60,7 @@ def on_worker(errand: Errand, host: Host) -> NodeResult:
         if errand.code != code():
             raise RemoteError(f"the dask worker runs other code: expected {errand.code}, got {code()}", _SAME_CODE)
         access, password = _own(errand.key_files, errand.host_keys)
-        work = replace(errand.work, password=clean(password) if password else None)
-        return fleet.one(errand.step, host, work, access, errand.seconds)
+        return fleet.one(errand.step, host, replace(errand.work, password=password), access, errand.seconds)
     except Exception as error:
         return failure(host, error)
 
@@ -74,11 +73,15 @@ _SAME_CODE = "bring the checkout there to the same version, and start the worker
 
 
 @lru_cache(maxsize=8)
-def _own(key_files: tuple[str, ...], host_keys: HostKeys | None) -> tuple[Access, str]:
+def _own(key_files: tuple[str, ...], host_keys: HostKeys | None) -> tuple[Access, Secret | None]:
     """How the worker's own files and environment lead to hosts, with the keys of -i; and its sudo password."""
     config = fabric.Config(overrides={"connect_kwargs": {"key_filename": list(key_files)}} if key_files else {})
     config.load_shell_env()
-    return Access.of(config, host_keys), config.sudo.get("password") or ""
+    try:
+        password = secret(str(config.sudo.get("password") or ""))
+    except ValueError as error:
+        raise RemoteError(f"the dask worker's sudo password: {error}", "correct its FABRIC_SUDO_PASSWORD") from None
+    return Access.of(config, host_keys), password
 
 
 class Workers:

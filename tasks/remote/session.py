@@ -14,6 +14,7 @@ from typing import Any
 
 from paramiko import ChannelException, PasswordRequiredException, SSHException
 
+from tasks.core.connection import strict_host_key_checking
 from tasks.core.errors import NodeError, RemoteError, ShellEndedError, UnreachableError
 from tasks.core.model import Host, HostKeys
 from tasks.remote.deadline import Deadline
@@ -242,8 +243,10 @@ def _policy(hop: Hop, host: Host, access: Access) -> Policy:
 
 
 def _configured_mode(settings: Mapping[str, str]) -> HostKeys:
-    word = settings.get("stricthostkeychecking", "").lower()
-    return {"accept-new": HostKeys.ACCEPT_NEW, "no": HostKeys.OFF, "off": HostKeys.OFF}.get(word, HostKeys.STRICT)
+    try:
+        return strict_host_key_checking(settings.get("stricthostkeychecking", "yes"))
+    except ValueError as error:
+        raise UnreachableError(str(error), "correct it in ssh_config") from None
 
 
 def _configured_files(settings: Mapping[str, str]) -> tuple[str, ...]:

@@ -69,10 +69,3 @@ def passwordless(host_user: str) -> RemoteError:
         f"sudo needs a password for {host_user}, and none was given",
         "run again with fab --prompt-for-sudo-password, or give that user passwordless sudo",
     )
-
-
-def clean(password: str) -> Secret:
-    """A password as one line. Raises ValueError on a line break, which sudo would read as its end."""
-    if "\n" in password or "\0" in password:
-        raise ValueError("a password cannot hold a line break")
-    return Secret(password)

@@ -159,7 +159,7 @@ def test_verify_prints_key_expected_got_and_the_remedy(damaged: Suite, verified:
     assert text.code == 3
     line = next(line for line in text.stdout.splitlines() if "somaxconn" in line)
     assert "expected 32768, got 17" in line
-    assert "fab -H value apply" in text.stdout
+    assert "fab -H value apply --inventory " in text.stdout
 
 
 def test_apply_makes_each_damage_good(suite: Suite) -> None:

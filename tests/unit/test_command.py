@@ -4,6 +4,7 @@ connection. The nodes of the copy are a socket that nobody may connect to.
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import re
@@ -13,8 +14,16 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import IO, Any
 
+import invoke
 import pytest
+
+from tasks.command import Run
+from tasks.core.inventory import parse
+from tasks.core.model import Item, ItemStatus, Kind, NodeResult, RunSummary, Status
+from tasks.core.selection import select
+from tasks.verb import Options
 
 ROOT = Path(__file__).resolve().parents[2]
 FAB = Path(sys.executable).parent / "fab"
@@ -43,13 +52,20 @@ def project(tmp_path: Path, listener: socket.socket) -> Path:
     return copy
 
 
-def fab(project: Path, *words: str) -> subprocess.CompletedProcess[str]:
+def environment(project: Path) -> dict[str, str]:
+    return {"PATH": os.environ["PATH"], "HOME": str(project), "PYTHONDONTWRITEBYTECODE": "1"}
+
+
+def fab(
+    project: Path, *words: str, stdout: int | IO[bytes] = subprocess.PIPE, **env: str
+) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [FAB, *words],
         cwd=project,
-        env={"PATH": os.environ["PATH"], "HOME": str(project), "PYTHONDONTWRITEBYTECODE": "1"},
+        env=environment(project) | env,
         stdin=subprocess.DEVNULL,
-        capture_output=True,
+        stdout=stdout,
+        stderr=subprocess.PIPE,
         text=True,
         timeout=60,
         check=False,
@@ -121,7 +137,15 @@ USAGE: dict[str, tuple[tuple[str, ...], Damage, str]] = {
         lambda _: None,
         r"--report no/such/run.json: cannot be written: No such file or directory \(.*/no/such\)",
     ),
-    "a report where no run is": (("-H", "nodes", "show", "--report", "x"), lambda _: None, "--report is for plan,"),
+    **{
+        f"{flag} where no run is: {words[0]}": (
+            ("-H", "nodes", *words, flag, value),
+            lambda _: None,
+            f"{flag}{more} is not for show, hosts and rollback --list: they print no run$",
+        )
+        for words in (("show",), ("hosts",), ("rollback", "--list"))
+        for flag, value, more in (("--report", "x", ""), ("--format", "junit", " junit"))
+    },
     "a retry of nothing": (
         ("plan", "--retry", "run.json"),
         lambda _: None,
@@ -154,9 +178,21 @@ def test_a_mistake_is_one_line_with_exit_code_2_and_nobody_is_connected_to(
     said = done.stdout + done.stderr
     assert done.returncode == 2, said
     assert len(said.strip().splitlines()) == 1
-    verb = next(word for word in words if word in ("plan", "fix", "show"))
+    verb = next(word for word in words if word in ("plan", "fix", "show", "hosts", "rollback"))
     assert re.match(f"{verb}: .*{expected}", said), said
     assert "Traceback" not in said
+    assert untouched(listener)
+
+
+def test_a_sudo_password_of_two_lines_is_a_mistake_that_does_not_show_it(
+    project: Path, listener: socket.socket
+) -> None:
+    done = fab(project, *PLAN, FABRIC_SUDO_PASSWORD="hunter2\nhunter3")
+    assert (done.returncode, done.stdout) == (2, "")
+    said = "plan: the sudo password: expected one line, got a line break in it; correct FABRIC_SUDO_PASSWORD"
+    assert done.stderr.startswith(said), done.stderr
+    assert "hunter" not in done.stderr
+    assert len(done.stderr.splitlines()) == 1
     assert untouched(listener)
 
 
@@ -167,8 +203,106 @@ def test_hosts_lists_what_is_selected_as_json_and_connects_to_nothing(project: P
     assert untouched(listener)
 
 
+FORMATS = ("text", "json", "junit")
+WRITTEN = [("hosts", "text", 0), ("hosts", "json", 0), *(("plan", name, 4) for name in FORMATS)]  # nobody is there
+
+
+@pytest.fixture
+def lonely(project: Path) -> Path:
+    (project / "hosts.ini").write_text("[nodes]\nn1 ansible_host=127.0.0.1 ansible_port=1\n")
+    return project
+
+
+@pytest.mark.parametrize("style", [{}, {"FORCE_COLOR": "1"}])
+@pytest.mark.parametrize(("verb", "name", "code"), WRITTEN)
+def test_a_closed_pipe_is_no_reason_for_a_word_or_another_exit_code(
+    verb: str, name: str, code: int, style: dict[str, str], lonely: Path
+) -> None:
+    reader, writer = os.pipe()
+    os.close(reader)
+    with os.fdopen(writer, "wb") as stdout:
+        done = fab(lonely, "-H", "nodes", verb, "--format", name, stdout=stdout, **style)
+    assert done.returncode == code, done.stderr
+    assert not re.search("Error|Traceback", done.stderr), done.stderr
+
+
+@pytest.mark.parametrize("style", [{}, {"FORCE_COLOR": "1"}])
+@pytest.mark.parametrize(("verb", "name"), [(verb, name) for verb, name, _ in WRITTEN])
+def test_a_full_disk_under_stdout_is_one_clear_line(verb: str, name: str, style: dict[str, str], lonely: Path) -> None:
+    with Path("/dev/full").open("wb") as stdout:
+        done = fab(lonely, "-H", "nodes", verb, "--format", name, stdout=stdout, **style)
+    assert done.returncode == 4, done.stderr
+    assert done.stderr.endswith(f"{verb}: stdout could not be written: No space left on device\n")
+    assert not re.search("Error|Traceback", done.stderr), done.stderr
+
+
+@pytest.mark.parametrize(("words", "name"), [(("show",), "files"), (("rollback", "--list"), "snapshots")])
+def test_a_list_in_json_is_one_document_also_where_a_node_failed(
+    words: tuple[str, ...], name: str, lonely: Path
+) -> None:
+    done = fab(lonely, "-H", "nodes", *words, "--format", "json")
+    data = json.loads(done.stdout)
+    assert (done.returncode, data[name]) == (4, {})
+    assert [(node["host"], node["status"]) for node in data["unfinished"]] == [("n1", "unreachable")]
+    assert data["unfinished"][0]["problem"]
+    assert data["unfinished"][0]["next_step"]
+
+
+@pytest.mark.parametrize("name", ["text", "json"])
+def test_a_twin_is_no_reason_to_print_more_than_a_list(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.stdout", stream := io.StringIO())
+    results = (NodeResult("n1", Status.OK), NodeResult("n2", Status.SKIPPED, problem="the same", same_as="n1"))
+    run = Run("show", Options(format=name), (), NOWHERE, NOWHERE)
+    run.finish_listing(RunSummary("show", results, 1.0))
+    assert stream.getvalue() == ""
+    with pytest.raises(invoke.Exit) as ended:
+        run.finish_listing(RunSummary("show", results, 1.0, interrupted=True))
+    assert ended.value.code == 130
+
+
+def test_without_a_stdout_there_are_no_results(project: Path) -> None:
+    done = subprocess.run(
+        ["sh", "-c", f"exec {FAB} -H nodes hosts >&-"],
+        cwd=project,
+        env=environment(project),
+        capture_output=True,
+        check=False,
+    )
+    assert (done.returncode, done.stderr) == (0, b"")
+
+
 def test_the_list_of_verbs_shows_each_with_a_sentence(project: Path) -> None:
     done = fab(project, "--list")
     rows = dict(re.findall(r"^  (\S+) +(\S.*)", done.stdout, re.MULTILINE))
     assert {"plan", "apply", "verify", "fix", "show", "hosts"} <= set(rows)
     assert all(len(words.split()) > 2 for words in rows.values())
+
+
+NOWHERE: Any = None  # for what a finished run does not look at any more
+DRIFT = Item(Kind.SYSCTL, "vm.x", ItemStatus.DRIFT, "1", "0")
+
+
+def said_after(typed: str, verb: str, *statuses: Status, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The commands that are told at the end of a run of -H."""
+    words = typed.split()
+    monkeypatch.setattr("sys.argv", ["/usr/bin/fab", *words])
+    inventory = parse("[nodes]\nnode-1 ansible_user=admin\nnode-2\n", "hosts.ini")
+    hosts = select(inventory, words[words.index("-H") + 1], reachable_name=lambda _: True)
+    results = [NodeResult(host.name, status, (DRIFT,)) for host, status in zip(hosts, statuses, strict=True)]
+    stream = io.StringIO()
+    monkeypatch.setattr("sys.stdout", stream)
+    with pytest.raises(invoke.Exit):
+        Run(verb, Options(), hosts, NOWHERE, NOWHERE).finish(RunSummary(verb, tuple(results), 1.0))
+    return re.findall(r"fab -H .*", stream.getvalue())
+
+
+def test_the_remedy_applies_what_was_looked_at(monkeypatch: pytest.MonkeyPatch) -> None:
+    typed = "-H root@node-1:3,node-2,me@far verify --profile mine --host-keys off --ignore CRI --report run.json"
+    said = said_after(typed, "verify", Status.DRIFT, Status.OK, Status.DRIFT, monkeypatch=monkeypatch)
+    assert "fab -H me@far,root@node-1:3 apply --profile mine --host-keys off" in said
+
+
+@pytest.mark.parametrize("left", ["root@node-1", "node-1:3", "root@node-1:3", "node-1", "me@far:3"])
+def test_what_is_left_is_reached_as_it_was_typed(left: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    said = said_after(f"-H {left},node-2 plan", "plan", Status.FAILED, Status.OK, monkeypatch=monkeypatch)
+    assert said == [f"fab -H {left} plan"]

@@ -151,8 +151,32 @@ def test_a_become_password_is_a_secret_even_when_it_looks_like_a_number(variable
     assert str(value) not in repr(found)
 
 
-def test_an_empty_password_is_none() -> None:
-    assert read(ansible_password="", ansible_become_pass="") == read()
+@pytest.mark.parametrize("end", ["", "\n", "\r\n"])
+def test_an_empty_password_is_none(end: str) -> None:
+    assert read(ansible_password=end, ansible_become_pass=end) == read()
+
+
+@pytest.mark.parametrize("end", ["", "\n", "\r\n"])
+def test_the_newline_of_a_yaml_block_is_no_part_of_a_password(end: str) -> None:
+    found = read(ansible_password=f"a b{end}", ansible_become_pass=f" c {end}")
+    assert (found.ssh.password, found.become.password) == ("a b", " c ")
+
+
+@pytest.mark.parametrize("variable", ["ansible_password", "ansible_become_password"])
+@pytest.mark.parametrize(
+    ("value", "got"),
+    [
+        ("hunter2\n\n", "line break"),
+        ("hunter2\nx", "line break"),
+        ("\nhunter2", "line break"),
+        ("hunter2\rx", "line break"),
+        ("hunter2\0", "NUL"),
+    ],
+)
+def test_a_password_of_several_lines_is_an_error_that_does_not_show_it(variable: str, value: str, got: str) -> None:
+    with pytest.raises(VariableError, match=f"^host n1: {variable}: expected one line, got a {got} in it$") as caught:
+        connection("n1", {variable: value})
+    assert "hunter2" not in str(caught.value)
 
 
 def test_a_password_of_a_wrong_type_is_an_error_that_does_not_show_it() -> None:
@@ -232,6 +256,8 @@ def test_what_changes_nothing_here_is_not_spoken_of(variable: str, value: str) -
         ("-o StrictHostKeyChecking=accept-new", SshOptions(host_keys=HostKeys.ACCEPT_NEW)),
         ("-o StrictHostKeyChecking=no", SshOptions(host_keys=HostKeys.OFF)),
         ("-o StrictHostKeyChecking=off", SshOptions(host_keys=HostKeys.OFF)),
+        ("-o StrictHostKeyChecking=True", SshOptions(host_keys=HostKeys.STRICT)),
+        ("-o StrictHostKeyChecking=false", SshOptions(host_keys=HostKeys.OFF)),
         ("-o ConnectTimeout=7", SshOptions(connect_timeout=7.0)),
         ("-o ControlMaster=auto -o ControlPersist=60s -o ControlPath=~/%r", SshOptions()),
         ("-C -q -tt -vvv -A", SshOptions()),
@@ -275,7 +301,7 @@ def test_every_harmless_setting_has_a_reason_and_is_silent(key: str) -> None:
     [
         ("-p 0", "expected a port from 1 to 65535, got '0'"),
         ("-o Port=99999", "expected a port from 1 to 65535"),
-        ("-o StrictHostKeyChecking=maybe", "StrictHostKeyChecking: expected one of yes, ask"),
+        ("-o StrictHostKeyChecking=maybe", "StrictHostKeyChecking: expected one of yes, true, ask"),
         ("-o ConnectTimeout=soon", "expected a number of seconds"),
         ("-l 'a b'", "which no host or user name has"),
         ("-o 'open", "unfinished quote"),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
 import pytest
@@ -38,9 +38,13 @@ class Terminal(io.StringIO):
         return True
 
 
+def applying(hosts: Iterable[str]) -> str:
+    return f"fab -H {','.join(hosts)} apply --profile mine"
+
+
 def shown(*results: NodeResult, verb: str = "verify", interrupted: bool = False) -> str:
     console, stream = plain()
-    summary.show(RunSummary(verb, results, 2.1, interrupted), console)
+    summary.show(RunSummary(verb, results, 2.1, interrupted), console, applying=applying)
     return stream.getvalue()
 
 
@@ -63,7 +67,7 @@ def test_a_problem_says_what_was_expected_what_was_got_and_what_to_do() -> None:
     assert re.search(r"sysctl +vm\.x +expected 1, got 0\n", text)
     assert re.search(r"module +ip_vs +missing: expected loaded, got absent \(kernel 6 does not have it\)\n", text)
     assert "    → install it\n" in text
-    assert "    → fab -H n1 apply\n" in text
+    assert "    → fab -H n1 apply --profile mine\n" in text
 
 
 CRI = Item(Kind.CHECK, "CRI", ItemStatus.DRIFT, "a runtime", "none", "", "install containerd")
@@ -78,11 +82,18 @@ def test_checks_come_first_with_their_own_step_and_apply_is_offered_only_for_the
         "check CRI expected a runtime, got none",
         "→ install containerd",
         "sysctl vm.x expected 1, got 0",
-        "→ fab -H n1 apply",
+        "→ fab -H n1 apply --profile mine",
         "check Swap advisory: expected off, got /swap (kubelet does not start)",
         "→ swapoff -a",
     ]
     assert "apply" not in shown(NodeResult("n1", Status.DRIFT, (CRI,)))
+
+
+def test_a_remedy_that_nobody_would_read_is_said_in_words() -> None:
+    console, stream = plain()
+    run = RunSummary("verify", (NodeResult("n1", Status.DRIFT, (DRIFT,)),), 1.0)
+    summary.show(run, console, applying=lambda _: "")
+    assert "    → apply with the same -H and flags\n" in stream.getvalue()
 
 
 def test_advice_is_shown_of_a_node_that_is_right() -> None:
@@ -195,7 +206,9 @@ def test_a_terminal_is_coloured_unless_it_is_not_to_be(
 ) -> None:
     stream = Terminal()
     with environment(monkeypatch, **variables):
-        summary.show(RunSummary("verify", (NodeResult("n1", Status.FAILED),), 1.0), output.console(stream))
+        summary.show(
+            RunSummary("verify", (NodeResult("n1", Status.FAILED),), 1.0), output.console(stream), applying=applying
+        )
     assert bool(re.search(r"\x1b\[[0-9;]*3[0-9]", stream.getvalue())) is coloured
 
 
@@ -263,15 +276,18 @@ FOUND = {
 
 def test_equal_files_are_shown_once_and_to_the_letter() -> None:
     console, stream = plain()
-    files.show(FOUND, console, as_json=False)
+    files.show(FOUND, [], console, as_json=False)
     assert "==> /etc/a.conf on n[1-2] <==\n# [x]\nvm.x = 1\n" in stream.getvalue()
     assert "==> /etc/a.conf on n3 <==\nb\n" in stream.getvalue()
 
 
 def test_files_are_json_too() -> None:
     console, stream = plain()
-    files.show(FOUND, console, as_json=True)
-    assert json.loads(stream.getvalue()) == {"files": FOUND}
+    left = NodeResult("n4", Status.UNREACHABLE, problem="no route", next_step="look at the cable")
+    results = [*(NodeResult(host, Status.OK) for host in FOUND), left, NodeResult("n5", Status.SKIPPED, same_as="n1")]
+    files.show(FOUND, results, console, as_json=True)
+    told = {"host": "n4", "status": "unreachable", "problem": "no route", "next_step": "look at the cable"}
+    assert json.loads(stream.getvalue()) == {"files": FOUND, "unfinished": [told]}
 
 
 def test_a_run_is_one_json_document_however_wide_it_is() -> None:

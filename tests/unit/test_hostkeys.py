@@ -6,17 +6,23 @@ import base64
 import hashlib
 import hmac
 import shutil
+import socket
 import subprocess
 import tracemalloc
+from io import StringIO
 from pathlib import Path
 from threading import Barrier, Thread
 
+import fabric
 import paramiko
 import pytest
 
 from tasks.core.errors import UnreachableError
-from tasks.core.model import HostKeys
+from tasks.core.model import Host, HostKeys
+from tasks.remote.deadline import Deadline
 from tasks.remote.hostkeys import KnownHosts, Policy, entry_name, fingerprint, names_of
+from tasks.remote.route import Access
+from tasks.remote.session import Session
 
 CLIENT = paramiko.SSHClient()
 ONE, OTHER = paramiko.ECDSAKey.generate(), paramiko.ECDSAKey.generate()
@@ -266,3 +272,15 @@ def test_any_key_may_be_shown_where_none_is_known(mode: HostKeys, text: str, tmp
 def test_the_names_a_key_is_looked_up_by(host: str, port: int, alias: str, names: tuple[str, str]) -> None:
     """ssh(1): HostKeyAlias stands as it is; without a line for the port, one without a port will do."""
     assert names_of(host, port, alias) == names
+
+
+def test_a_word_that_ssh_does_not_have_for_host_keys_is_refused_in_ssh_config_too() -> None:
+    config = fabric.Config(overrides={"user": "me"}, lazy=True)
+    config.base_ssh_config.parse(StringIO("Host *\n  StrictHostKeyChecking maybe\n"))
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        host = Host("n1", *server.getsockname())
+        with Session(host, Access.of(config, None), Deadline(10)) as session, pytest.raises(UnreachableError) as caught:
+            session.start("true", b"")
+    assert caught.value.problem.startswith("StrictHostKeyChecking: expected one of yes, true, ask, accept-new, no, ")
+    assert caught.value.problem.endswith("got 'maybe'")
+    assert caught.value.next_step == "correct it in ssh_config"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import re
 from pathlib import Path
 
 import jsonschema
@@ -13,7 +14,10 @@ from rich.console import Console
 
 from tasks.console.junit import write_junit
 from tasks.console.machine import write_json
+from tasks.core.errors import RemoteError
 from tasks.core.model import Identity, Item, ItemStatus, Kind, NodeResult, RunSummary, Status
+from tasks.remote.node import failure, result
+from tests.unit.build import host
 
 SCHEMA = json.loads((Path(__file__).parents[2] / "docs/report.schema.json").read_text())
 ITEMS = tuple(
@@ -73,6 +77,15 @@ def test_advice_passes_in_junit_and_says_what_it_is() -> None:
     suite = next(iter(JUnitXml.fromstring(written(write_junit).encode())))
     case = next(case for case in suite if case.name == "net.x.advisory")
     assert (case.result, case.system_out) == ([], "advisory: expected 1, got <0> & \"'\nwhy\ndo")
+
+
+def test_whatever_xml_forbids_is_shown_of_no_node() -> None:
+    allowed = re.compile("[\t\n\r\x20-\ud7ff\ue000-\ufffd]")  # XML 1.0, [2] Char, of the first plane
+    forbidden = [char for char in map(chr, range(0x10000)) if not allowed.match(char)]
+    item = Item(Kind.SYSCTL, "vm.x", ItemStatus.DRIFT, "1", "".join(forbidden), "\ufffe", "\uffff")
+    broken = failure(host("n2"), RemoteError("it said \ufffe", "\uffff"))
+    run = RunSummary("verify", (result(host("n1"), [item], Status.DRIFT), broken), 1.0)
+    assert len(JUnitXml.fromstring(written(write_junit, run).encode())) == 2
 
 
 def test_what_identifies_a_node_is_in_no_report() -> None:

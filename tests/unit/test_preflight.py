@@ -6,7 +6,8 @@ import pytest
 
 from tasks.core import join
 from tasks.core.errors import UsageError
-from tasks.core.preflight import also_ignored, ignored
+from tasks.core.model import Item, ItemStatus, Kind
+from tasks.core.preflight import also_ignored, ignored, judged
 from tests.unit.build import host
 
 
@@ -52,3 +53,10 @@ def test_the_inventorys_names_are_a_list_or_comma_text(value: object) -> None:
 def test_what_is_unknown_in_the_inventory_is_kubeadms_own_affair() -> None:
     assert also_ignored(["SomethingNew"]) == {"somethingnew"}
     assert join.ignored(host()) == frozenset()
+
+
+@pytest.mark.parametrize(("got", "said"), [(None, "absent"), ("", "empty"), ("0", "0")])
+def test_what_is_ignored_says_what_was_found(got: str | None, said: str) -> None:
+    name = "FileContent--proc-sys-net-bridge-bridge-nf-call-iptables"
+    (item,) = judged([Item(Kind.CHECK, name, ItemStatus.DRIFT, "1", got, "", "a step")], {name.lower()})
+    assert (item.status, item.why) == (ItemStatus.SKIPPED, f"ignored, as asked for: expected 1, got {said}")

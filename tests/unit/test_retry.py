@@ -9,7 +9,7 @@ import pytest
 from tasks.console.machine import as_json
 from tasks.core.errors import SourceError
 from tasks.core.model import NodeResult, RunSummary, Status
-from tasks.core.retry import LONGEST, command, names
+from tasks.core.retry import LONGEST, applying, command, names
 
 
 def report(*results: NodeResult) -> str:
@@ -77,3 +77,30 @@ def test_without_a_report_the_command_names_the_nodes(typed: str, expected: str)
 def test_a_command_that_nobody_would_read_is_not_told() -> None:
     assert command(["fab", "-H", "all", "apply"], "", "n" * LONGEST) == ""
     assert command(["fab", "-H", "all", "apply"], "run.json", "n" * LONGEST) != ""
+
+
+@pytest.mark.parametrize(
+    ("typed", "expected"),
+    [
+        ("fab -H nodes verify", "fab -H 'n[1-2]' apply"),
+        (
+            "fab -H nodes -i 'my key' verify --profile mine --only sysctl --inventory=lab.ini --host-keys off",
+            "fab -H 'n[1-2]' -i 'my key' apply --profile mine --only sysctl --inventory=lab.ini --host-keys off",
+        ),
+        ("fab verify -H verify --engine dask=tcp://s:1", "fab -H 'n[1-2]' apply --engine dask=tcp://s:1"),
+        (
+            "fab -i verify --prompt-for-sudo-password verify",
+            "fab -H 'n[1-2]' -i verify --prompt-for-sudo-password apply",
+        ),
+        ("fab -H a verify --profile verify", "fab -H 'n[1-2]' apply --profile verify"),
+        ("fab verify --retry old.json --report run.json --ignore CRI,Mem --format text", "fab -H 'n[1-2]' apply"),
+        ("fab -H a verify --ignore=CRI --serial 1,10 --max-fail 3", "fab -H 'n[1-2]' apply --serial 1,10 --max-fail 3"),
+    ],
+)
+def test_what_was_looked_at_is_applied_with_the_same_profiles_by_the_same_way(typed: str, expected: str) -> None:
+    assert applying(shlex.split(typed), "verify", "n[1-2]") == expected
+
+
+def test_an_apply_that_nobody_would_read_or_that_was_not_typed_is_not_told() -> None:
+    assert applying(["fab", "-H", "all", "verify"], "verify", "n" * LONGEST) == ""
+    assert applying(["fab", "-H", "all", "look"], "verify", "n1") == ""

@@ -20,7 +20,7 @@ from tasks.console.junit import write_junit
 from tasks.console.live import LiveProgress
 from tasks.console.machine import as_json
 from tasks.console.progress import progress
-from tasks.core import connection, profile
+from tasks.core import connection, profile, retry
 from tasks.core.compact import Pool
 from tasks.core.inventory import parse
 from tasks.core.model import Host, Item, ItemStatus, Kind, NodeResult, RunSummary, Status
@@ -147,8 +147,11 @@ def test_no_more_threads_than_forks_are_alive() -> None:
 
 
 def text_of(results: Iterable[NodeResult], **more: Any) -> str:
+    def applying(names: Iterable[str]) -> str:
+        return retry.applying(["fab", "verify"], "verify", fold(names))
+
     stream = io.StringIO()
-    summary.show(RunSummary("verify", tuple(results), 60.0), output.console(stream), **more)
+    summary.show(RunSummary("verify", tuple(results), 60.0), output.console(stream), applying=applying, **more)
     return stream.getvalue()
 
 

@@ -141,19 +141,40 @@ def test_a_user_or_port_by_hand_wins_over_the_inventory(text: str, user: str, po
     ("text", "expected"),
     [
         ("192.0.2.77", Host("192.0.2.77", "192.0.2.77")),
-        ("root@192.0.2.77", Host("192.0.2.77", "192.0.2.77", None, "root")),
+        ("root@192.0.2.77", Host("192.0.2.77", "192.0.2.77", None, "root", typed="root@192.0.2.77")),
         ("192.0.2.77:2222", Host("192.0.2.77:2222", "192.0.2.77", 2222)),
         ("2001:db8::9", Host("2001:db8::9", "2001:db8::9")),
         ("[2001:db8::9]", Host("2001:db8::9", "2001:db8::9")),
-        ("root@[2001:db8::9]:22", Host("[2001:db8::9]:22", "2001:db8::9", 22, "root")),
+        ("root@[2001:db8::9]:22", Host("[2001:db8::9]:22", "2001:db8::9", 22, "root", typed="root@[2001:db8::9]:22")),
         ("fe80::1%eth0", Host("fe80::1%eth0", "fe80::1%eth0")),
-        ("me@elsewhere.example.com", Host("elsewhere.example.com", "elsewhere.example.com", None, "me")),
+        (
+            "me@elsewhere.example.com",
+            Host("elsewhere.example.com", "elsewhere.example.com", None, "me", typed="me@elsewhere.example.com"),
+        ),
         ("elsewhere:22", Host("elsewhere:22", "elsewhere", 22)),
         ("alias", Host("alias", "alias")),
     ],
 )
 def test_a_host_outside_the_inventory_is_named_by_address_or_alias(text: str, expected: Host) -> None:
     assert hosts(text, reachable=("alias",)) == (expected,)
+
+
+@pytest.mark.parametrize(
+    ("text", "again"),
+    [
+        ("web", "web[1-2]"),
+        ("root@web", "root@web[1-2]"),
+        ("web:22", "web[1-2]:22"),
+        ("web,root@web1,web1:22", "root@web1:22,web2"),
+        ("root@web*:22,!web2", "root@web1:22"),
+        ("root@web[1-2],db1", "db1,root@web[1-2]"),
+        ("root@[2001:db8::9]:22,10.0.0.[7-8]:22", "10.0.0.[7-8]:22,root@[2001:db8::9]:22"),
+    ],
+)
+def test_what_was_given_by_hand_is_kept_and_reaches_the_same_hosts_again(text: str, again: str) -> None:
+    chosen = hosts(text)
+    assert fold(host.typed or host.name for host in chosen) == again
+    assert sorted(map(repr, hosts(again))) == sorted(map(repr, chosen))
 
 
 def test_only_bare_names_outside_the_inventory_are_looked_up() -> None:

@@ -10,7 +10,7 @@ import pytest
 
 from tasks.core.errors import RemoteError
 from tasks.core.model import Secret
-from tasks.remote.sudo import PasswordGate, PasswordGates, clean, passwordless
+from tasks.remote.sudo import PasswordGate, PasswordGates, passwordless
 
 SECONDS = 10.0
 HOSTS = [f"n{number}" for number in range(2, 10)]
@@ -102,11 +102,3 @@ def test_a_missing_password_names_the_user_and_the_flag() -> None:
     error = passwordless("admin@n1:22")
     assert "admin@n1:22" in error.problem
     assert "--prompt-for-sudo-password" in error.next_step
-
-
-def test_a_password_is_a_secret_and_one_line() -> None:
-    password = clean("correct horse")
-    assert (password, repr(password)) == ("correct horse", "[secret]")
-    for bad in ("a\nb", "a\0b"):
-        with pytest.raises(ValueError, match="line break"):
-            clean(bad)
