@@ -120,7 +120,7 @@ class Run:
 
                     write_junit(summary, screen)
                 case _:
-                    show(summary, screen, again=self._again(summary), applying=self._applying)
+                    show(summary, screen, again=self._again(summary), going_on=self._going_on)
         if unsaved:
             raise invoke.Exit(f"{self.verb}: {unsaved}", code=EXIT_FAILED)
         _end(summary)
@@ -146,9 +146,9 @@ class Run:
         left = {result.host for result in summary.results if unfinished(result.status, result.same_as)}
         return retry.command(_typed(), self.options.report, self._names(left)) if left else ""
 
-    def _applying(self, names: Iterable[str]) -> str:
-        """The command that applies to some nodes what this run has looked at."""
-        return retry.applying(_typed(), self.verb, self._names(set(names)))
+    def _going_on(self, verb: str, names: Iterable[str]) -> str:
+        """The command that goes on with a verb on some of the nodes."""
+        return retry.going_on(_typed(), verb, self._names(set(names)))
 
     def _names(self, names: Collection[str]) -> str:
         """Some of the hosts as -H reaches them again, folded."""

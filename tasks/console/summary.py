@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+import re
+from collections.abc import Callable, Iterable, Sequence
 from itertools import islice
 
 from tasks.console.output import Screen
@@ -17,11 +18,14 @@ SHOWN = 12  # problems of one group; plan shows all, it is what plan is for
 HEADINGS = {Kind.MODULE: "MODULES", Kind.SYSCTL: "KEYS", Kind.FILE: "FILES", Kind.CHECK: "CHECKS"}
 
 
-def show(summary: RunSummary, screen: Screen, *, again: str = "", applying: Callable[[Iterable[str]], str]) -> None:
+GoingOn = Callable[[str, Iterable[str]], str]
+
+
+def show(summary: RunSummary, screen: Screen, *, again: str = "", going_on: GoingOn) -> None:
     """Prints a whole run.
 
-    again: the command that does again what was not done, if something was not. applying: the one that puts some nodes
-    right; empty if it would be too long to read.
+    again: the command that does again what was not done, if something was not. going_on: the one that goes on with a
+    verb on some nodes; empty if it would be too long to read.
     """
     groups = fold(summary.results)
     shown, rest = groups[:GROUPS], groups[GROUPS:]
@@ -30,7 +34,7 @@ def show(summary: RunSummary, screen: Screen, *, again: str = "", applying: Call
         nodes = sum(len(group.hosts) for group in rest)
         screen.line(f"… and {len(rest)} more groups of {nodes} nodes: --report FILE has them all")
     for group in shown:
-        _problems(group, summary.verb, screen, applying)
+        _problems(group, summary.verb, screen, going_on)
     _notes(summary, screen)
     _totals(summary, screen)
     if again:
@@ -51,25 +55,38 @@ def _names(hosts: Iterable[str]) -> str:
     return f"{text[:NAMES].rpartition(',')[0] or text[:NAMES]},… ({len(names)} nodes)"
 
 
-def _problems(group: Group, verb: str, screen: Screen, applying: Callable[[Iterable[str]], str]) -> None:
+def _problems(group: Group, verb: str, screen: Screen, going_on: GoingOn) -> None:
     result, items, hints = group.result, wrong(group.result), advice(group.result)
     if not items and not hints and not result.problem:
         return
     screen.line()
     screen.line(_names(group.hosts), "bold")
+
+    def pasted(step: str) -> str:
+        """A step whose command names the nodes, and goes there as this run did."""
+        return _COMMAND.sub(lambda found: _named(found[1], group.hosts, going_on) or found[0], step)
+
     if result.problem:
-        _say(result.problem, result.next_step, screen)
+        _say(result.problem, pasted(result.next_step), screen)
     alike = _alike(items)
     shown = alike if is_plan(verb) else alike[:SHOWN]
     width = max((len(same[0].name) for same in shown if len(same) == 1), default=0)
     for same in shown:
-        _say(_sentence(same, width), _own_step(same[0]), screen)
+        _say(_sentence(same, width), pasted(_own_step(same[0])), screen)
     if len(shown) < len(alike):
         _say(f"… and {sum(map(len, alike[SHOWN:]))} more: --format json has them all", "", screen)
     if verb == "verify" and _apply_helps(items):
-        _say("", applying(group.hosts) or "apply with the same -H and flags", screen)
+        _say("", going_on("apply", group.hosts) or "apply with the same -H and flags", screen)
     for hint in hints:
-        _say(_sentence([hint], 0), hint.next_step, screen)
+        _say(_sentence([hint], 0), pasted(hint.next_step), screen)
+
+
+_COMMAND = re.compile(r"fab -H NODE (\w+)")  # as the core says it, which knows neither the nodes' names nor the flags
+
+
+def _named(verb: str, hosts: Sequence[str], going_on: GoingOn) -> str:
+    command = going_on(verb, hosts)
+    return f"{command} --yes" if command and verb == "fix" and len(hosts) > 1 else command
 
 
 def _say(text: str, step: str, screen: Screen) -> None:

@@ -11,7 +11,9 @@ from tasks.core.model import Status
 from tasks.core.report import unfinished
 
 LONGEST = 400  # characters of a command line that one still wants to read
-NOT_FOR_APPLY = ("--ignore", "--report", "--format")
+VERBS = ("plan", "apply", "verify", "fix", "rollback", "show", "hosts")
+_WAY = ("--inventory", "--host-keys", "--engine", "--forks", "--timeout", "--serial", "--max-fail")
+_WANTED = ("--profile", "--only")
 # fab's own flags whose value is a word of its own, which may be a verb's name
 _VALUE_FOLLOWS = (
     *("-c", "--collection", "-D", "--list-depth", "-f", "--config", "-H", "--hosts", "--hide", "-i", "--identity"),
@@ -57,15 +59,16 @@ def command(words: Sequence[str], report: str, hosts: str) -> str:
     return _on(hosts, words)
 
 
-def applying(words: Sequence[str], verb: str, hosts: str) -> str:
-    """The command that applies what a run of another verb has looked at: the same profiles, by the same way.
+def going_on(words: Sequence[str], verb: str, hosts: str) -> str:
+    """The command that goes on with a verb where a run ended: with the same profiles, by the same way.
 
-    words: the command line of the run, program first. verb: the one of its words that `apply` takes the place of.
-    hosts: the nodes, folded. Empty if the line would be too long to read.
+    words: the command line of the run, program first. hosts: the nodes, folded. Empty if the line would be too long to
+    read.
     """
-    kept = _without(words, NOT_FOR_APPLY)
-    verbs = [at for at, word in enumerate(kept) if at and word == verb and kept[at - 1] not in _VALUE_FOLLOWS]
-    return _on(hosts, [*kept[: verbs[0]], "apply", *kept[verbs[0] + 1 :]]) if verbs else ""
+    verbs = (at for at, word in enumerate(words) if at and word in VERBS and words[at - 1] not in _VALUE_FOLLOWS)
+    at = next(verbs, 0)
+    flags = _WAY if verb in ("fix", "rollback") else (*_WANTED, *_WAY)
+    return _on(hosts, [*words[:at], verb, *_parted(words[at + 1 :], flags)[0]]) if at else ""
 
 
 def _on(hosts: str, words: Sequence[str]) -> str:
@@ -76,13 +79,16 @@ def _on(hosts: str, words: Sequence[str]) -> str:
 
 
 def _without(words: Sequence[str], flags: tuple[str, ...]) -> list[str]:
-    """The words without some flags and their values, in each way in which they can be written."""
-    kept: list[str] = []
-    skip = False
+    return _parted(words, flags)[1]
+
+
+def _parted(words: Sequence[str], flags: tuple[str, ...]) -> tuple[list[str], list[str]]:
+    """Some flags with their values, in each way in which they can be written; and the other words."""
+    parts: tuple[list[str], list[str]] = [], []
+    value = False
     for word in words:
-        value_follows = word in flags
+        alone = word in flags and not value
         joined = any(word.startswith(f"{flag}=" if flag.startswith("--") else flag) for flag in flags)
-        if not (skip or value_follows or joined):
-            kept.append(word)
-        skip = value_follows and not skip
-    return kept
+        parts[not (value or alone or joined)].append(word)
+        value = alone
+    return parts

@@ -38,14 +38,26 @@ class Terminal(io.StringIO):
         return True
 
 
-def applying(hosts: Iterable[str]) -> str:
-    return f"fab -H {','.join(hosts)} apply --profile mine"
+def going_on(verb: str, hosts: Iterable[str]) -> str:
+    return f"fab -H {','.join(hosts)} {verb} --profile mine"
 
 
 def shown(*results: NodeResult, verb: str = "verify", interrupted: bool = False) -> str:
     console, stream = plain()
-    summary.show(RunSummary(verb, results, 2.1, interrupted), console, applying=applying)
+    summary.show(RunSummary(verb, results, 2.1, interrupted), console, going_on=going_on)
     return stream.getvalue()
+
+
+def test_a_next_step_names_the_nodes_and_keeps_the_flags_of_the_run() -> None:
+    step = "fab -H NODE fix vm.x='1' takes that line back"
+    item = Item(Kind.SYSCTL, "vm.x", ItemStatus.BOOT_DRIFT, "0", "1", "by a repair", step)
+    assert "→ fab -H n1 fix --profile mine vm.x='1' takes that line back" in shown(
+        NodeResult("n1", Status.DRIFT, (item,))
+    )
+    both = shown(*(NodeResult(name, Status.DRIFT, (item,)) for name in ("n1", "n2")))
+    assert "→ fab -H n1,n2 fix --profile mine --yes vm.x='1' takes that line back" in both
+    failed = shown(NodeResult("n1", Status.FAILED, problem="given up", next_step="see: fab -H NODE plan"))
+    assert "→ see: fab -H n1 plan --profile mine" in failed
 
 
 def test_equal_nodes_are_one_row_and_the_worst_come_first() -> None:
@@ -92,7 +104,7 @@ def test_checks_come_first_with_their_own_step_and_apply_is_offered_only_for_the
 def test_a_remedy_that_nobody_would_read_is_said_in_words() -> None:
     console, stream = plain()
     run = RunSummary("verify", (NodeResult("n1", Status.DRIFT, (DRIFT,)),), 1.0)
-    summary.show(run, console, applying=lambda _: "")
+    summary.show(run, console, going_on=lambda *_: "")
     assert "    → apply with the same -H and flags\n" in stream.getvalue()
 
 
@@ -207,7 +219,7 @@ def test_a_terminal_is_coloured_unless_it_is_not_to_be(
     stream = Terminal()
     with environment(monkeypatch, **variables):
         summary.show(
-            RunSummary("verify", (NodeResult("n1", Status.FAILED),), 1.0), output.console(stream), applying=applying
+            RunSummary("verify", (NodeResult("n1", Status.FAILED),), 1.0), output.console(stream), going_on=going_on
         )
     assert bool(re.search(r"\x1b\[[0-9;]*3[0-9]", stream.getvalue())) is coloured
 

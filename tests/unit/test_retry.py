@@ -9,7 +9,7 @@ import pytest
 from tasks.console.machine import as_json
 from tasks.core.errors import SourceError
 from tasks.core.model import NodeResult, RunSummary, Status
-from tasks.core.retry import LONGEST, applying, command, names
+from tasks.core.retry import LONGEST, command, going_on, names
 
 
 def report(*results: NodeResult) -> str:
@@ -98,9 +98,22 @@ def test_a_command_that_nobody_would_read_is_not_told() -> None:
     ],
 )
 def test_what_was_looked_at_is_applied_with_the_same_profiles_by_the_same_way(typed: str, expected: str) -> None:
-    assert applying(shlex.split(typed), "verify", "n[1-2]") == expected
+    assert going_on(shlex.split(typed), "apply", "n[1-2]") == expected
 
 
 def test_an_apply_that_nobody_would_read_or_that_was_not_typed_is_not_told() -> None:
-    assert applying(["fab", "-H", "all", "verify"], "verify", "n" * LONGEST) == ""
-    assert applying(["fab", "-H", "all", "look"], "verify", "n1") == ""
+    assert going_on(["fab", "-H", "all", "verify"], "apply", "n" * LONGEST) == ""
+    assert going_on(["fab", "-H", "all", "look"], "apply", "n1") == ""
+
+
+@pytest.mark.parametrize(
+    ("typed", "verb", "expected"),
+    [
+        ("fab -H a fix vm.x=1 --yes --inventory lab.ini", "plan", "fab -H n1 plan --inventory lab.ini"),
+        ("fab -H a apply --take-over --profile mine --only sysctl", "rollback", "fab -H n1 rollback"),
+        ("fab -H a verify --profile mine --host-keys=off --ignore CRI", "fix", "fab -H n1 fix --host-keys=off"),
+        ("fab --dry -H a apply --only=sysctl", "apply", "fab -H n1 --dry apply --only=sysctl"),
+    ],
+)
+def test_what_a_verb_has_of_its_own_does_not_go_over_to_another(typed: str, verb: str, expected: str) -> None:
+    assert going_on(shlex.split(typed), verb, "n1") == expected

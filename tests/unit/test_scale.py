@@ -147,11 +147,11 @@ def test_no_more_threads_than_forks_are_alive() -> None:
 
 
 def text_of(results: Iterable[NodeResult], **more: Any) -> str:
-    def applying(names: Iterable[str]) -> str:
-        return retry.applying(["fab", "verify"], "verify", fold(names))
+    def going_on(verb: str, names: Iterable[str]) -> str:
+        return retry.going_on(["fab", "verify"], verb, fold(names))
 
     stream = io.StringIO()
-    summary.show(RunSummary("verify", tuple(results), 60.0), output.console(stream), applying=applying, **more)
+    summary.show(RunSummary("verify", tuple(results), 60.0), output.console(stream), going_on=going_on, **more)
     return stream.getvalue()
 
 
