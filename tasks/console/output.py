@@ -57,13 +57,23 @@ class Screen:
         return not self._plain and self.rich.is_terminal
 
     def line(self, text: str = "", style: str = "") -> None:
-        """A line, or several."""
+        """A line, or several. What is too long for a terminal is the terminal's to wrap: a command is pasted whole."""
         if self._plain and all(line.isprintable() and not line.endswith(" ") for line in text.split("\n")):
             self._write(f"{text}\n")
             return
         from rich.text import Text  # noqa: PLC0415 # see the class
 
-        self.rich.print(Text(text, style=style))
+        self.rich.print(Text(text, style=style), soft_wrap=True)
+
+    def sentence(self, text: str, indent: int) -> None:
+        """A line that begins some blanks to the right; what a terminal has no room for goes on below, further right."""
+        if not self.is_terminal or self.rich.soft_wrap:
+            self.line(" " * indent + text)
+            return
+        from rich.text import Text  # noqa: PLC0415 # see the class
+
+        first, *more = Text(text).wrap(self.rich, max(20, self.rich.width - 2 * indent))
+        self.line("\n".join([" " * indent + first.plain, *(" " * 2 * indent + each.plain for each in more)]))
 
     def table(self, rows: Sequence[Sequence[str]], styles: Sequence[str]) -> None:
         """Columns, the last one to the right. rows: the first are headings. styles: of each other row's second cell."""

@@ -91,7 +91,7 @@ def _named(verb: str, hosts: Sequence[str], going_on: GoingOn) -> str:
 
 def _say(text: str, step: str, screen: Screen) -> None:
     if text:
-        screen.line(f"  {text}")
+        screen.sentence(text, 2)
     if step:
         screen.line(f"    → {step}", "cyan")
 

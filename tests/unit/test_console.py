@@ -168,6 +168,18 @@ def test_every_status_has_a_style() -> None:
     assert set(STYLES) == set(Status)
 
 
+def test_on_a_narrow_terminal_a_command_is_one_line_and_a_sentence_goes_on_further_right() -> None:
+    stream = Terminal()
+    screen = output.Screen(stream, Console(file=stream, force_terminal=True, width=60, highlight=False))
+    command = f"fab -H n1 apply --inventory {'x' * 80} --profile mine"
+    screen.line(command)
+    screen.sentence("word " * 20, 2)
+    first, *sentence = stream.getvalue().splitlines()
+    assert first == command
+    assert [line[:5].count(" ") for line in sentence] == [2, 4]
+    assert all(len(line) <= 60 for line in sentence)
+
+
 # Progress
 
 
