@@ -113,11 +113,16 @@ def _fading(item: Item, got: str, obstacle: Obstacle, step: str = "") -> Item:
 
 
 def _step(obstacle: Obstacle) -> str:
+    if obstacle.line.path == COMMAND_LINE:
+        return "take it off the kernel's command line, in the boot loader's configuration"
     unit = next((unit for unit in (LOADER, SETTER) if unit in obstacle.why), "")
     if unit:
-        return f"systemctl unmask {unit}" if "masked" in obstacle.why else f"install {unit}"
-    if obstacle.line.path == COMMAND_LINE:
-        return "take it off the kernel's command line: the boot loader has it"
+        return _unmasking(unit, obstacle.line.path) if "masked" in obstacle.why else f"install {unit}"
     if f"/{MODPROBE}/" in obstacle.line.path:
         return TAKE_OVER if not obstacle.line.more else "remove that line"
     return "remove that line" if obstacle.line.number else ""
+
+
+def _unmasking(unit: str, path: str) -> str:
+    """systemctl takes a mask away in /etc only."""
+    return f"systemctl unmask {unit}" if path.startswith("/etc/") else f"remove {path}"

@@ -15,7 +15,7 @@ from tasks.core.boot import Boot
 from tasks.core.bootfiles import Line
 from tasks.core.bootkeys import Assignment
 from tasks.core.desired import RenderedFile, resolve
-from tasks.core.facts import Facts
+from tasks.core.facts import Facts, UnitState
 from tasks.core.inits import LOADER, SETTER
 from tasks.core.model import ItemStatus
 from tasks.core.persistence import planned
@@ -327,6 +327,27 @@ def test_a_masked_loader_takes_the_keys_of_its_modules_along() -> None:
     plan = diff(resolve([wishes(text, modules)], known), known, Boot(known, known.files))
     assert [item.status for item in plan.items][:2] == [ItemStatus.BOOT_DRIFT] * 2
     assert all("masked" in item.why and "unmask" in item.next_step for item in plan.items[:2])
+
+
+MASKS: dict[str, tuple[dict[str, object], str]] = {
+    "in /etc": ({"masked": SETTER}, f"systemctl unmask {SETTER}"),
+    "on the kernel's command line": (
+        {"cmdline": f"systemd.mask={SETTER}"},
+        "take it off the kernel's command line, in the boot loader's configuration",
+    ),
+    "in /usr/lib": (
+        {"units": {f"/usr/lib/systemd/system/{SETTER}": UnitState.MASKED}},
+        f"remove /usr/lib/systemd/system/{SETTER}",
+    ),
+}
+
+
+@pytest.mark.parametrize(("how", "step"), MASKS.values(), ids=MASKS)
+def test_a_mask_is_taken_away_where_it_is(how: dict[str, object], step: str) -> None:
+    known, _ = applied(**how)
+    wanted = resolve([wishes("net.core.somaxconn = 1\n", "foo\n")], known)
+    item = next(item for item in diff(wanted, known, Boot(known, known.files)).items if item.name.startswith("net."))
+    assert (item.status, item.next_step) == (ItemStatus.BOOT_DRIFT, step)
 
 
 def test_an_earlier_repair_that_wins_is_taken_back_with_fix() -> None:
