@@ -133,8 +133,9 @@ class Facts:
     @property
     def unreadable(self) -> tuple[str, ...]:
         """Files and folders of the configuration that are there and that we, not being root, may not read."""
-        shut = [f for f in self.files.values() if self.uid and f.kind in "-d" and not f.mode & 0o004]
-        return tuple(file.path for file in shut)
+        needed = {"-": 0o004, "d": 0o005}  # what is in a folder that we may list and not enter is not seen either
+        kinds = [(file, needed[file.kind]) for file in self.files.values() if self.uid and file.kind in needed]
+        return tuple(file.path for file, bits in kinds if file.mode & bits != bits)
 
     @property
     def kernel(self) -> str:

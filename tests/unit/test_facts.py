@@ -171,6 +171,24 @@ def test_busyboxs_list_is_understood_and_what_is_no_file_is_left_out() -> None:
     }
 
 
+@pytest.mark.parametrize(
+    ("mode", "shut"),
+    [
+        ("-rw-r--r--", False),
+        ("-rw-------", True),
+        ("drwxr-xr-x", False),
+        ("drwxr--r--", True),
+        ("drwx--x--x", True),
+        ("drwx------", True),
+        ("lrwx------", False),
+    ],
+)
+def test_a_folder_that_may_be_listed_and_not_entered_is_unreadable_too(mode: str, shut: bool) -> None:
+    files = {"/etc/sysctl.d": OnNode(mode=mode)}
+    assert facts(files=files, uid=1000).unreadable == (("/etc/sysctl.d",) if shut else ())
+    assert facts(files=files).unreadable == ()
+
+
 def test_what_templates_see_is_read_from_the_reply() -> None:
     assert parse(DEBIAN).for_templates() == {
         "kernel": KERNEL,
