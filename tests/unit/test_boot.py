@@ -384,6 +384,23 @@ def test_a_file_that_we_may_not_read_may_undo_everything_at_boot(uid: int, found
     assert [item.status for item in plan.items] == found
 
 
+@pytest.mark.parametrize(
+    ("path", "told"),
+    [
+        ("/etc/modprobe.d/acme-nodeprep-x.conf", True),
+        ("/etc/sysctl.d/50-nodeprep-foo.conf", True),
+        ("/etc/modprobe.d/nodeprep-x.conf", True),
+        ("/etc/sysctl.d/99-zz-nodeprep-x.conf", False),
+        ("/etc/modules-load.d/nodeprep-x.conf", False),
+    ],
+)
+def test_a_file_of_somebody_else_is_told_though_its_name_has_ours_in_it(path: str, told: bool) -> None:
+    known = facts({path: ""})
+    known = replace(known, uid=1000, files={path: known.files[path]._replace(mode=0o600)})
+    plan = diff(resolve([], known), known, Boot(known, known.files))
+    assert [item.name for item in plan.items] == ([path] if told else [])
+
+
 def test_of_a_node_that_says_far_too_much_nothing_is_kept_for_the_next() -> None:
     caches = (
         *(boot_of._simulated, facts_of._tree, facts_of._needs),
