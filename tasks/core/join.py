@@ -14,7 +14,7 @@ from tasks.core.desired import Desired
 from tasks.core.errors import UsageError
 from tasks.core.facts import SYSCTL_ROOT, Facts, ModuleState
 from tasks.core.inventory import template_variables
-from tasks.core.keys import key_name
+from tasks.core.keys import key_name, same_module
 from tasks.core.model import Host, Identity, Item, ItemStatus, Kind
 from tasks.core.preflight import (
     BRIDGE_FILES,
@@ -228,7 +228,8 @@ def _files(host: Host, desired: Desired) -> Iterator[str]:
     if two or "net.ipv6.conf.all.forwarding" in keys or _key(FILES[1]) in keys:
         yield FILES[1]
     network = {str(host.variables.get(name)) for name in ("kube_network_plugin", "CLUSTER_NETWORK")}
-    if network & BRIDGE_NETWORKS or "br_netfilter" in desired.modules or _key(BRIDGE_FILES[0]) in keys:
+    bridged = any(same_module("br_netfilter", name) for name in desired.modules)
+    if network & BRIDGE_NETWORKS or bridged or _key(BRIDGE_FILES[0]) in keys:
         yield BRIDGE_FILES[0]
         yield from BRIDGE_FILES[1:] if two else ()
 
