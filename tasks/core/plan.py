@@ -50,11 +50,6 @@ class Plan(NamedTuple):
     take_over: tuple[Line, ...] = ()
     undo: Undo = Undo()
 
-    @property
-    def is_empty(self) -> bool:
-        """Whether there is nothing that apply could do. Things that are missing may still be wrong."""
-        return not (self.files or self.modules or self.keys or self.take_over or self.undo != Undo())
-
 
 def diff(desired: Desired, facts: Facts, boot: Boot | None = None) -> Plan:
     """One node's plan. boot: the next boot to be checked too, of the files as they are or as they are going to be."""

@@ -10,7 +10,7 @@ from typing import NamedTuple
 from tasks.core.model import Item, ItemStatus, Kind, NodeResult, RunSummary, Status
 from tasks.core.plan import GOOD
 
-WORST_FIRST = (Status.UNREACHABLE, Status.FAILED, Status.DRIFT, Status.SKIPPED, Status.CHANGED, Status.OK)
+WORST_FIRST = tuple(reversed(Status))
 FAILURES = frozenset({Status.FAILED, Status.UNREACHABLE})
 EXIT_OK, EXIT_USAGE, EXIT_DRIFT, EXIT_FAILED, EXIT_INTERRUPTED = 0, 2, 3, 4, 130
 
