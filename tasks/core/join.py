@@ -107,13 +107,9 @@ def _item(name: str, status: ItemStatus, expected: str, got: str | None, *, why:
     return Item(Kind.CHECK, name, status, expected, got, why, step)
 
 
-def _is_there(facts: Facts, path: str) -> bool:
-    return path in facts.hidden or facts.values.get(path) is not None
-
-
 def _joined(facts: Facts) -> str:
     """The file that says that this node is in a cluster already, or an empty text."""
-    return next((path for path in JOINED if _is_there(facts, path)), "")
+    return next((path for path in JOINED if facts.is_there(path)), "")
 
 
 def role(host: Host) -> str:
@@ -139,7 +135,7 @@ def _leftovers(facts: Facts, part: str) -> Iterator[Item]:
         name = named("FileAvailable", path)
         if joined:
             yield _item(name, ItemStatus.SKIPPED, "absent", "there", why=f"already joined: {joined} is there")
-        elif _is_there(facts, path):
+        elif facts.is_there(path):
             step = "a join ended half-way, or the node left its cluster: kubeadm reset"
             yield _item(name, ItemStatus.DRIFT, "absent", "there", step=step)
         else:

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tasks.core.errors import RemoteError
-from tasks.core.facts import ALWAYS, SAMPLE, FileFact, ModuleState, parse
+from tasks.core.facts import ALWAYS, SAMPLE, FileFact, ModuleState, key_file, parse
 from tests.unit.build import KERNEL, OnNode, facts, mutated, reply
 
 # Taken from the real script on Debian 12 (dash, GNU grep and ls), shortened.
@@ -95,7 +95,8 @@ def test_a_debian_nodes_reply_is_understood() -> None:
     ],
 )
 def test_a_key_that_is_empty_or_hidden_is_there_all_the_same(key: str, there: bool) -> None:
-    assert parse(DEBIAN).has_key(key) is there
+    node = parse(DEBIAN)
+    assert node.has_key(key) is node.is_there(key_file(key)) is there
 
 
 @pytest.mark.parametrize(
