@@ -8,8 +8,8 @@ from typing import NamedTuple
 
 from tasks.core.facts import FileFact
 
-# A name in an earlier folder masks the later ones (sysctl.d(5), modprobe.d(5)). /run comes second in the manual pages,
-# but it is empty at boot.
+# A name in an earlier folder masks the later ones (sysctl.d(5), modprobe.d(5), systemd.unit(5)). /run comes second in
+# the manual pages, but it is empty at boot.
 FOLDERS = ("/etc", "/usr/local/lib", "/usr/lib", "/lib")
 MODULES, MODPROBE, SYSCTL = "modules-load.d", "modprobe.d", "sysctl.d"
 

@@ -15,7 +15,6 @@ from tasks.core.profile import KeyWish, Line, ModuleWish, Wishes
 MODULES_PATH = "/etc/modules-load.d/nodeprep-{}.conf"
 # 99-zz-: Debian's 99-sysctl.conf link sorts after 99-k8s.conf and would win; Cilium's 99-zzz- stays after ours.
 SYSCTL_PATH = "/etc/sysctl.d/99-zz-nodeprep-{}.conf"
-OUR_KEYS = SYSCTL_PATH.format("")[: -len(".conf")]  # what the path of each of our sysctl files begins with
 HASH = "# sha256 of the lines below: "  # the probe looks for it
 REPAIRS = "zz-fix"  # sorts after every profile, so that no profile's file undoes a repair at boot
 FIRST = "net.ipv4.ip_forward"  # changing it resets other settings of the network: ip-sysctl.rst

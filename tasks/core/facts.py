@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from tasks.core.caches import unless
 from tasks.core.errors import RemoteError
-from tasks.core.keys import key_name, key_path, owner_of
+from tasks.core.keys import key_name, key_path, normal_module, owner_of
 
 SYSCTL_ROOT = "/proc/sys/"
 CONTAINERS = ("/.dockerenv", "/run/.containerenv")
@@ -108,7 +108,10 @@ class Facts:
 
     def has_key(self, key: str) -> bool:
         """Whether the kernel has the key, readable or not."""
-        path = key_file(key)
+        return self.is_there(key_file(key))
+
+    def is_there(self, path: str) -> bool:
+        """Whether a path that was looked at exists, readable or not."""
         return path in self.hidden or self.values.get(path) is not None
 
     def lines(self, path: str) -> tuple[str, ...]:
@@ -121,7 +124,7 @@ class Facts:
 
     def module(self, name: str) -> ModuleState:
         """What a module is here. Never by version: what the kernel shows decides."""
-        name = name.replace("-", "_")
+        name = normal_module(name)
         if name in self.loaded:
             return ModuleState.LOADED
         if self.tree.get(name) or name in self.in_sys:
@@ -133,8 +136,9 @@ class Facts:
     @property
     def unreadable(self) -> tuple[str, ...]:
         """Files and folders of the configuration that are there and that we, not being root, may not read."""
-        shut = [f for f in self.files.values() if self.uid and f.kind in "-d" and not f.mode & 0o004]
-        return tuple(file.path for file in shut)
+        needed = {"-": 0o004, "d": 0o005}  # what is in a folder that we may list and not enter is not seen either
+        kinds = [(file, needed[file.kind]) for file in self.files.values() if self.uid and file.kind in needed]
+        return tuple(file.path for file, bits in kinds if file.mode & bits != bits)
 
     @property
     def kernel(self) -> str:
@@ -325,7 +329,7 @@ def _needs(lines: tuple[str, ...]) -> Mapping[str, frozenset[str]]:
 
 def _module_name(path: str) -> str:
     """`kernel/net/bridge/br_netfilter.ko.xz` -> br_netfilter."""
-    return path.rsplit("/", 1)[-1].split(".ko", maxsplit=1)[0].replace("-", "_")
+    return normal_module(path.rsplit("/", 1)[-1].split(".ko", maxsplit=1)[0])
 
 
 def _contents(entries: Iterable[str]) -> dict[str, list[tuple[int, str]]]:

@@ -12,11 +12,10 @@ import re
 from enum import Enum
 from typing import NamedTuple
 
-from tasks.core.bootfiles import BY_NAME, Reading
+from tasks.core.bootfiles import BY_NAME, FOLDERS, Reading
 from tasks.core.facts import Facts, UnitState
 
 LOADER, SETTER = "systemd-modules-load.service", "systemd-sysctl.service"
-UNIT_FOLDERS = ("/etc", "/usr/local/lib", "/usr/lib", "/lib")
 
 
 class Dialect(Enum):
@@ -131,5 +130,5 @@ def is_busybox(facts: Facts, program: str) -> bool:
 
 def unit_state(facts: Facts, unit: str) -> tuple[str, UnitState] | None:
     """A unit's file in the first folder that has one, and what it is; None where no folder has it."""
-    paths = [f"{folder}/systemd/system/{unit}" for folder in UNIT_FOLDERS]
+    paths = [f"{folder}/systemd/system/{unit}" for folder in FOLDERS]
     return next(((path, facts.units[path]) for path in paths if path in facts.units), None)

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from tasks.core.desired import RenderedFile
 from tasks.core.facts import ALWAYS, Facts, key_file
 from tasks.core.inits import LOADER, SETTER
-from tasks.core.keys import coupled
+from tasks.core.keys import coupled, normal_module
 from tasks.core.plan import Plan, Undo
 from tasks.core.snapshot import LOCK, STORE, Stamp
 from tasks.core.writers import SIGNS
@@ -28,7 +28,7 @@ def second(probe: Iterable[str], plan: Plan, facts: Facts) -> list[str]:
 
 
 def _wants(modules: Iterable[str]) -> list[str]:
-    names = dict.fromkeys(name.replace("-", "_") for name in modules)
+    names = dict.fromkeys(map(normal_module, modules))
     return [f"want {name} {name.replace('_', '[-_]')}" for name in names]
 
 
@@ -112,7 +112,7 @@ def recorded(plan: Plan, facts: Facts, stamp: Stamp, about: Sequence[str] = ()) 
 
 def _with_needs(modules: Iterable[str], facts: Facts) -> list[str]:
     """Modules as /proc/modules spells them, each after all that is loaded with it."""
-    names = [name.replace("-", "_") for name in modules]
+    names = list(map(normal_module, modules))
     return list(dict.fromkeys(each for name in names for each in (*sorted(facts.needs.get(name, ())), name)))
 
 

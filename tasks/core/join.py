@@ -14,7 +14,7 @@ from tasks.core.desired import Desired
 from tasks.core.errors import UsageError
 from tasks.core.facts import SYSCTL_ROOT, Facts, ModuleState
 from tasks.core.inventory import template_variables
-from tasks.core.keys import key_name
+from tasks.core.keys import key_name, same_module
 from tasks.core.model import Host, Identity, Item, ItemStatus, Kind
 from tasks.core.preflight import (
     BRIDGE_FILES,
@@ -107,13 +107,9 @@ def _item(name: str, status: ItemStatus, expected: str, got: str | None, *, why:
     return Item(Kind.CHECK, name, status, expected, got, why, step)
 
 
-def _is_there(facts: Facts, path: str) -> bool:
-    return path in facts.hidden or facts.values.get(path) is not None
-
-
 def _joined(facts: Facts) -> str:
     """The file that says that this node is in a cluster already, or an empty text."""
-    return next((path for path in JOINED if _is_there(facts, path)), "")
+    return next((path for path in JOINED if facts.is_there(path)), "")
 
 
 def role(host: Host) -> str:
@@ -139,7 +135,7 @@ def _leftovers(facts: Facts, part: str) -> Iterator[Item]:
         name = named("FileAvailable", path)
         if joined:
             yield _item(name, ItemStatus.SKIPPED, "absent", "there", why=f"already joined: {joined} is there")
-        elif _is_there(facts, path):
+        elif facts.is_there(path):
             step = "a join ended half-way, or the node left its cluster: kubeadm reset"
             yield _item(name, ItemStatus.DRIFT, "absent", "there", step=step)
         else:
@@ -228,7 +224,8 @@ def _files(host: Host, desired: Desired) -> Iterator[str]:
     if two or "net.ipv6.conf.all.forwarding" in keys or _key(FILES[1]) in keys:
         yield FILES[1]
     network = {str(host.variables.get(name)) for name in ("kube_network_plugin", "CLUSTER_NETWORK")}
-    if network & BRIDGE_NETWORKS or "br_netfilter" in desired.modules or _key(BRIDGE_FILES[0]) in keys:
+    bridged = any(same_module("br_netfilter", name) for name in desired.modules)
+    if network & BRIDGE_NETWORKS or bridged or _key(BRIDGE_FILES[0]) in keys:
         yield BRIDGE_FILES[0]
         yield from BRIDGE_FILES[1:] if two else ()
 

@@ -10,15 +10,16 @@ from tasks.core.boot import Boot
 from tasks.core.bootfiles import COMMAND_LINE, MODPROBE, NOWHERE, Line, Obstacle
 from tasks.core.bootkeys import Assignment
 from tasks.core.caches import unless
-from tasks.core.desired import OUR_KEYS, REPAIRS, SYSCTL_PATH, Desired, RenderedFile, Setting
+from tasks.core.desired import REPAIRS, SYSCTL_PATH, Desired, RenderedFile, Setting
 from tasks.core.facts import Facts, FileFact
 from tasks.core.inits import LOADER, SETTER
 from tasks.core.keys import owner_of, satisfied
 from tasks.core.model import Item, ItemStatus
+from tasks.core.snapshot import our_profile
 
 PLAIN = re.compile(r"[A-Za-z0-9_./@:+-]+\Z")  # of a file with another name no line is touched
 REPAIRED = SYSCTL_PATH.format(REPAIRS)
-TAKE_OVER = "remove that line, or let apply --take-over comment it out"
+REMOVE = "remove that line"
 
 
 def planned(files: Collection[RenderedFile], facts: Facts, removed: Collection[str] = ()) -> Mapping[str, FileFact]:
@@ -80,8 +81,11 @@ def rivals(desired: Desired, boot: Boot) -> tuple[Line, ...]:
 
 def _in_the_way(desired: Desired, boot: Boot) -> list[Line]:
     """For each module and key that will not be right, the one line that is to blame, if it is one to comment out."""
-    modules = [obstacle.line for name in desired.modules if (obstacle := boot.module_obstacle(name))]
-    held = [line for line in modules if f"/{MODPROBE}/" in line.path]
+    obstacles = [
+        *map(boot.module_obstacle, desired.modules),
+        *(_owner_obstacle(setting.key, boot) for setting in desired.settings),
+    ]
+    held = [obstacle.line for obstacle in obstacles if obstacle and f"/{MODPROBE}/" in obstacle.line.path]
     keys = [(setting, boot.key(setting.key)) for setting in desired.settings]
     wrong = [found.line for setting, found in keys if found and not _will_do(found, setting)]
     return [line for line in (*held, *wrong) if _to_comment_out(line)]
@@ -89,15 +93,15 @@ def _in_the_way(desired: Desired, boot: Boot) -> list[Line]:
 
 def _to_comment_out(line: Line) -> bool:
     """Whole lines of other people's files; those that go on in the next line are left to people."""
-    return bool(line.number and PLAIN.match(line.path) and not line.path.startswith(OUR_KEYS) and not line.more)
+    return bool(line.number and PLAIN.match(line.path) and not our_profile(line.path) and not line.more)
 
 
 def _overridden(item: Item, setting: Setting, found: Assignment) -> Item:
     """Another line has the last word: someone else's, or that of an earlier repair."""
-    step = _step(Obstacle("", found.line)) if found.line.path == COMMAND_LINE else TAKE_OVER
+    step = _step(Obstacle("", found.line)) if found.line.path == COMMAND_LINE else _without(found.line)
     if found.line.path == REPAIRED:
         step = f"fab -H NODE fix {setting.key}='{setting.value}' takes that line back"
-    elif found.line.path.startswith(OUR_KEYS):
+    elif our_profile(found.line.path):
         step = "apply that profile again; if it is no longer chosen, remove its files"
     if found.value is None:
         return _fading(item, "not set at boot", Obstacle("this line leaves it out", found.line), step)
@@ -113,11 +117,28 @@ def _fading(item: Item, got: str, obstacle: Obstacle, step: str = "") -> Item:
 
 
 def _step(obstacle: Obstacle) -> str:
+    if obstacle.line.path == COMMAND_LINE:
+        return "take it off the kernel's command line, in the boot loader's configuration"
     unit = next((unit for unit in (LOADER, SETTER) if unit in obstacle.why), "")
     if unit:
-        return f"systemctl unmask {unit}" if "masked" in obstacle.why else f"install {unit}"
-    if obstacle.line.path == COMMAND_LINE:
-        return "take it off the kernel's command line: the boot loader has it"
+        return _unmasking(unit, obstacle.line.path) if "masked" in obstacle.why else f"install {unit}"
     if f"/{MODPROBE}/" in obstacle.line.path:
-        return TAKE_OVER if not obstacle.line.more else "remove that line"
-    return "remove that line" if obstacle.line.number else ""
+        return _without(obstacle.line)
+    return REMOVE if obstacle.line.number else ""
+
+
+def _without(line: Line) -> str:
+    """How to be rid of a line that is in the way."""
+    if not _to_comment_out(line):
+        return REMOVE
+    return f"{REMOVE}, or let apply --take-over comment it out{comes_back(line)}"
+
+
+def comes_back(line: Line) -> str:
+    """What to say besides of a change to a line: empty but for a file that a package brings."""
+    return "; a package update may bring it back" if line.path.startswith(("/usr/lib/", "/lib/")) else ""
+
+
+def _unmasking(unit: str, path: str) -> str:
+    """systemctl takes a mask away in /etc only."""
+    return f"systemctl unmask {unit}" if path.startswith("/etc/") else f"remove {path}"

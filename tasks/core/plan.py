@@ -15,6 +15,7 @@ from tasks.core.keys import at_least, owner_of, satisfied
 from tasks.core.model import Item, ItemStatus, Kind, Status
 from tasks.core.modules import missing_module, wanted_module
 from tasks.core.persistence import lasting_key, lasting_module
+from tasks.core.snapshot import our_profile
 from tasks.core.writers import Suspects
 
 NOT_READABLE = "not readable"  # what is got where only root may look
@@ -49,11 +50,6 @@ class Plan(NamedTuple):
     take_over: tuple[Line, ...] = ()
     undo: Undo = Undo()
 
-    @property
-    def is_empty(self) -> bool:
-        """Whether there is nothing that apply could do. Things that are missing may still be wrong."""
-        return not (self.files or self.modules or self.keys or self.take_over or self.undo != Undo())
-
 
 def diff(desired: Desired, facts: Facts, boot: Boot | None = None) -> Plan:
     """One node's plan. boot: the next boot to be checked too, of the files as they are or as they are going to be."""
@@ -74,7 +70,7 @@ def diff(desired: Desired, facts: Facts, boot: Boot | None = None) -> Plan:
     if boot and boot.simulated:
         modules = [lasting_module(item, boot) for item in modules]
         keys = [lasting_key(x, s, boot) for x, s in zip(keys, desired.settings, strict=True)]
-    unread = [_unreadable(path, facts) for path in facts.unreadable if not _is_ours(path)] if boot else []
+    unread = [_unreadable(path, facts) for path in facts.unreadable if not our_profile(path)] if boot else []
     return Plan(
         items=(*modules, *lost, *keys, *files, *unread, *skipped),
         files=tuple(f for f, item in zip(desired.files, files, strict=True) if item.status is ItemStatus.DRIFT),
@@ -82,10 +78,6 @@ def diff(desired: Desired, facts: Facts, boot: Boot | None = None) -> Plan:
         sysctl_files=_sysctl_files(desired, facts) if changing else (),
         keys=changing,
     )
-
-
-def _is_ours(path: str) -> bool:
-    return "/nodeprep-" in path or "-nodeprep-" in path
 
 
 def _unreadable(path: str, facts: Facts) -> Item:

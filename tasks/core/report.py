@@ -13,7 +13,7 @@ from tasks.core.plan import GOOD
 from tasks.core.rollback import NOT_LOADED
 from tasks.core.stale import AS_BEFORE
 
-WORST_FIRST = (Status.UNREACHABLE, Status.FAILED, Status.DRIFT, Status.SKIPPED, Status.CHANGED, Status.OK)
+WORST_FIRST = tuple(reversed(Status))
 FAILURES = frozenset({Status.FAILED, Status.UNREACHABLE})
 EXIT_OK, EXIT_USAGE, EXIT_DRIFT, EXIT_FAILED, EXIT_INTERRUPTED = 0, 2, 3, 4, 130
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from tasks.core.desired import HASH, MODULES_PATH, REPAIRS, SYSCTL_PATH, Desired, assignments
 from tasks.core.facts import Facts, ModuleState
-from tasks.core.keys import MODULE, is_key
+from tasks.core.keys import MODULE, is_key, normal_module
 from tasks.core.model import Item, ItemStatus, Kind
 from tasks.core.plan import Plan, Undo
 from tasks.core.rollback import NOT_LOADED, key_item, to_set
@@ -43,21 +43,23 @@ def find(desired: Desired, facts: Facts, only: str = "") -> Stale:
 
 
 def _keys(paths: Iterable[str], desired: Desired, facts: Facts) -> dict[str, str]:
-    kept = {setting.key for setting in desired.settings} | assignments(facts.lines(SYSCTL_PATH.format(REPAIRS))).keys()
+    repaired = assignments(facts.lines(SYSCTL_PATH.format(REPAIRS)))
+    kept = {*(setting.key for setting in desired.settings), *desired.skipped_keys, *repaired}
     found = {key: path for path in paths if "/sysctl.d/" in path for key in assignments(facts.lines(path))}
     return {key: path for key, path in found.items() if key not in kept and is_key(key)}
 
 
 def _modules(paths: Iterable[str], desired: Desired, facts: Facts) -> dict[str, str]:
     repaired = _named(MODULES_PATH.format(REPAIRS), facts)
-    kept = {name.replace("-", "_") for name in (*desired.modules, *desired.missing_modules)} | set(repaired)
+    wanted = (*desired.modules, *desired.missing_modules, *desired.skipped_modules)
+    kept = {*map(normal_module, wanted), *repaired}
     found = {name: path for path in paths if "/modules-load.d/" in path for name in _named(path, facts)}
     return {name: path for name, path in found.items() if name not in kept and MODULE.match(name)}
 
 
 def _named(path: str, facts: Facts) -> list[str]:
     """The modules that a file names, as /proc/modules spells them."""
-    return [line.strip().replace("-", "_") for line in facts.lines(path) if not line.startswith("#")]
+    return [normal_module(line.strip()) for line in facts.lines(path) if not line.startswith("#")]
 
 
 def told(stale: Stale, *, to_do: bool) -> tuple[Item, ...]:

@@ -130,7 +130,7 @@ class Suspects:
     @cached_property
     def _writers(self) -> list[Writer]:
         """Those whose signs are there."""
-        return [writer for writer in WRITERS if any(_there(sign, self._facts) for sign in writer.signs)]
+        return [writer for writer in WRITERS if any(map(self._facts.is_there, writer.signs))]
 
     @cached_property
     def _said(self) -> Mapping[str, list[Assignment]]:
@@ -151,10 +151,6 @@ def _assigned(files: tuple[FileFact, ...]) -> Mapping[str, list[Assignment]]:
 def _writes(writer: Writer, key: str, got: str) -> bool:
     about = [value for pattern, value in writer.keys if fnmatchcase(key, pattern)]
     return any(value is None or same_value(key, value, got) for value in about)
-
-
-def _there(path: str, facts: Facts) -> bool:
-    return path in facts.hidden or facts.values.get(path) is not None
 
 
 def _says(said: Assignment, key: str, got: str) -> bool:

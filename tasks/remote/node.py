@@ -26,7 +26,7 @@ from tasks.core.facts import SAMPLE, Facts
 from tasks.core.inventory import template_variables
 from tasks.core.keys import owner_of
 from tasks.core.model import Host, Item, ItemStatus, Kind, NodeResult, Secret, Status
-from tasks.core.persistence import planned, rivals
+from tasks.core.persistence import comes_back, planned, rivals
 from tasks.core.plan import NOT_READABLE, Plan, diff, settled, status_of
 from tasks.core.profile import Profile, Wishes, check_together, compatible, digest, render, text
 from tasks.core.snapshot import STORE, Past, Stamp, before, refusal, snapshots
@@ -380,8 +380,8 @@ def _taken_over(plans: Sequence[Plan], complaints: Mapping[tuple[str, str], str]
     left = set(plans[-1].take_over)
     for line in dict.fromkeys(line for plan in plans for line in plan.take_over):
         said = complaints.get(("disable", str(line)), "")
-        what = f"{line} could not be taken over: {said}" if line in left else f"took over {line}: {line.text.strip()}"
-        yield printable(what)
+        took = f"took over {line}: {line.text.strip()}{comes_back(line)}"
+        yield printable(f"{line} could not be taken over: {said}" if line in left else took)
 
 
 def result(host: Host, items: Sequence[Item], bad: Status) -> NodeResult:

@@ -15,7 +15,7 @@ from tasks.core.boot import Boot
 from tasks.core.bootfiles import Line
 from tasks.core.bootkeys import Assignment
 from tasks.core.desired import RenderedFile, resolve
-from tasks.core.facts import Facts
+from tasks.core.facts import Facts, UnitState
 from tasks.core.inits import LOADER, SETTER
 from tasks.core.model import ItemStatus
 from tasks.core.persistence import planned
@@ -329,6 +329,27 @@ def test_a_masked_loader_takes_the_keys_of_its_modules_along() -> None:
     assert all("masked" in item.why and "unmask" in item.next_step for item in plan.items[:2])
 
 
+MASKS: dict[str, tuple[dict[str, object], str]] = {
+    "in /etc": ({"masked": SETTER}, f"systemctl unmask {SETTER}"),
+    "on the kernel's command line": (
+        {"cmdline": f"systemd.mask={SETTER}"},
+        "take it off the kernel's command line, in the boot loader's configuration",
+    ),
+    "in /usr/lib": (
+        {"units": {f"/usr/lib/systemd/system/{SETTER}": UnitState.MASKED}},
+        f"remove /usr/lib/systemd/system/{SETTER}",
+    ),
+}
+
+
+@pytest.mark.parametrize(("how", "step"), MASKS.values(), ids=MASKS)
+def test_a_mask_is_taken_away_where_it_is(how: dict[str, object], step: str) -> None:
+    known, _ = applied(**how)
+    wanted = resolve([wishes("net.core.somaxconn = 1\n", "foo\n")], known)
+    item = next(item for item in diff(wanted, known, Boot(known, known.files)).items if item.name.startswith("net."))
+    assert (item.status, item.next_step) == (ItemStatus.BOOT_DRIFT, step)
+
+
 def test_an_earlier_repair_that_wins_is_taken_back_with_fix() -> None:
     fix = "/etc/sysctl.d/99-zz-nodeprep-zz-fix.conf"
     known, _ = applied((fix, "net.core.somaxconn = 7"))
@@ -361,6 +382,23 @@ def test_a_file_that_we_may_not_read_may_undo_everything_at_boot(uid: int, found
     known = replace(known, uid=uid, files={**known.files, shut.path: shut})
     plan = diff(resolve([], known), known, Boot(known, known.files))
     assert [item.status for item in plan.items] == found
+
+
+@pytest.mark.parametrize(
+    ("path", "told"),
+    [
+        ("/etc/modprobe.d/acme-nodeprep-x.conf", True),
+        ("/etc/sysctl.d/50-nodeprep-foo.conf", True),
+        ("/etc/modprobe.d/nodeprep-x.conf", True),
+        ("/etc/sysctl.d/99-zz-nodeprep-x.conf", False),
+        ("/etc/modules-load.d/nodeprep-x.conf", False),
+    ],
+)
+def test_a_file_of_somebody_else_is_told_though_its_name_has_ours_in_it(path: str, told: bool) -> None:
+    known = facts({path: ""})
+    known = replace(known, uid=1000, files={path: known.files[path]._replace(mode=0o600)})
+    plan = diff(resolve([], known), known, Boot(known, known.files))
+    assert [item.name for item in plan.items] == ([path] if told else [])
 
 
 def test_of_a_node_that_says_far_too_much_nothing_is_kept_for_the_next() -> None:

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tasks.core.errors import RemoteError
-from tasks.core.facts import ALWAYS, SAMPLE, FileFact, ModuleState, parse
+from tasks.core.facts import ALWAYS, SAMPLE, FileFact, ModuleState, key_file, parse
 from tests.unit.build import KERNEL, OnNode, facts, mutated, reply
 
 # Taken from the real script on Debian 12 (dash, GNU grep and ls), shortened.
@@ -95,7 +95,8 @@ def test_a_debian_nodes_reply_is_understood() -> None:
     ],
 )
 def test_a_key_that_is_empty_or_hidden_is_there_all_the_same(key: str, there: bool) -> None:
-    assert parse(DEBIAN).has_key(key) is there
+    node = parse(DEBIAN)
+    assert node.has_key(key) is node.is_there(key_file(key)) is there
 
 
 @pytest.mark.parametrize(
@@ -169,6 +170,24 @@ def test_busyboxs_list_is_understood_and_what_is_no_file_is_left_out() -> None:
         ours: FileFact(ours, "-", 0o644, 0, 57, None, ()),
         link: FileFact(link, "l", 0o777, 0, 14, "../sysctl.conf", ()),
     }
+
+
+@pytest.mark.parametrize(
+    ("mode", "shut"),
+    [
+        ("-rw-r--r--", False),
+        ("-rw-------", True),
+        ("drwxr-xr-x", False),
+        ("drwxr--r--", True),
+        ("drwx--x--x", True),
+        ("drwx------", True),
+        ("lrwx------", False),
+    ],
+)
+def test_a_folder_that_may_be_listed_and_not_entered_is_unreadable_too(mode: str, shut: bool) -> None:
+    files = {"/etc/sysctl.d": OnNode(mode=mode)}
+    assert facts(files=files, uid=1000).unreadable == (("/etc/sysctl.d",) if shut else ())
+    assert facts(files=files).unreadable == ()
 
 
 def test_what_templates_see_is_read_from_the_reply() -> None:

@@ -288,10 +288,11 @@ def test_the_keys_that_have_to_be_1_are_those_of_the_chosen_network(on: Host, na
     assert all(items[name].next_step.startswith("fab -H NODE fix ") for name in names)
 
 
-def test_a_profile_that_loads_br_netfilter_has_its_key_checked_too() -> None:
+@pytest.mark.parametrize("module", ["br_netfilter", "br-netfilter"])
+def test_a_profile_that_loads_br_netfilter_has_its_key_checked_too(module: str) -> None:
     key = "net.bridge.bridge-nf-call-iptables"
-    assert wrong(found(modules="br_netfilter\n", loadable=["br_netfilter"])) == {BRIDGE: "drift"}
-    assert wrong(found({key: "1"}, modules="br_netfilter\n", loaded=["br_netfilter"])) == {}
+    assert wrong(found(modules=f"{module}\n", loadable=["br_netfilter"])) == {BRIDGE: "drift"}
+    assert wrong(found({key: "1"}, modules=f"{module}\n", loaded=["br_netfilter"])) == {}
     item = found({key: "0"}, sysctl=f"{key} = 1\n", loaded=["br_netfilter"])[BRIDGE]
     assert (str(item.status), item.why) == ("skipped", f"the profile has it: see {key}")
 

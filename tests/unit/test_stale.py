@@ -72,6 +72,13 @@ def test_a_node_as_its_profiles_want_it_has_nothing_stale() -> None:
     assert not find(resolve([wishes("vm.x = 1\n")], clean), clean)
 
 
+def test_what_is_optional_and_not_in_this_kernel_any_more_is_still_wanted() -> None:
+    node = facts(files={**ours("p", "vm.x = 1"), **ours("p", "ip-vs", modules=True)})
+    desired = resolve([wishes("-vm.x = 1\n", "-ip-vs\n")], node)
+    assert (desired.skipped_keys, desired.skipped_modules) == (("vm.x",), ("ip-vs",))
+    assert not find(desired, node)
+
+
 def test_it_is_told_as_what_apply_will_take_back() -> None:
     items = told(found(), to_do=True)
     assert {item.name for item in items} == {"ip_vs", "vm.y", "vm.w", SYSCTL.format("old")}

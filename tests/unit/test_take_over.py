@@ -10,8 +10,10 @@ from tasks.core import instructions
 from tasks.core.boot import Boot
 from tasks.core.bootfiles import Line
 from tasks.core.desired import resolve
+from tasks.core.model import ItemStatus
 from tasks.core.persistence import planned, rivals
-from tasks.core.plan import Plan
+from tasks.core.plan import Plan, diff
+from tasks.remote import node
 from tests.unit.build import wishes
 from tests.unit.far import Shell
 from tests.unit.nextboot import facts
@@ -42,6 +44,40 @@ def test_the_lines_to_take_over(files: dict[str, str], lines: list[str]) -> None
     known = facts(files, values={"net.core.somaxconn": "1", "fs.file-max": "100"}, loaded=("foo",))
     wanted = resolve(WANTED, known)
     assert [str(line) for line in rivals(wanted, Boot(known, planned(wanted.files, known)))] == lines
+
+
+BRIDGE = "net.bridge.bridge-nf-call-iptables"
+TAKEN, BACK = "remove that line, or let apply --take-over comment it out", "; a package update may bring it back"
+STEPS = {
+    "a file of the admin's": ({"/etc/sysctl.d/99-zzz.conf": f"{BRIDGE} = 0"}, TAKEN),
+    "a file with blanks in its name": ({"/etc/sysctl.d/99-zzz my app.conf": f"{BRIDGE} = 0"}, "remove that line"),
+    "a package's file": ({"/usr/lib/sysctl.d/99-zzz.conf": f"{BRIDGE} = 0"}, TAKEN + BACK),
+    "the key's module is held back": ({"/etc/modprobe.d/x.conf": "install br_netfilter /bin/true"}, TAKEN),
+    "by a package": ({"/lib/modprobe.d/x.conf": "blacklist br_netfilter"}, TAKEN + BACK),
+    "in more than one line": ({"/etc/modprobe.d/x.conf": "install br_netfilter \\\n/bin/true"}, "remove that line"),
+    "a name that is not quite ours": ({"/etc/sysctl.d/99-zz-nodeprep-q.r.conf": f"{BRIDGE} = 0"}, TAKEN),
+}
+
+
+@pytest.mark.parametrize(("files", "step"), STEPS.values(), ids=STEPS)
+def test_take_over_is_advised_where_it_would_help_and_nowhere_else(files: dict[str, str], step: str) -> None:
+    """As with --only sysctl: the profile's modules are not looked at, but the boot loads them all the same."""
+    wanted = [wishes(f"{BRIDGE} = 1\n")]
+    listed = {"/etc/modules-load.d/k.conf": "br_netfilter", **files}
+    known = facts(listed, values={BRIDGE: "1"}, loaded=("br_netfilter",))
+    desired = resolve(wanted, known)
+    boot = Boot(known, planned(desired.files, known))
+    item = diff(desired, known, boot).items[0]
+    assert (item.status, item.next_step) == (ItemStatus.BOOT_DRIFT, step)
+    assert [str(line) for line in rivals(desired, boot)] == ([item.decided_by] if "--take-over" in step else [])
+
+
+def test_what_was_taken_over_of_a_package_may_come_back() -> None:
+    lines = (Line("/etc/sysctl.d/x.conf", 1, "a = 1"), Line("/usr/lib/sysctl.d/x.conf", 3, " a = 1"))
+    assert list(node._taken_over([Plan((), take_over=lines), Plan(())], {})) == [
+        "took over /etc/sysctl.d/x.conf:1: a = 1",
+        f"took over /usr/lib/sysctl.d/x.conf:3: a = 1{BACK}",
+    ]
 
 
 def test_lines_are_taken_over_before_anything_is_loaded_or_set() -> None:
