@@ -5,8 +5,10 @@ from __future__ import annotations
 import logging
 import re
 
+from tasks.core.secrets import WORDS
+
 # An entry of a printed dictionary whose name speaks of a secret.
-_ENTRY = re.compile(r"""(?i)('\w*(?:pass|secret)\w*': )(?:'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*")""")
+_ENTRY = re.compile(rf"""(?i)('\w*(?:{WORDS})\w*': )(?:'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*")""")
 
 
 class _WithoutSecrets(logging.Filter):

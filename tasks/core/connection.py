@@ -15,6 +15,7 @@ from typing import NamedTuple
 
 from tasks.core.errors import UsageError
 from tasks.core.model import Become, HostKeys, Secret, SshOptions
+from tasks.core.secrets import WORDS
 
 ADDRESS = ("ansible_host", "ansible_ssh_host")
 PORT = ("ansible_port", "ansible_ssh_port")
@@ -86,7 +87,7 @@ _DEFAULT_KNOWN_HOSTS = "~/.ssh/known_hosts"
 
 _TRUE = frozenset({"y", "yes", "on", "1", "true", "t"})
 _FALSE = frozenset({"n", "no", "off", "0", "false", "f"})
-_SECRET_NAME = re.compile(r"(?i)(pass|passwd|password|passphrase|secret|token|private_key)$")
+_SECRET_NAME = re.compile(rf"({WORDS})s?$", re.IGNORECASE)
 
 # What a shell could take as more than a name: ProxyCommand gets %h and %r through one.
 _SHELL = frozenset("'\"`$;&<>|(){}\\#~^=!*?,/%")

@@ -1,18 +1,18 @@
-"""Inventory variables without what is nobody's business."""
+"""Names that tell of a secret, and inventory variables without what is nobody's business."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Mapping
 
-from tasks.core.connection import is_secret
-
-_NAME = re.compile(r"pass(word|phrase|wd)|secret|token|credential", re.IGNORECASE)
+# As a pattern, the words that tell of a secret in a name; where a key's file lies is none.
+WORDS = "pass|passwd|password|passphrase|secret|token|credential|private_key(?!_file)"
+_NAME = re.compile(WORDS, re.IGNORECASE)
 
 
 def masked(name: str, value: object) -> object:
     """A variable without what its name, or a name inside it, says is secret."""
-    if is_secret(name) or _NAME.search(name):
+    if _NAME.search(name):
         return "[secret]"
     if isinstance(value, dict):
         return {str(key): masked(str(key), inner) for key, inner in value.items()}

@@ -1,0 +1,39 @@
+"""What is taken for a secret by its name: the same words, wherever names are looked at."""
+
+from __future__ import annotations
+
+import logging
+
+import pytest
+
+from tasks.console.debugging import hide_secrets
+from tasks.core.connection import is_secret
+from tasks.core.secrets import masked
+
+
+def debugged(text: str, caplog: pytest.LogCaptureFixture) -> str:
+    """What `fab -d` prints of a text."""
+    hide_secrets()
+    with caplog.at_level(logging.DEBUG, logger="invoke"):
+        logging.getLogger("invoke").debug("%s", text)
+    return caplog.messages[-1]
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("db_pass", "DB_PASSWD", "ansible_password", "key_passphrase", "client_secret", "api_token", "tokens"),
+        *("cloud_credential", "aws_credentials", "tls_private_key"),
+    ],
+)
+def test_a_name_that_tells_of_a_secret_is_known_everywhere(name: str, caplog: pytest.LogCaptureFixture) -> None:
+    assert is_secret(name)
+    assert masked(name, "hunter2") == "[secret]"
+    assert debugged(str({name: "hunter2", "user": "anna"}), caplog) == str({name: "[secret]", "user": "anna"})
+
+
+@pytest.mark.parametrize("name", ["user", "kube_proxy_mode", "ansible_ssh_private_key_file"])
+def test_other_names_are_shown(name: str, caplog: pytest.LogCaptureFixture) -> None:
+    assert not is_secret(name)
+    assert masked(name, "x") == "x"
+    assert debugged(str({name: "x"}), caplog) == str({name: "x"})
