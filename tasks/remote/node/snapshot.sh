@@ -1,7 +1,8 @@
 # shellcheck shell=sh
 # shellcheck disable=SC2013,SC2015,SC2034,SC2086,SC2154,SC2174 # IFS is a newline where words are split; the rest comes from the other parts
 # What a change is going to touch, as it was, written down and flushed before the first write: a folder NUMBER.RUN with
-# copies of our files and a text, `snapshot`, one thing a line. Of two lines about the same thing the first counts.
+# copies of our files and a text, `snapshot`, one thing a line. Of lines about the same thing the first counts, also when
+# they contradict; only a key after its nokey is no contradiction: it came with a module, and was set since.
 #     file PATH (its copy lies beside) · absent PATH · folder PATH (was not there) · line PATH NUMBER TEXT (taken over)
 #     key PATH VALUE · nokey PATH (was not there) · module NAME (was not loaded) · unloads NAME
 # It is written in pieces, each between the lines `more` and `end`, so that what a power cut left of one is known for that.
@@ -17,14 +18,16 @@ afresh() {
 # resume: a session that has the lock once more goes on with its snapshot, unless others have changed the node meanwhile.
 resume() { { [ "$taken" ] && last_in "${taken%/*}" && [ "$last" = "$taken" ]; } || afresh; }
 
-# note LINE: unless the snapshot has a line about that already.
+# note LINE: unless the snapshot has that line, or one of the same kind about the same thing.
 note() {
   item=${1#* }
-  case $1 in 'line '*) item=$1 ;; *) item="${1%% *} ${item%% *}" ;; esac
+  item="${1%% *} ${item%% *} "
+  case $1 in 'line '*) item="$1
+" ;; esac
   case $noted in *"
-$item
+$1
 "* | *"
-$item "*) return ;; esac
+$item"*) return ;; esac
   news="$news$1
 "
 }
