@@ -1,12 +1,14 @@
 # shellcheck shell=sh
 # shellcheck disable=SC2013,SC2015,SC2034,SC2086,SC2154,SC2174 # IFS is a newline where words are split; the rest comes from the other parts
 # What a change is going to touch, as it was, written down and flushed before the first write: a folder NUMBER.RUN with
-# copies of our files and a text, `snapshot`, one thing a line. Of lines about the same thing the first counts, also when
-# they contradict; only a key after its nokey is no contradiction: it came with a module, and was set since.
+# copies of our files and a text, `snapshot`, one thing a line. Of lines about the same thing the first counts, also if
+# they contradict; only a key after its nokey does not: it came with a module, and was set since.
 #     file PATH (its copy lies beside) · absent PATH · folder PATH (was not there) · line PATH NUMBER TEXT (taken over)
 #     key PATH VALUE · nokey PATH (was not there) · module NAME (was not loaded) · unloads NAME
 # It is written in pieces, each between the lines `more` and `end`, so that what a power cut left of one is known for that.
 KEPT=10
+ABOUT='run verb by as profile'
+ITEMS='file absent folder line key nokey module unloads'
 
 # afresh: nothing is noted yet. The requests of a session share what is ($2 is its mark).
 afresh() {
@@ -246,9 +248,7 @@ $kept" news='' empty=1
   [ ! "$kept" ] || empty=
   whole "$2/snapshot" || return
   for each in $kept; do
-    case $empty${each%% *} in
-      1* | file | absent | folder | line | key | nokey | module | unloads) note "$each" ;;
-    esac
+    case "$empty $ITEMS " in 1* | *" ${each%% *} "*) note "$each" ;; esac
   done
   for each in $news; do
     case $each in 'file '*)
@@ -264,7 +264,7 @@ $kept" news='' empty=1
   mv -f "$1/snapshot.new" "$1/snapshot" && flush "$1" && forget "$2"
 }
 
-# whole FILE: $kept is its lines, without a piece that was cut short.
+# whole FILE: $kept is its lines, without a piece that was cut short. Outside of pieces only what we write counts.
 whole() {
   kept='' added='' more=
   lines=$(cat "$1") || return
@@ -274,8 +274,8 @@ whole() {
       +end) kept=$kept$added more= ;;
       +*) added="$added$each
 " ;;
-      *) kept="$kept$each
-" ;;
+      *) case " $ABOUT $ITEMS " in *" ${each%% *} "*) kept="$kept$each
+" ;; esac ;;
     esac
   done
 }
