@@ -26,6 +26,7 @@ def rollback(run: Run, to: str = "", list_: bool = False, plan: bool = False, fo
 
     if run.options.only or run.options.profile:
         raise UsageError("takes back all that a run did: --only and --profile have no place here")
+    remote.check(to)
     run = replace(run, work=replace(run.work, force_unlock=force_unlock))
     if list_:
         as_json = run.as_json

@@ -132,6 +132,11 @@ USAGE: dict[str, tuple[tuple[str, ...], Damage, str]] = {
         lambda _: None,
         "fabric.yaml:1: expected the report of an earlier run .*got no JSON",
     ),
+    "a run that has no run's name": (
+        ("-H", "nodes", "rollback", "--to", "latest"),
+        lambda _: None,
+        r"--to: expected a run, such as \d{8}-\d{6}-\w{4} \(rollback --list names them\), got 'latest'",
+    ),
     "a repair of two nodes": (("-H", "nodes", "fix", "vm.x=1"), lambda _: None, "-H selects 2"),
 }
 MARKED = {
@@ -154,7 +159,7 @@ def test_a_mistake_is_one_line_with_exit_code_2_and_nobody_is_connected_to(
     said = done.stdout + done.stderr
     assert done.returncode == 2, said
     assert len(said.strip().splitlines()) == 1
-    verb = next(word for word in words if word in ("plan", "fix", "show"))
+    verb = next(word for word in words if word in ("plan", "fix", "show", "rollback"))
     assert re.match(f"{verb}: .*{expected}", said), said
     assert "Traceback" not in said
     assert untouched(listener)
