@@ -119,12 +119,6 @@ def _text(line: Line) -> str:
     return f"{line.path} {line.number} {line.text}"
 
 
-def told(snapshot: Snapshot) -> str:
-    """A snapshot as one line."""
-    item = listed(snapshot)
-    return f"{item.name}  {when(item.name)}  {item.expected}: {item.got}"
-
-
 def listed(snapshot: Snapshot) -> Item:
     """A snapshot as an item of a list: the run, what was done, and how much of it."""
     past, stamp = snapshot.past, snapshot.stamp
@@ -132,3 +126,8 @@ def listed(snapshot: Snapshot) -> Item:
     parts = [f"{len(found)} {kind}{'s' if len(found) != 1 else ''}" for kind, found in counts.items() if found]
     login = f" ({snapshot.login})" if snapshot.login else ""
     return Item(Kind.FILE, stamp.run, ItemStatus.OK, f"{stamp.verb} by {stamp.who}{login}", ", ".join(parts))
+
+
+def told(item: Item) -> str:
+    """An item of such a list as one line."""
+    return f"{item.name}  {when(item.name)}  {item.expected}: {item.got}"

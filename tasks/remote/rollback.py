@@ -64,7 +64,7 @@ def _orders(newest: Snapshot, probe: Sequence[str], seen: Seen) -> list[str]:
 
 
 def _notes(chosen: Sequence[Snapshot], done: str) -> tuple[str, ...]:
-    return tuple(printable(f"{done}: {rollback.told(snapshot)}") for snapshot in reversed(chosen))
+    return tuple(printable(f"{done}: {rollback.told(rollback.listed(snapshot))}") for snapshot in reversed(chosen))
 
 
 def plan(to: str, talk: Conversation, host: Host, work: Work) -> NodeResult:
