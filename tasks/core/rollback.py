@@ -24,6 +24,9 @@ def choose(found: Sequence[Snapshot], to: str) -> tuple[Snapshot, ...]:
     runs = [snapshot.stamp.run for snapshot in found]
     if to in runs:
         return tuple(found[runs.index(to) :])
+    if found and runs[0] < to <= found[0].until:
+        problem = f"it has no snapshot of run {to} alone: those from {runs[0]} to {found[0].until} were merged into one"
+        raise RemoteError(problem, f"fab -H NODE rollback --to {runs[0]} takes all of them back")
     if all(run < to for run in runs):  # that run changed nothing here, and nothing has since
         return ()
     raise RemoteError(f"it has no snapshot of run {to}; it has {', '.join(runs)}", "fab -H NODE rollback --list")

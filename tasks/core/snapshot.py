@@ -83,12 +83,16 @@ class Past:
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """One change of a node. path: its folder there; login: who became root there; items: kind and rest of each line."""
+    """One change of a node. path: its folder there; login: who became root there; items: kind and rest of each line.
+
+    until: the last run of several that were merged into this one, if any were.
+    """
 
     path: str
     stamp: Stamp
     login: str
     items: tuple[tuple[str, str], ...] = ()
+    until: str = ""
 
     @property
     def past(self) -> Past:
@@ -120,7 +124,7 @@ def _snapshot(path: str, lines: Iterable[str]) -> Snapshot:
         else:
             about.setdefault(kind, rest)
     stamp = Stamp(about.get("run", ""), about.get("by", ""), about.get("verb", ""))
-    return Snapshot(path, stamp, about.get("as", ""), tuple(items))
+    return Snapshot(path, stamp, about.get("as", ""), tuple(items), about.get("until", ""))
 
 
 def _whole(lines: Iterable[str]) -> Iterator[str]:
@@ -172,7 +176,7 @@ def _is_key_path(text: str) -> bool:
     return path.startswith(SYSCTL_ROOT) and is_key(path.removeprefix(SYSCTL_ROOT))
 
 
-_ABOUT = ("run", "verb", "by", "as", "profile")
+_ABOUT = ("run", "verb", "by", "as", "profile", "until")
 # What stands in a snapshot is on a node, and so it is looked at before it becomes an instruction.
 _ITEMS: Mapping[str, Callable[[str], bool]] = {
     "file": _is_our_file,

@@ -152,6 +152,16 @@ def test_a_run_that_is_not_there_and_might_be_meant_otherwise_is_an_error() -> N
         rollback.choose(THREE, "20261122-111111-aaaa")
 
 
+@pytest.mark.parametrize("found", [THREE, THREE[:1]], ids=["others after it", "the only one"])
+def test_a_run_that_was_merged_into_the_oldest_is_told_as_that(found: tuple[Snapshot, ...]) -> None:
+    merged = (replace(found[0], until="20261121-080000-aaaa"), *found[1:])
+    for run in ("20261121-070000-aaaa", "20261121-080000-aaaa"):
+        with pytest.raises(RemoteError, match=f"{run} alone: those from 20261121-000000-aaaa to 20261121-08.* merged"):
+            rollback.choose(merged, run)
+    assert rollback.choose(merged, "20261121-000000-aaaa") == merged
+    assert rollback.choose(merged, "20261124-000000-aaaa") == ()
+
+
 def test_of_several_snapshots_the_oldest_tells_how_it_was() -> None:
     found = read(
         snapshot(1, "key /proc/sys/vm/x 1", f"absent {OURS}", "module a", "nokey /proc/sys/vm/z"),
@@ -214,6 +224,7 @@ def test_snapshots_that_were_merged_tell_what_they_told_apart(several: list[list
             assert [snapshot.stamp.run for snapshot in found[last:]][:8] == [
                 f"r{len(several) + n}" for n in range(1, 9)
             ]
+            assert found[0].until == ("" if last > 1 else f"r{len(several)}")
             told = before(found[:last])
             return replace(told, files={path: copy and machine.read(copy[1:]) for path, copy in told.files.items()})
 

@@ -5,9 +5,10 @@
 # they contradict; only a key after its nokey does not: it came with a module, and was set since.
 #     file PATH (its copy lies beside) · absent PATH · folder PATH (was not there) · line PATH NUMBER TEXT (taken over)
 #     key PATH VALUE · nokey PATH (was not there) · module NAME (was not loaded) · unloads NAME
+#     until RUN (the first line of one that was merged: the last run in it)
 # It is written in pieces, each between the lines `more` and `end`, so that what a power cut left of one is known for that.
 KEPT=10
-ABOUT='run verb by as profile'
+ABOUT='run verb by as profile until'
 ITEMS='file absent folder line key nokey module unloads'
 
 # afresh: nothing is noted yet. The requests of a session share what is ($2 is its mark).
@@ -243,9 +244,12 @@ prune() {
 merge() {
   umask 077
   whole "$1/snapshot" || return
+  case $kept in 'until '*) kept=${kept#*
+} ;; esac
   noted="
-$kept" news='' empty=1
-  [ ! "$kept" ] || empty=
+$kept" news='' empty='' until="until ${2##*.}
+"
+  [ "$kept" ] || empty=1 until=
   whole "$2/snapshot" || return
   for each in $kept; do
     case "$empty $ITEMS " in 1* | *" ${each%% *} "*) note "$each" ;; esac
@@ -258,7 +262,7 @@ $kept" news='' empty=1
     esac
   done
   set +f
-  put "${noted#?}$news" "$1/snapshot.new" || return
+  put "$until${noted#?}$news" "$1/snapshot.new" || return
   flush "$1"/*
   set -f
   mv -f "$1/snapshot.new" "$1/snapshot" && flush "$1" && forget "$2"
