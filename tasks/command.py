@@ -43,6 +43,7 @@ CHOICES = {
     "host_keys": ("", *(str(mode) for mode in HostKeys)),
 }
 Together = Callable[[list[NodeResult]], object]
+Listing = Callable[..., None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,6 +125,17 @@ class Run:
         if unsaved:
             raise invoke.Exit(f"{self.verb}: {unsaved}", code=EXIT_FAILED)
         _end(summary)
+
+    def with_listing(self, step: Step, listing: Listing) -> None:
+        """What show and rollback --list do: a step on each host, then what it has found.
+
+        listing: prints results on a screen, with as_json as JSON.
+        """
+        as_json = self.as_json  # first: a flag that has no place here costs no connection
+        summary = self.on_each(step)
+        with self.results() as screen:
+            listing(summary.results, screen, as_json=as_json)
+        self.finish_listing(summary)
 
     def finish_listing(self, summary: RunSummary) -> None:
         """Ends a verb that has printed something else than its run: where it has nothing of a node, text needs the

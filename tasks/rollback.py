@@ -26,13 +26,10 @@ def rollback(run: Run, to: str = "", list_: bool = False, plan: bool = False, fo
 
     if run.options.only or run.options.profile:
         raise UsageError("takes back all that a run did: --only and --profile have no place here")
+    remote.check(to)
     run = replace(run, work=replace(run.work, force_unlock=force_unlock))
     if list_:
-        as_json = run.as_json
-        summary = run.on_each(remote.listed)
-        with run.results() as screen:
-            history.show(summary.results, screen, as_json=as_json)
-        run.finish_listing(summary)
+        run.with_listing(remote.listed, history.show)
     elif plan or run.dry:
         replace(run, verb="rollback --plan", dry=False).with_summary(partial(remote.plan, to))
     else:

@@ -7,7 +7,11 @@ from typing import TYPE_CHECKING
 from tasks.verb import fleet_task
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from tasks.command import Run
+    from tasks.console.output import Screen
+    from tasks.core.model import NodeResult
 
 
 @fleet_task()
@@ -17,9 +21,8 @@ def show(run: Run) -> None:
     from tasks.core.model import Status
     from tasks.remote import node
 
-    as_json = run.as_json
-    summary = run.on_each(node.show)
-    found = {result.host: node.texts(result) for result in summary.results if result.status is Status.OK}
-    with run.results() as screen:
-        files.show(found, summary.results, screen, as_json=as_json)
-    run.finish_listing(summary)
+    def listing(results: Sequence[NodeResult], screen: Screen, *, as_json: bool) -> None:
+        found = {result.host: node.texts(result) for result in results if result.status is Status.OK}
+        files.show(found, results, screen, as_json=as_json)
+
+    run.with_listing(node.show, listing)

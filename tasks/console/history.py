@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from tasks.console.machine import write_found
 from tasks.console.output import Screen
 from tasks.core.model import Item, NodeResult, Status
+from tasks.core.rollback import told
 from tasks.core.selection import fold
 from tasks.core.snapshot import when
 
@@ -26,7 +27,7 @@ def show(results: Sequence[NodeResult], screen: Screen, *, as_json: bool) -> Non
     for items, hosts in alike.items():
         screen.line(fold(hosts), "bold")
         for item in items:
-            screen.line(f"  {item.name}  {when(item.name)}  {item.expected}: {item.got}")
+            screen.line(f"  {told(item)}")
         if not items:
             screen.line("  nothing to take back")
 

@@ -24,6 +24,9 @@ def choose(found: Sequence[Snapshot], to: str) -> tuple[Snapshot, ...]:
     runs = [snapshot.stamp.run for snapshot in found]
     if to in runs:
         return tuple(found[runs.index(to) :])
+    if found and runs[0] < to <= found[0].until:
+        problem = f"it has no snapshot of run {to} alone: those from {runs[0]} to {found[0].until} were merged into one"
+        raise RemoteError(problem, f"fab -H NODE rollback --to {runs[0]} takes all of them back")
     if all(run < to for run in runs):  # that run changed nothing here, and nothing has since
         return ()
     raise RemoteError(f"it has no snapshot of run {to}; it has {', '.join(runs)}", "fab -H NODE rollback --list")
@@ -119,12 +122,6 @@ def _text(line: Line) -> str:
     return f"{line.path} {line.number} {line.text}"
 
 
-def told(snapshot: Snapshot) -> str:
-    """A snapshot as one line."""
-    item = listed(snapshot)
-    return f"{item.name}  {when(item.name)}  {item.expected}: {item.got}"
-
-
 def listed(snapshot: Snapshot) -> Item:
     """A snapshot as an item of a list: the run, what was done, and how much of it."""
     past, stamp = snapshot.past, snapshot.stamp
@@ -132,3 +129,8 @@ def listed(snapshot: Snapshot) -> Item:
     parts = [f"{len(found)} {kind}{'s' if len(found) != 1 else ''}" for kind, found in counts.items() if found]
     login = f" ({snapshot.login})" if snapshot.login else ""
     return Item(Kind.FILE, stamp.run, ItemStatus.OK, f"{stamp.verb} by {stamp.who}{login}", ", ".join(parts))
+
+
+def told(item: Item) -> str:
+    """An item of such a list as one line."""
+    return f"{item.name}  {when(item.name)}  {item.expected}: {item.got}"

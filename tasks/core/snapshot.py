@@ -6,7 +6,7 @@ And the lock that keeps two changes apart, because both tell who is at work.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from tasks.core.bootfiles import Line
@@ -83,12 +83,21 @@ class Past:
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """One change of a node, and how things were before it. path: its folder there; login: who became root there."""
+    """One change of a node. path: its folder there; login: who became root there; items: kind and rest of each line.
+
+    until: the last run of several that were merged into this one, if any were.
+    """
 
     path: str
     stamp: Stamp
     login: str
-    past: Past
+    items: tuple[tuple[str, str], ...] = ()
+    until: str = ""
+
+    @property
+    def past(self) -> Past:
+        """How things were before it."""
+        return before([self])
 
 
 def snapshots(facts: Facts) -> tuple[Snapshot, ...]:
@@ -115,7 +124,7 @@ def _snapshot(path: str, lines: Iterable[str]) -> Snapshot:
         else:
             about.setdefault(kind, rest)
     stamp = Stamp(about.get("run", ""), about.get("by", ""), about.get("verb", ""))
-    return Snapshot(path, stamp, about.get("as", ""), _past(path, items))
+    return Snapshot(path, stamp, about.get("as", ""), tuple(items), about.get("until", ""))
 
 
 def _whole(lines: Iterable[str]) -> Iterator[str]:
@@ -133,31 +142,6 @@ def _whole(lines: Iterable[str]) -> Iterator[str]:
             added = None
         else:
             added.append(line)
-
-
-def _past(folder: str, items: Sequence[tuple[str, str]]) -> Past:
-    """A snapshot's lines, of which the first about a thing counts."""
-    files: dict[str, str] = {}
-    keys: dict[str, str] = {}
-    for kind, rest in items:
-        if kind in ("file", "absent"):
-            files.setdefault(rest, f"{folder}/{rest.rpartition('/')[2]}" if kind == "file" else "")
-        elif kind == "key":
-            path, _, value = rest.partition(" ")
-            keys.setdefault(_key(path), value)
-
-    def all_of(wanted: str) -> list[str]:
-        return [rest for kind, rest in items if kind == wanted]
-
-    return Past(
-        files=files,
-        folders=tuple(all_of("folder")),
-        lines=tuple(map(_line, all_of("line"))),
-        keys=keys,
-        arrived=frozenset(map(_key, all_of("nokey"))),
-        modules=tuple(all_of("module")),
-        unloaded=tuple(all_of("unloads")),
-    )
 
 
 def _key(path: str) -> str:
@@ -192,7 +176,7 @@ def _is_key_path(text: str) -> bool:
     return path.startswith(SYSCTL_ROOT) and is_key(path.removeprefix(SYSCTL_ROOT))
 
 
-_ABOUT = ("run", "verb", "by", "as", "profile")
+_ABOUT = ("run", "verb", "by", "as", "profile", "until")
 # What stands in a snapshot is on a node, and so it is looked at before it becomes an instruction.
 _ITEMS: Mapping[str, Callable[[str], bool]] = {
     "file": _is_our_file,
@@ -210,30 +194,38 @@ def _unclear(what: str) -> RemoteError:
     return RemoteError(f"a snapshot makes no sense: {what!r}", f"look into {STORE} on the node")
 
 
-def before(chosen: Sequence[Snapshot]) -> Past:
-    """How things were before the first of some snapshots, which are in order, the oldest first."""
-    pasts = [snapshot.past for snapshot in chosen]
-    known: set[str] = set()
+def before(chosen: Iterable[Snapshot]) -> Past:
+    """How things were before the first of some snapshots, which are in order, the oldest first.
+
+    Of all that they say about a thing the first counts, whether it stands in one snapshot or in several.
+    """
+    files: dict[str, str] = {}
+    folders: dict[str, None] = {}
+    lines: dict[str, None] = {}
+    keys: dict[str, str] = {}
     arrived: set[str] = set()
-    for past in pasts:  # a key that an older snapshot has was there already
-        arrived |= past.arrived - known
-        known |= past.keys.keys() | past.arrived
+    loaded: dict[str, bool] = {}
+    for folder, kind, rest in ((snapshot.path, *item) for snapshot in chosen for item in snapshot.items):
+        match kind:
+            case "file" | "absent":
+                files.setdefault(rest, f"{folder}/{rest.rpartition('/')[2]}" if kind == "file" else "")
+            case "key":
+                path, _, value = rest.partition(" ")
+                keys.setdefault(_key(path), value)
+            case "nokey":  # with a `key` after it: it has come with a module, and has been set since
+                arrived |= {_key(rest)} - keys.keys()
+            case "module" | "unloads":
+                loaded.setdefault(rest, kind == "unloads")
+            case "folder":
+                folders[rest] = None
+            case "line":
+                lines[rest] = None
     return Past(
-        files={path: copy for past in reversed(pasts) for path, copy in past.files.items()},
-        folders=tuple(dict.fromkeys(each for past in pasts for each in past.folders)),
-        lines=tuple(dict.fromkeys(each for past in pasts for each in past.lines)),
-        keys={key: value for past in reversed(pasts) for key, value in past.keys.items()},
+        files=files,
+        folders=tuple(folders),
+        lines=tuple(map(_line, lines)),
+        keys=keys,
         arrived=frozenset(arrived),
-        modules=tuple(dict.fromkeys(each for past in pasts for each in past.modules)),
-        unloaded=_unloaded(pasts),
+        modules=tuple(name for name, was_loaded in loaded.items() if not was_loaded),
+        unloaded=tuple(name for name, was_loaded in loaded.items() if was_loaded),
     )
-
-
-def _unloaded(pasts: Sequence[Past]) -> tuple[str, ...]:
-    """Those that we unloaded without having loaded them before."""
-    ours: set[str] = set()
-    found: dict[str, None] = {}
-    for past in pasts:
-        found |= dict.fromkeys(name for name in past.unloaded if name not in ours)
-        ours |= set(past.modules)
-    return tuple(found)

@@ -7,14 +7,20 @@ from dataclasses import dataclass, replace
 from functools import partial
 
 from tasks.core import instructions, rollback
-from tasks.core.errors import ChangeRefusedError
+from tasks.core.errors import ChangeRefusedError, UsageError
 from tasks.core.facts import Facts
 from tasks.core.model import Host, NodeResult, Status
-from tasks.core.snapshot import STORE, Past, Snapshot, before, snapshots
+from tasks.core.snapshot import STORE, Past, Snapshot, before, snapshots, when
 from tasks.core.text import printable
 from tasks.remote.node import Conversation, Goal, Seen, Work, converge, result, write
 
 NOTHING = "nothing to take back"
+
+
+def check(to: str) -> None:
+    """Raises UsageError for what is no run's name by its form; an empty text means the newest."""
+    if to and not when(to):
+        raise UsageError(f"--to: expected a run, such as 20261125-021502-a3f1 (rollback --list names them), got {to!r}")
 
 
 def history(talk: Conversation, host: Host, work: Work) -> tuple[tuple[Snapshot, ...], Facts]:
@@ -58,7 +64,7 @@ def _orders(newest: Snapshot, probe: Sequence[str], seen: Seen) -> list[str]:
 
 
 def _notes(chosen: Sequence[Snapshot], done: str) -> tuple[str, ...]:
-    return tuple(printable(f"{done}: {rollback.told(snapshot)}") for snapshot in reversed(chosen))
+    return tuple(printable(f"{done}: {rollback.told(rollback.listed(snapshot))}") for snapshot in reversed(chosen))
 
 
 def plan(to: str, talk: Conversation, host: Host, work: Work) -> NodeResult:

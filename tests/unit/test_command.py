@@ -156,6 +156,11 @@ USAGE: dict[str, tuple[tuple[str, ...], Damage, str]] = {
         lambda _: None,
         "fabric.yaml:1: expected the report of an earlier run .*got no JSON",
     ),
+    "a run that has no run's name": (
+        ("-H", "nodes", "rollback", "--to", "latest"),
+        lambda _: None,
+        r"--to: expected a run, such as \d{8}-\d{6}-\w{4} \(rollback --list names them\), got 'latest'",
+    ),
     "a repair of two nodes": (("-H", "nodes", "fix", "vm.x=1"), lambda _: None, "-H selects 2"),
 }
 MARKED = {

@@ -397,7 +397,9 @@ def test_also_a_line_commented_out_behind_a_link_is_a_change(place: Place) -> No
     assert place.text("000001.r1") == ["more", f"line {link} 1 a = 1", "as root", "end"]
 
 
-def test_the_newest_ten_are_kept_and_the_oldest_still_tells_how_the_node_was_at_first(place: Place) -> None:
+def test_ten_are_kept_and_the_oldest_into_which_others_were_merged_still_tells_how_the_node_was_at_first(
+    place: Place,
+) -> None:
     place.file.write_text("first\n")
     second = place.folder / "second.conf"
     for number in range(1, 14):
@@ -410,7 +412,7 @@ def test_the_newest_ten_are_kept_and_the_oldest_still_tells_how_the_node_was_at_
             end(far)
     assert place.snapshots == ["000001.r1", *(f"{number:06}.r{number}" for number in range(5, 14))]
     oldest = place.text("000001.r1")
-    assert oldest[0] == "run r1"
+    assert oldest[:2] == ["until r4", "run r1"]
     assert f"key {place.key} old\tvalue" in oldest
     assert len([line for line in oldest if line.startswith(("key", "run"))]) == 2
     folder = place.store / "000001.r1"
@@ -425,6 +427,7 @@ def test_what_a_power_cut_left_of_an_addition_is_not_taken_over_by_the_oldest(pl
             file.write(added)
     place.change("r11")
     assert place.snapshots[:2] == ["000001.r1", "000003.r3"]
+    assert place.text("000001.r1")[0] == "until r2"
     kept = {line for line in place.text("000001.r1") if line.split()[0] in ("key", "more", "end")}
     assert kept == {f"key {place.key} old\tvalue", "key /a 1"}
 

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import tempfile
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from tasks.core import instructions, rollback
 from tasks.core.bootfiles import Line
 from tasks.core.errors import RemoteError
+from tasks.core.facts import Facts
 from tasks.core.keys import coupled
 from tasks.core.model import NodeResult, Status
 from tasks.core.plan import Plan, Undo
-from tasks.core.snapshot import STORE, Past, Snapshot, Stamp, before, snapshots
+from tasks.core.snapshot import LOCK, STORE, Past, Snapshot, Stamp, before, snapshots
 from tasks.remote import node
 from tasks.remote.node import Conversation
 from tasks.remote.rollback import NOTHING, take_back
@@ -121,9 +126,7 @@ def test_what_is_no_snapshot_is_an_error(entry: str) -> None:
 
 # Choosing and joining
 
-THREE = tuple(
-    Snapshot(f"{STORE}/{n}", Stamp(f"2026112{n}-000000-aaaa", "a@b", "apply"), "root", Past()) for n in (1, 2, 3)
-)
+THREE = tuple(Snapshot(f"{STORE}/{n}", Stamp(f"2026112{n}-000000-aaaa", "a@b", "apply"), "root") for n in (1, 2, 3))
 
 
 @pytest.mark.parametrize(
@@ -149,6 +152,16 @@ def test_a_run_that_is_not_there_and_might_be_meant_otherwise_is_an_error() -> N
         rollback.choose(THREE, "20261122-111111-aaaa")
 
 
+@pytest.mark.parametrize("found", [THREE, THREE[:1]], ids=["others after it", "the only one"])
+def test_a_run_that_was_merged_into_the_oldest_is_told_as_that(found: tuple[Snapshot, ...]) -> None:
+    merged = (replace(found[0], until="20261121-080000-aaaa"), *found[1:])
+    for run in ("20261121-070000-aaaa", "20261121-080000-aaaa"):
+        with pytest.raises(RemoteError, match=f"{run} alone: those from 20261121-000000-aaaa to 20261121-08.* merged"):
+            rollback.choose(merged, run)
+    assert rollback.choose(merged, "20261121-000000-aaaa") == merged
+    assert rollback.choose(merged, "20261124-000000-aaaa") == ()
+
+
 def test_of_several_snapshots_the_oldest_tells_how_it_was() -> None:
     found = read(
         snapshot(1, "key /proc/sys/vm/x 1", f"absent {OURS}", "module a", "nokey /proc/sys/vm/z"),
@@ -161,6 +174,68 @@ def test_of_several_snapshots_the_oldest_tells_how_it_was() -> None:
         arrived=frozenset({"vm.z"}),
         modules=("a", "b"),
     )
+
+
+@pytest.mark.parametrize(
+    ("older", "newer", "past"),
+    [
+        ("module a", "unloads a", Past(modules=("a",))),
+        ("unloads a", "module a", Past(unloaded=("a",))),
+        ("key /proc/sys/vm/x 1", "nokey /proc/sys/vm/x", Past(keys={"vm.x": "1"})),
+        ("nokey /proc/sys/vm/x", "key /proc/sys/vm/x 1", Past(keys={"vm.x": "1"}, arrived=frozenset({"vm.x"}))),
+        (f"absent {OURS}", f"file {OURS}", Past(files={OURS: ""})),
+        (f"file {OURS}", f"absent {OURS}", Past(files={OURS: f"{STORE}/000001.r1/{Path(OURS).name}"})),
+    ],
+)
+@pytest.mark.parametrize("together", [False, True])
+def test_of_what_contradicts_the_older_counts(older: str, newer: str, past: Past, together: bool) -> None:
+    """In two snapshots, and in one: of two that were merged, or of two passes."""
+    found = read(snapshot(1, older, newer)) if together else read(snapshot(1, older), snapshot(2, newer))
+    assert before(found) == past
+
+
+_MODULES, _KEYS, _FILES = ("a", "b"), ("/proc/sys/vm/x", "/proc/sys/vm/y"), (OURS, OTHER)
+_LINES = [
+    *(f"{kind} {name}" for kind in ("module", "unloads") for name in _MODULES),
+    *(f"{kind} {name}" for kind in ("nokey", "absent", "file") for name in (_KEYS if kind == "nokey" else _FILES)),
+    *(f"key {name} {value}" for name in _KEYS for value in ("", "1", "2 3")),
+    *(f"line /etc/sysctl.d/x.conf {rest}" for rest in ("2 a = 1", "2 a = 1 5", "3 a = 1")),
+    "folder /etc/sysctl.d",
+]
+
+
+@real
+@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
+@given(several=st.lists(st.lists(st.sampled_from(_LINES), max_size=6), min_size=2, max_size=4))
+def test_snapshots_that_were_merged_tell_what_they_told_apart(several: list[list[str]], tmp_path: Path) -> None:
+    """By a change after them that makes them too many; a file's copy holds the name of its snapshot."""
+    with tempfile.TemporaryDirectory(dir=tmp_path) as folder:
+        machine = Machine(Path(folder) / "node", keys={"vm.x": "0"})
+        for number, lines in enumerate([*several, *[[]] * 8], 1):
+            taken = f"var/lib/nodeprep/{number:06}.r{number}"
+            text = "".join(f"{line}\n" for line in (f"run r{number}", *lines))
+            machine.write(f"{taken}/snapshot", f"more\n{text}end\n")
+            for path in _FILES:
+                if f"file {path}" in lines:
+                    machine.write(f"{taken}/{Path(path).name}", taken)
+
+        def past(facts: Facts, last: int) -> Past:
+            found = snapshots(facts)
+            assert [snapshot.stamp.run for snapshot in found[last:]][:8] == [
+                f"r{len(several) + n}" for n in range(1, 9)
+            ]
+            assert found[0].until == ("" if last > 1 else f"r{len(several)}")
+            told = before(found[:last])
+            return replace(told, files={path: copy and machine.read(copy[1:]) for path, copy in told.files.items()})
+
+        with machine.open() as far:
+            apart = past(far.begin([f"history {STORE}", "scan"], changes=True), len(several))
+            change = ["note run r", "value /proc/sys/vm/x", f"snapshot {STORE} r", "set /proc/sys/vm/x 1"]
+            done = far.again([f"lock {LOCK} apply a@b r", *change, "scan", "finish"], changes=True)
+            assert not done.complaints
+            assert len(list((machine.root / STORE[1:]).iterdir())) == 10
+            merged = past(far.again([f"history {STORE}", "scan"], changes=True), 1)
+        assert merged == apart
 
 
 # Planning
@@ -274,9 +349,9 @@ def test_what_the_kernel_changes_along_with_a_key(key: str, others: tuple[str, .
 
 
 def test_a_snapshot_is_told_in_one_line() -> None:
-    past = Past(files={OURS: ""}, keys={"a": "1", "b": "2"}, modules=("x",))
+    items = (("absent", OURS), ("key", "/proc/sys/a 1"), ("key", "/proc/sys/b 2"), ("module", "x"))
     stamp = Stamp("20261125-021502-a3f1", "anna@laptop", "apply")
-    assert rollback.told(Snapshot("/x", stamp, "admin", past)) == (
+    assert rollback.told(rollback.listed(Snapshot("/x", stamp, "admin", items))) == (
         "20261125-021502-a3f1  2026-11-25 02:15:02 UTC  apply by anna@laptop (admin): 1 file, 2 keys, 1 module"
     )
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from tasks.core import snapshot
 from tests.unit.far import SHELLS, Shell
 
 MARK = "# taken over by nodeprep: "
@@ -155,11 +156,18 @@ def test_a_newer_snapshot_than_the_one_decided_with_stops_everything(shell: Shel
 
 
 def test_what_a_power_cut_left_of_a_newer_snapshot_does_not_count_and_goes(shell: Shell, folder: Path) -> None:
-    for name, text in (("000001.a", "more\nrun x\nend\n"), ("000002.b", "more\nrun y\n"), ("000003.c", "")):
-        (folder / name).mkdir()
-        (folder / name / "snapshot").write_text(text)
+    texts = {"a": "more\nrun x\nend\n", "b": "more\nrun y\n", "c": "", "d": "mor", "e": "\0\0\0", "f": "end\n"}
+    for number, (name, text) in enumerate(texts.items(), 1):
+        made = folder / f"{number:06}.{name}"
+        made.mkdir()
+        (made / "snapshot").write_text(text)
     assert not shell.first([f"newest {folder}/000001.a", "scan"]).complaints
     assert names(folder) == ["000001.a"]
+
+
+def test_the_node_knows_the_same_words_of_a_snapshot_as_we_do() -> None:
+    text = Path(snapshot.__file__).parents[1].joinpath("remote/node/snapshot.sh").read_text()
+    assert f"\nABOUT='{' '.join(snapshot._ABOUT)}'\nITEMS='{' '.join(snapshot._ITEMS)}'\n" in text
 
 
 @pytest.mark.parametrize("name", sorted(SHELLS.keys() - {"busybox"}))  # its own applets come before our stand-ins

@@ -1,11 +1,15 @@
 # shellcheck shell=sh
 # shellcheck disable=SC2013,SC2015,SC2034,SC2086,SC2154,SC2174 # IFS is a newline where words are split; the rest comes from the other parts
 # What a change is going to touch, as it was, written down and flushed before the first write: a folder NUMBER.RUN with
-# copies of our files and a text, `snapshot`, one thing a line. Of two lines about the same thing the first counts.
+# copies of our files and a text, `snapshot`, one thing a line. Of lines about the same thing the first counts, also if
+# they contradict; only a key after its nokey does not: it came with a module, and was set since.
 #     file PATH (its copy lies beside) · absent PATH · folder PATH (was not there) · line PATH NUMBER TEXT (taken over)
 #     key PATH VALUE · nokey PATH (was not there) · module NAME (was not loaded) · unloads NAME
+#     until RUN (the first line of one that was merged: the last run in it)
 # It is written in pieces, each between the lines `more` and `end`, so that what a power cut left of one is known for that.
 KEPT=10
+ABOUT='run verb by as profile until'
+ITEMS='file absent folder line key nokey module unloads'
 
 # afresh: nothing is noted yet. The requests of a session share what is ($2 is its mark).
 afresh() {
@@ -17,14 +21,16 @@ afresh() {
 # resume: a session that has the lock once more goes on with its snapshot, unless others have changed the node meanwhile.
 resume() { { [ "$taken" ] && last_in "${taken%/*}" && [ "$last" = "$taken" ]; } || afresh; }
 
-# note LINE: unless the snapshot has a line about that already.
+# note LINE: unless the snapshot has that line, or one of the same kind about the same thing.
 note() {
   item=${1#* }
-  case $1 in 'line '*) item=$1 ;; *) item="${1%% *} ${item%% *}" ;; esac
+  item="${1%% *} ${item%% *} "
+  case $1 in 'line '*) item="$1
+" ;; esac
   case $noted in *"
-$item
+$1
 "* | *"
-$item "*) return ;; esac
+$item"*) return ;; esac
   news="$news$1
 "
 }
@@ -238,14 +244,15 @@ prune() {
 merge() {
   umask 077
   whole "$1/snapshot" || return
+  case $kept in 'until '*) kept=${kept#*
+} ;; esac
   noted="
-$kept" news='' empty=1
-  [ ! "$kept" ] || empty=
+$kept" news='' empty='' until="until ${2##*.}
+"
+  [ "$kept" ] || empty=1 until=
   whole "$2/snapshot" || return
   for each in $kept; do
-    case $empty${each%% *} in
-      1* | file | absent | folder | line | key | nokey | module | unloads) note "$each" ;;
-    esac
+    case "$empty $ITEMS " in 1* | *" ${each%% *} "*) note "$each" ;; esac
   done
   for each in $news; do
     case $each in 'file '*)
@@ -255,13 +262,13 @@ $kept" news='' empty=1
     esac
   done
   set +f
-  put "${noted#?}$news" "$1/snapshot.new" || return
+  put "$until${noted#?}$news" "$1/snapshot.new" || return
   flush "$1"/*
   set -f
   mv -f "$1/snapshot.new" "$1/snapshot" && flush "$1" && forget "$2"
 }
 
-# whole FILE: $kept is its lines, without a piece that was cut short.
+# whole FILE: $kept is its lines, without a piece that was cut short. Outside of pieces only what we write counts.
 whole() {
   kept='' added='' more=
   lines=$(cat "$1") || return
@@ -271,8 +278,8 @@ whole() {
       +end) kept=$kept$added more= ;;
       +*) added="$added$each
 " ;;
-      *) kept="$kept$each
-" ;;
+      *) case " $ABOUT $ITEMS " in *" ${each%% *} "*) kept="$kept$each
+" ;; esac ;;
     esac
   done
 }
