@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
-# As a pattern, the words that tell of a secret in a name; where a key's file lies is none.
-WORDS = "pass|passwd|password|passphrase|secret|token|credential|private_key(?!_file)"
+# As a pattern, the words that tell of a secret in a name; where a key's file lies is none, nor is bypass_list.
+WORDS = "(?<![a-z])pass(?![a-z])|pass$|passwd|password|passphrase|secret|token|credential|private_key(?!_file)"
 _NAME = re.compile(WORDS, re.IGNORECASE)
 
 

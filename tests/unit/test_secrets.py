@@ -32,7 +32,7 @@ def test_a_name_that_tells_of_a_secret_is_known_everywhere(name: str, caplog: py
     assert debugged(str({name: "hunter2", "user": "anna"}), caplog) == str({name: "[secret]", "user": "anna"})
 
 
-@pytest.mark.parametrize("name", ["user", "kube_proxy_mode", "ansible_ssh_private_key_file"])
+@pytest.mark.parametrize("name", ["user", "kube_proxy_mode", "ansible_ssh_private_key_file", "bypass_list"])
 def test_other_names_are_shown(name: str, caplog: pytest.LogCaptureFixture) -> None:
     assert not is_secret(name)
     assert masked(name, "x") == "x"

@@ -29,7 +29,7 @@ same() {
   if [ -L "$1" ] || [ -L "$2" ]; then
     [ "$(readlink "$1")" = "$(readlink "$2")" ] || return
   else
-    [ "$(cksum <"$1")" = "$(cksum <"$2")" ] && [ "$(owner_of "$1")" = "$(owner_of "$2")" ] || return
+    sum=$(cksum <"$1") && [ "$sum" = "$(cksum <"$2")" ] && [ "$(owner_of "$1")" = "$(owner_of "$2")" ] || return
   fi
   say "hsame $1 $2"
 } 2>/dev/null
