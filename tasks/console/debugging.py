@@ -7,8 +7,8 @@ import re
 
 from tasks.core.secrets import WORDS
 
-# An entry of a printed dictionary whose name speaks of a secret.
-_ENTRY = re.compile(rf"""(?i)('\w*(?:{WORDS})\w*': )(?:'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*")""")
+# An entry of a printed dictionary whose name speaks of a secret. Here any `pass` is one: nobody needs its value.
+_ENTRY = re.compile(rf"""(?i)('\w*(?:pass|{WORDS})\w*': )(?:'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*")""")
 
 
 class _WithoutSecrets(logging.Filter):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Sequence
+from functools import cache, partial
 from itertools import islice
 
 from tasks.console.output import Screen
@@ -62,9 +63,11 @@ def _problems(group: Group, verb: str, screen: Screen, going_on: GoingOn) -> Non
     screen.line()
     screen.line(_names(group.hosts), "bold")
 
+    named = cache(partial(_named, group.hosts, going_on))  # most steps of thousands of hosts have the same command
+
     def pasted(step: str) -> str:
         """A step whose command names the nodes, and goes there as this run did."""
-        return _COMMAND.sub(lambda found: _named(found[1], group.hosts, going_on) or found[0], step)
+        return _COMMAND.sub(lambda found: named(found[1]) or found[0], step)
 
     if result.problem:
         _say(result.problem, pasted(result.next_step), screen)
@@ -84,7 +87,7 @@ def _problems(group: Group, verb: str, screen: Screen, going_on: GoingOn) -> Non
 _COMMAND = re.compile(r"fab -H NODE (\w+)")  # as the core says it, which knows neither the nodes' names nor the flags
 
 
-def _named(verb: str, hosts: Sequence[str], going_on: GoingOn) -> str:
+def _named(hosts: Sequence[str], going_on: GoingOn, verb: str) -> str:
     command = going_on(verb, hosts)
     return f"{command} --yes" if command and verb == "fix" and len(hosts) > 1 else command
 

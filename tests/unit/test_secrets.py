@@ -32,8 +32,19 @@ def test_a_name_that_tells_of_a_secret_is_known_everywhere(name: str, caplog: py
     assert debugged(str({name: "hunter2", "user": "anna"}), caplog) == str({name: "[secret]", "user": "anna"})
 
 
-@pytest.mark.parametrize("name", ["user", "kube_proxy_mode", "ansible_ssh_private_key_file", "bypass_list"])
+@pytest.mark.parametrize("name", ["dbpass", "sshpass_file"])
+def test_what_is_debugged_shows_nothing_that_has_pass_in_its_name(name: str, caplog: pytest.LogCaptureFixture) -> None:
+    assert debugged(str({name: "hunter2"}), caplog) == str({name: "[secret]"})
+
+
+@pytest.mark.parametrize("name", ["user", "kube_proxy_mode", "ansible_ssh_private_key_file"])
 def test_other_names_are_shown(name: str, caplog: pytest.LogCaptureFixture) -> None:
     assert not is_secret(name)
     assert masked(name, "x") == "x"
     assert debugged(str({name: "x"}), caplog) == str({name: "x"})
+
+
+def test_a_variable_with_pass_inside_a_word_is_no_secret() -> None:
+    assert not is_secret("bypass_list")
+    assert masked("bypass_list", "x") == "x"
+    assert masked("dbpass", "x") == "[secret]"
