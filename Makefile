@@ -32,7 +32,7 @@ lint: packages-test $(VENV)/.dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	shellcheck -s sh tasks/remote/node/*.sh lab/*.sh lab/guest/*.sh lab/fleet/*.sh
+	shellcheck -s sh tasks/node/scripts/*.sh lab/*.sh lab/guest/*.sh lab/fleet/*.sh
 	shellcheck .ci/run
 
 # Writes docs/bench.md, docs/bench.svg and docs/bench.jsonl; as root, on a machine that does nothing else.

@@ -5,10 +5,11 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from tasks.verb import FORCE_UNLOCK, fleet_task
+from tasks.cli.options import FORCE_UNLOCK
+from tasks.cli.task import fleet_task
 
 if TYPE_CHECKING:
-    from tasks.command import Run
+    from tasks.cli.run import Run
 
 
 @fleet_task(
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 )
 def apply(run: Run, take_over: bool = False, force_unlock: bool = False) -> None:
     """Write the files, load the modules, set the keys, read everything back."""
-    from tasks.remote import node
+    from tasks.node import steps as node
 
     work = replace(run.work, take_over=take_over, force_unlock=force_unlock)
     replace(run, work=work).with_summary(node.apply)

@@ -6,11 +6,12 @@ from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
 
+from tasks.cli.options import FORCE_UNLOCK
+from tasks.cli.task import fleet_task
 from tasks.core.errors import UsageError
-from tasks.verb import FORCE_UNLOCK, fleet_task
 
 if TYPE_CHECKING:
-    from tasks.command import Run
+    from tasks.cli.run import Run
 
 
 @fleet_task(
@@ -21,9 +22,9 @@ if TYPE_CHECKING:
 )
 def fix(run: Run, item: str, persist: bool = True, yes: bool = False, force_unlock: bool = False) -> None:
     """Repair one key or module on one node: fab -H node3 fix net.ipv4.ip_forward=1"""
-    from tasks.core.fix import wished
-    from tasks.core.selection import fold
-    from tasks.remote import node
+    from tasks.core.folding import fold
+    from tasks.core.plan.fix import wished
+    from tasks.node import steps as node
 
     if len(run.hosts) > 1 and not yes:
         names = fold(host.name for host in run.hosts)

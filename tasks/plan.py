@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from tasks.verb import fleet_task
+from tasks.cli.task import fleet_task
 
 if TYPE_CHECKING:
-    from tasks.command import Run
+    from tasks.cli.run import Run
 
 
 @fleet_task()
 def plan(run: Run) -> None:
     """Show what apply would change, node by node, key by key. Writes nothing."""
-    from tasks.remote import node
+    from tasks.node import steps as node
 
     run.with_summary(node.plan)

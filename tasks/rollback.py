@@ -6,11 +6,12 @@ from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
 
+from tasks.cli.options import FORCE_UNLOCK
+from tasks.cli.task import fleet_task
 from tasks.core.errors import UsageError
-from tasks.verb import FORCE_UNLOCK, fleet_task
 
 if TYPE_CHECKING:
-    from tasks.command import Run
+    from tasks.cli.run import Run
 
 
 @fleet_task(
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 def rollback(run: Run, to: str = "", list_: bool = False, plan: bool = False, force_unlock: bool = False) -> None:
     """Take back what apply and fix did: files, keys, modules."""
     from tasks.console import history
-    from tasks.remote import rollback as remote
+    from tasks.node import rollback as remote
 
     if run.options.only or run.options.profile:
         raise UsageError("takes back all that a run did: --only and --profile have no place here")

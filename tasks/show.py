@@ -4,22 +4,22 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from tasks.verb import fleet_task
+from tasks.cli.task import fleet_task
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from tasks.command import Run
+    from tasks.cli.run import Run
     from tasks.console.output import Screen
-    from tasks.core.model import NodeResult
+    from tasks.core.result import NodeResult
 
 
 @fleet_task()
 def show(run: Run) -> None:
     """Print the files as they would be uploaded, resolved for each node. Writes nothing."""
     from tasks.console import files
-    from tasks.core.model import Status
-    from tasks.remote import node
+    from tasks.core.result import Status
+    from tasks.node import steps as node
 
     def listing(results: Sequence[NodeResult], screen: Screen, *, as_json: bool) -> None:
         found = {result.host: node.texts(result) for result in results if result.status is Status.OK}

@@ -5,19 +5,19 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from tasks.verb import fleet_task
+from tasks.cli.task import fleet_task
 
 if TYPE_CHECKING:
-    from tasks.command import Run
+    from tasks.cli.run import Run
 
 
 @fleet_task(ignore="Checks to leave out, comma separated, by kubeadm's names: Swap,CRI, or all.")
 def verify(run: Run, ignore: str = "") -> None:
     """Check the nodes against their profiles and kubeadm's own checks. Read-only, no sudo; exit 3 if one fails."""
-    from tasks.core.between import compare
-    from tasks.core.join import role
-    from tasks.core.preflight import ignored
-    from tasks.remote import node
+    from tasks.core.kubeadm.checks import role
+    from tasks.core.kubeadm.cluster import compare
+    from tasks.core.kubeadm.names import ignored
+    from tasks.node import steps as node
 
     for host in run.hosts:
         role(host)  # so that a wrong one costs no connection

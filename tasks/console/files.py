@@ -6,8 +6,8 @@ from collections.abc import Iterable, Mapping
 
 from tasks.console.machine import write_found
 from tasks.console.output import Screen
-from tasks.core.model import NodeResult
-from tasks.core.selection import fold
+from tasks.core.folding import fold
+from tasks.core.result import NodeResult
 
 
 def show(

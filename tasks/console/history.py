@@ -6,10 +6,10 @@ from collections.abc import Sequence
 
 from tasks.console.machine import write_found
 from tasks.console.output import Screen
-from tasks.core.model import Item, NodeResult, Status
-from tasks.core.rollback import told
-from tasks.core.selection import fold
-from tasks.core.snapshot import when
+from tasks.core.folding import fold
+from tasks.core.protocol.lock import when
+from tasks.core.result import Item, NodeResult, Status
+from tasks.core.undo.rollback import told
 
 
 def show(results: Sequence[NodeResult], screen: Screen, *, as_json: bool) -> None:

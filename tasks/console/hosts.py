@@ -8,9 +8,9 @@ from rich.cells import cell_len
 
 from tasks.console.machine import write_data
 from tasks.console.output import Sink
-from tasks.core.model import Host
-from tasks.core.secrets import masked
-from tasks.core.text import printable
+from tasks.core.host import Host
+from tasks.core.redact import masked
+from tasks.core.sanitize import printable
 
 HEADINGS = ("NAME", "ADDRESS", "PORT", "USER", "GROUPS", "VARIABLES")
 

@@ -6,9 +6,8 @@ from xml.etree import ElementTree
 from xml.sax.saxutils import quoteattr
 
 from tasks.console.output import Sink
-from tasks.core.model import Item, ItemStatus, NodeResult, RunSummary
-from tasks.core.plan import GOOD
-from tasks.core.report import FAILURES
+from tasks.core.result import GOOD, Item, ItemStatus, NodeResult, RunSummary
+from tasks.core.run.report import FAILURES
 
 
 def write_junit(summary: RunSummary, sink: Sink) -> None:

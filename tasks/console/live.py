@@ -10,9 +10,9 @@ from typing import Self
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from tasks.console.progress import INTERRUPTED
-from tasks.core.model import NodeResult
-from tasks.core.report import FAILURES, wrong
+from tasks.console.plain import INTERRUPTED
+from tasks.core.result import NodeResult
+from tasks.core.run.report import FAILURES, wrong
 
 
 class LiveProgress:

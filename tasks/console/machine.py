@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import fields
+from functools import lru_cache
 
 from tasks.console.output import Sink
-from tasks.core.model import NodeResult, RunSummary
-from tasks.core.report import about, node, unfinished
-from tasks.core.text import UNSAFE
+from tasks.core.result import Item, NodeResult, RunSummary
+from tasks.core.run.report import exit_code, status_counts, unfinished
+from tasks.core.sanitize import UNSAFE
 
 
 def as_json(summary: RunSummary) -> Iterator[str]:
@@ -43,3 +45,26 @@ def write_data(data: Mapping[str, object], sink: Sink) -> None:
 def _escaped(line: str) -> str:
     """A line of JSON in which what a terminal acts on is escaped."""
     return UNSAFE.sub(lambda bad: json.dumps(bad[0])[1:-1], line)
+
+
+def about(summary: RunSummary) -> dict[str, object]:
+    """The run as plain data for JSON, without its nodes."""
+    return {
+        "verb": summary.verb,
+        "exit_code": exit_code(summary),
+        "interrupted": summary.interrupted,
+        "seconds": round(summary.seconds, 3),
+        "counts": {str(status): count for status, count in status_counts(summary.results).items()},
+    }
+
+
+def node(result: NodeResult) -> dict[str, object]:
+    """One node as plain data for JSON, with every item."""
+    names = [field.name for field in fields(result) if field.name != "identity"]
+    data = {name: getattr(result, name) for name in names}
+    return {**data, "seconds": round(result.seconds, 3), "items": [_item(item) for item in result.items]}
+
+
+@lru_cache(maxsize=4096)  # thousands of nodes share their items
+def _item(item: Item) -> Mapping[str, object]:
+    return item._asdict()

@@ -12,6 +12,7 @@ from typing import IO, TYPE_CHECKING, Protocol, TextIO
 if TYPE_CHECKING:
     from rich.console import Console
 
+
 WIDE = 160  # columns when nobody's terminal limits them: files and pipes
 GAP = 3  # blanks between two columns
 FORCING = ("FORCE_COLOR", "TTY_COMPATIBLE")  # what makes rich take a pipe for a terminal

@@ -8,17 +8,16 @@ from functools import cache, partial
 from itertools import islice
 
 from tasks.console.output import Screen
-from tasks.console.progress import STYLES
-from tasks.core.model import Item, ItemStatus, Kind, RunSummary, Status
-from tasks.core.report import Group, advice, columns, fold, is_plan, status_counts, table, wrong
-from tasks.core.selection import fold as fold_names
+from tasks.console.styles import STYLES
+from tasks.console.table import columns, table
+from tasks.core.folding import fold as fold_names
+from tasks.core.result import Item, ItemStatus, Kind, RunSummary, Status
+from tasks.core.run.report import Group, advice, fold, is_plan, status_counts, wrong
 
 GROUPS = 20  # a screen of groups of equal nodes, and as many notes; the report has the rest
 NAMES = 240  # characters for the names of one group
 SHOWN = 12  # problems of one group; plan shows all, it is what plan is for
 HEADINGS = {Kind.MODULE: "MODULES", Kind.SYSCTL: "KEYS", Kind.FILE: "FILES", Kind.CHECK: "CHECKS"}
-
-
 GoingOn = Callable[[str, Iterable[str]], str]
 
 

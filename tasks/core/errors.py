@@ -4,6 +4,8 @@ UsageError and its children become one clear message and exit code 2. NodeError 
 host they happened on: they become that host's result.
 """
 
+from __future__ import annotations
+
 
 class NodePrepError(Exception):
     """Root of all errors that nodeprep raises on purpose."""

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from lab.keys import OPERATOR_PASSWORD
 from lab.nodes import Lab, Node
-from tasks.core.keys import at_least
+from tasks.core.kernel import at_least
 from tests.ssh.suite import FAB, ROOT, Said
 
 RECIPE_MODULES = ("overlay", "br_netfilter", "nf_conntrack", "ip_vs", "ip_vs_rr", "ip_vs_wrr", "ip_vs_wlc", "ip_vs_sh")

@@ -15,12 +15,13 @@ from pathlib import Path
 import pytest
 
 from lab.nodes import Lab, Node
-from tasks.core import instructions
-from tasks.core.boot import Boot
-from tasks.core.bootfiles import COMMAND_LINE, SYSCTL, in_order
-from tasks.core.facts import Facts, ModuleState, parse
-from tasks.core.keys import same_value
-from tasks.remote import script
+from tasks.core.boot.files import COMMAND_LINE, SYSCTL, in_order
+from tasks.core.boot.simulation import Boot
+from tasks.core.facts import Facts, ModuleState
+from tasks.core.kernel import same_value
+from tasks.core.protocol.reply import parse
+from tasks.node import orders as instructions
+from tasks.node import script
 from tests.lab.conftest import PORT_BASE
 from tests.lab.generate import (
     CONNTRACK,

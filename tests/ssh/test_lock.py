@@ -15,13 +15,16 @@ import pytest
 from lab.fleet import Fleet
 from lab.fleet.tools import wait_until
 from tasks.core.facts import Facts
-from tasks.core.model import Host, HostKeys, NodeResult, SshOptions, Status
-from tasks.core.profile import Profile, Source
-from tasks.core.snapshot import LOCK, Stamp
-from tasks.remote import fleet as runs
-from tasks.remote import node
-from tasks.remote.node import Conversation, Work
-from tasks.remote.route import Access
+from tasks.core.host import Host, HostKeys, SshOptions
+from tasks.core.profile.profile import Profile
+from tasks.core.profile.template import Source
+from tasks.core.protocol.lock import LOCK, Stamp
+from tasks.core.result import NodeResult, Status
+from tasks.fleet import pool as runs
+from tasks.node import steps as node
+from tasks.node.conversation import Conversation
+from tasks.node.work import Work
+from tasks.ssh.route import Access
 from tests.ssh.suite import Suite
 
 ROUNDS = 50

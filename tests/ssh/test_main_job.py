@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import pytest
 
 from lab.fleet import PASSWORD, Fleet, NodeSpec
-from tasks.core.keys import same_value
+from tasks.core.kernel import same_value
 from tests.ssh.suite import MODULES, SYSCTL, Said, Suite
 
 LOADED = ("overlay", "br_netfilter", "nf_conntrack", "ip_vs", "ip_vs_rr", "ip_vs_wrr", "ip_vs_wlc", "ip_vs_sh")

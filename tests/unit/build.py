@@ -9,11 +9,14 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from tasks.core.desired import assignments
-from tasks.core.facts import SYSCTL_ROOT, Facts, parse
-from tasks.core.keys import key_path
-from tasks.core.model import Host, Item
-from tasks.core.profile import Profile, Source, Wishes, render
+from tasks.core.facts import SYSCTL_ROOT, Facts
+from tasks.core.host import Host
+from tasks.core.kernel import key_path
+from tasks.core.ownfiles import assignments
+from tasks.core.profile.profile import Profile, Wishes, render
+from tasks.core.profile.template import Source
+from tasks.core.protocol.reply import parse
+from tasks.core.result import Item
 
 KERNEL = "6.1.0-13-amd64"
 MODULES = "/etc/modules-load.d/nodeprep-{}.conf"
@@ -85,7 +88,7 @@ def reply(
     more: Mapping[str, Iterable[str]] | None = None,
     other_trees: Iterable[str] = (),
 ) -> str:
-    """A probe's reply. values: by key, or by path where it starts with a slash. more: sections of join.sh, by name."""
+    """A probe's reply. values: by key, or by path where it starts with a slash. more: sections of kubeadm.sh, by name."""
     shown = {(name if name[0] == "/" else SYSCTL_ROOT + key_path(name)): text for name, text in (values or {}).items()}
     if kernel is not None:
         shown[SYSCTL_ROOT + "kernel/osrelease"] = kernel

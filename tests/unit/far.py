@@ -17,8 +17,9 @@ from typing import Any
 import pytest
 
 from tasks.core.errors import RemoteError, ShellEndedError
-from tasks.core.facts import Facts, parse
-from tasks.remote import script
+from tasks.core.facts import Facts
+from tasks.core.protocol.reply import parse
+from tasks.node import script
 
 SHELLS = {name: path for name in ("dash", "bash", "busybox") if (path := shutil.which(name))}
 SECONDS = 60.0

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from tasks.core.boot import Boot
+from tasks.core.boot.inits import LOADER, SETTER
+from tasks.core.boot.simulation import Boot
 from tasks.core.facts import Facts, FileFact, UnitState
-from tasks.core.inits import LOADER, SETTER
 
 DEBIAN = {"/etc/runlevels/sysinit/kmod": "/etc/init.d/kmod", "/etc/runlevels/sysinit/procps": "/etc/init.d/procps"}
 ALPINE = {"/etc/runlevels/boot/modules": "/etc/init.d/modules", "/etc/runlevels/boot/sysctl": "/etc/init.d/sysctl"}

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tasks.core.batches import Amount, Pace, pace
 from tasks.core.errors import UsageError
+from tasks.core.run.batches import Amount, Pace, pace
 
 
 def sizes(serial: str, total: int) -> list[int]:

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tasks.core.between import NOT_COMPARED, TOLERANCE, compare
-from tasks.core.model import Identity, Item, ItemStatus, Kind, NodeResult, Status
+from tasks.core.kubeadm.cluster import NOT_COMPARED, TOLERANCE, compare
+from tasks.core.result import Identity, Item, ItemStatus, Kind, NodeResult, Status
 
 HOSTNAME = Item(Kind.CHECK, "Hostname", ItemStatus.OK, "unique", "n")
 KEY = Item(Kind.SYSCTL, "vm.x", ItemStatus.OK, "1", "1")

@@ -6,20 +6,20 @@ from dataclasses import replace
 
 import pytest
 
-from tasks.core import boot as boot_of
-from tasks.core import desired as desired_of
-from tasks.core import facts as facts_of
-from tasks.core import persistence
-from tasks.core import plan as plan_of
-from tasks.core.boot import Boot
-from tasks.core.bootfiles import Line
-from tasks.core.bootkeys import Assignment
-from tasks.core.desired import RenderedFile, resolve
-from tasks.core.facts import Facts, UnitState
-from tasks.core.inits import LOADER, SETTER
-from tasks.core.model import ItemStatus
-from tasks.core.persistence import planned
-from tasks.core.plan import diff
+from tasks.core.boot import simulation as boot_of
+from tasks.core.boot.inits import LOADER, SETTER
+from tasks.core.boot.simulation import Boot
+from tasks.core.boot.sysctl import Assignment
+from tasks.core.facts import Facts, Line, UnitState
+from tasks.core.ownfiles import RenderedFile
+from tasks.core.plan import desired as desired_of
+from tasks.core.plan import diff as plan_of
+from tasks.core.plan import persistence
+from tasks.core.plan.desired import resolve
+from tasks.core.plan.diff import diff
+from tasks.core.plan.persistence import planned
+from tasks.core.protocol import reply as facts_of_reply
+from tasks.core.result import ItemStatus
 from tests.unit import build
 from tests.unit.build import wishes
 from tests.unit.nextboot import DEBIAN, LISTED, UNITS, boot, facts
@@ -403,7 +403,7 @@ def test_a_file_of_somebody_else_is_told_though_its_name_has_ours_in_it(path: st
 
 def test_of_a_node_that_says_far_too_much_nothing_is_kept_for_the_next() -> None:
     caches = (
-        *(boot_of._simulated, facts_of._tree, facts_of._needs),
+        *(boot_of._simulated, facts_of_reply._tree, facts_of_reply._needs),
         *(desired_of._resolved, plan_of._right_key, persistence._decided, persistence._last_word),
     )
     text = "".join(f"vm.x{number} = 1\n" for number in range(9000))

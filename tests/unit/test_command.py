@@ -19,11 +19,11 @@ from typing import IO, Any
 import invoke
 import pytest
 
-from tasks.command import Run
-from tasks.core.inventory import parse
-from tasks.core.model import Item, ItemStatus, Kind, NodeResult, RunSummary, Status
-from tasks.core.selection import select
-from tasks.verb import Options
+from tasks.cli.options import Options
+from tasks.cli.run import Run
+from tasks.core.inventory.ini import parse
+from tasks.core.inventory.selection import select
+from tasks.core.result import Item, ItemStatus, Kind, NodeResult, RunSummary, Status
 
 ROOT = Path(__file__).resolve().parents[2]
 FAB = Path(sys.executable).parent / "fab"

@@ -6,16 +6,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tasks.core.connection import (
-    HARMLESS,
-    Connection,
-    VariableError,
-    connection,
-    is_secret,
-    name_problem,
-    port_number,
-)
-from tasks.core.model import Become, HostKeys, SshOptions
+from tasks.core.host import Become, HostKeys, SshOptions
+from tasks.core.inventory.connection import Connection, connection
+from tasks.core.inventory.names import name_problem, port_number
+from tasks.core.inventory.ssh_args import HARMLESS
+from tasks.core.inventory.variables import VariableError
+from tasks.core.redact import is_secret
 
 
 def read(**variables: object) -> Connection:

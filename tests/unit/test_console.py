@@ -15,9 +15,13 @@ from rich.console import Console
 
 from tasks.console import files, hosts, machine, output, summary
 from tasks.console.live import LiveProgress
-from tasks.console.progress import STYLES, PlainProgress, progress
-from tasks.core.model import Become, Host, Item, ItemStatus, Kind, NodeResult, RunSummary, Secret, SshOptions, Status
-from tasks.core.text import UNSAFE
+from tasks.console.plain import PlainProgress
+from tasks.console.progress import progress
+from tasks.console.styles import STYLES
+from tasks.core.host import Become, Host, SshOptions
+from tasks.core.redact import Secret
+from tasks.core.result import Item, ItemStatus, Kind, NodeResult, RunSummary, Status
+from tasks.core.sanitize import UNSAFE
 
 OK = Item(Kind.SYSCTL, "vm.x", ItemStatus.OK, "1", "1")
 DRIFT = OK._replace(status=ItemStatus.DRIFT, got="0")

@@ -12,15 +12,21 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tasks.core import instructions
 from tasks.core.errors import NodeError, RemoteError, ShellEndedError, UnreachableError, UsageError
-from tasks.core.facts import parse
-from tasks.core.fix import MODULES_FILE, SYSCTL_FILE, wished
-from tasks.core.model import Become, Host, Item, NodeResult, Secret, Status
-from tasks.core.profile import Profile, render
-from tasks.core.text import UNSAFE, printable
-from tasks.remote import node, script
-from tasks.remote.node import Conversation, Step, Work, failure
+from tasks.core.host import Become, Host
+from tasks.core.plan.fix import MODULES_FILE, SYSCTL_FILE, wished
+from tasks.core.profile.profile import Profile, render
+from tasks.core.protocol.reply import parse
+from tasks.core.redact import Secret
+from tasks.core.result import Item, NodeResult, Status
+from tasks.core.sanitize import UNSAFE, printable
+from tasks.node import converge as node_converge
+from tasks.node import orders as instructions
+from tasks.node import script
+from tasks.node import steps as node
+from tasks.node.conversation import Conversation, Step
+from tasks.node.results import failure
+from tasks.node.work import Work
 from tests.unit.build import MODULES, SYSCTL, Node, host, mutated, profile, reply
 from tests.unit.far import Machine, no_namespaces
 
@@ -398,7 +404,7 @@ def test_a_file_that_cannot_be_written_fails_the_node_and_the_keys_are_set_all_t
 def test_a_key_that_never_comes_to_rest_does_not_keep_the_conversation_going() -> None:
     turns = iter(range(1000))
     far = Node(keys={"vm.x": "0"}, turned={"vm.x": lambda _: str(next(turns))})
-    assert apply(far, work(profile("vm.x = 5000\n")))[1].requests <= 1 + node.PASSES
+    assert apply(far, work(profile("vm.x = 5000\n")))[1].requests <= 1 + node_converge.PASSES
 
 
 def test_what_is_uploaded_can_be_shown_without_changing_anything() -> None:

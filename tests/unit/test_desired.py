@@ -9,11 +9,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tasks.core import instructions
-from tasks.core.desired import HASH, RenderedFile, Setting, assignments, choose, resolve, with_header
-from tasks.core.keys import at_least, is_port_list, port_text
-from tasks.core.plan import diff
-from tasks.core.profile import ModuleWish
+from tasks.core.kernel import at_least, is_port_list, port_text
+from tasks.core.ownfiles import HASH, RenderedFile, assignments, with_header
+from tasks.core.plan.desired import Setting, choose, resolve
+from tasks.core.plan.diff import diff
+from tasks.core.profile.entries import ModuleWish
+from tasks.node import orders as instructions
 from tests.unit.build import MODULES, SYSCTL, Node, facts, wishes
 
 RESERVED = "net.ipv4.ip_local_reserved_ports"

@@ -10,11 +10,15 @@ from functools import partial
 import pytest
 
 from tasks.core.errors import UsageError
-from tasks.core.fix import wished
-from tasks.core.model import Become, Host, Secret, SshOptions
-from tasks.core.secrets import without_secrets
-from tasks.remote import dask, engine, node, rollback
-from tasks.remote.sudo import PasswordGates
+from tasks.core.host import Become, Host, SshOptions
+from tasks.core.plan.fix import wished
+from tasks.core.redact import Secret, without_secrets
+from tasks.fleet import dask, engine
+from tasks.fleet import engines as engine_engines
+from tasks.node import conversation as node_conversation
+from tasks.node import rollback
+from tasks.node import steps as node
+from tasks.node.sudo import PasswordGates
 
 SCHEDULER = "dask=tcp://192.0.2.1:8786"
 PLAIN = Host("n1", "192.0.2.9", variables={"x": 1})
@@ -25,12 +29,12 @@ PLAIN = Host("n1", "192.0.2.9", variables={"x": 1})
 )
 def test_what_is_no_engine_is_refused(name: str) -> None:
     with pytest.raises(UsageError, match="--engine: expected threads, or dask=tcp://"):
-        engine.prepared(name, [PLAIN], secrets=False)
+        engine_engines.prepared(name, [PLAIN], secrets=False)
 
 
 def test_threads_get_the_hosts_as_they_are() -> None:
     host = replace(PLAIN, become=Become(password=Secret("x")), variables={"db_password": "y"})
-    assert engine.prepared("threads", [host], secrets=True) == (host,)
+    assert engine_engines.prepared("threads", [host], secrets=True) == (host,)
 
 
 @pytest.mark.parametrize(
@@ -44,18 +48,18 @@ def test_threads_get_the_hosts_as_they_are() -> None:
 @pytest.mark.parametrize("name", [SCHEDULER, SCHEDULER.replace("tcp", "tls")])
 def test_no_password_travels_to_a_worker(name: str, host: Host, secrets: bool, whose: str) -> None:
     with pytest.raises(UsageError, match=f"no password travels to dask workers, and {whose} has one") as caught:
-        engine.prepared(name, [host], secrets=secrets)
+        engine_engines.prepared(name, [host], secrets=secrets)
     assert "hunter2" not in str(caught.value)
 
 
 def test_variables_that_hold_a_secret_anywhere_stay_behind() -> None:
     kept = {"kube_proxy_mode": "ipvs", "ansible_host": "192.0.2.9", "nested": {"a": [1, {"b": "c"}]}, "none": None}
     secret = {"api_token": "s", "db": {"user": "u", "password": "s"}, "all": [{"deep": {"client_secret": "s"}}]}
-    (host,) = engine.prepared(SCHEDULER, [replace(PLAIN, variables={**kept, **secret})], secrets=False)
+    (host,) = engine_engines.prepared(SCHEDULER, [replace(PLAIN, variables={**kept, **secret})], secrets=False)
     assert host.variables == without_secrets({**kept, **secret}) == kept
 
 
-STEPS: list[node.Step] = [
+STEPS: list[node_conversation.Step] = [
     node.plan,
     node.apply,
     node.verify,
@@ -68,7 +72,7 @@ STEPS: list[node.Step] = [
 
 
 @pytest.mark.parametrize("step", STEPS)
-def test_every_verbs_step_can_travel(step: node.Step) -> None:
+def test_every_verbs_step_can_travel(step: node_conversation.Step) -> None:
     assert callable(pickle.loads(pickle.dumps(step)))
 
 
@@ -81,7 +85,7 @@ def test_gates_are_new_where_they_arrive() -> None:
 
 def test_without_dask_the_engine_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "distributed", None)
-    with pytest.raises(UsageError, match=r"pip install -r requirements-dask.txt"), engine.named(SCHEDULER):
+    with pytest.raises(UsageError, match=r"pip install -r requirements-dask.txt"), engine_engines.named(SCHEDULER):
         pass
 
 

@@ -12,7 +12,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tasks.core.errors import RemoteError
-from tasks.core.facts import ALWAYS, SAMPLE, FileFact, ModuleState, key_file, parse
+from tasks.core.facts import FileFact, ModuleState, key_file
+from tasks.core.profile.variables import SAMPLE
+from tasks.core.protocol.reply import parse
+from tasks.node.orders import ALWAYS
 from tests.unit.build import KERNEL, OnNode, facts, mutated, reply
 
 # Taken from the real script on Debian 12 (dash, GNU grep and ls), shortened.

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import pytest
 
-from tasks.core import instructions
-from tasks.core.desired import Setting, with_header
 from tasks.core.errors import UsageError
 from tasks.core.facts import Facts
-from tasks.core.fix import MODULES_FILE, SYSCTL_FILE, desired, wished
-from tasks.core.plan import diff
+from tasks.core.ownfiles import with_header
+from tasks.core.plan.desired import Setting
+from tasks.core.plan.diff import diff
+from tasks.core.plan.fix import MODULES_FILE, SYSCTL_FILE, desired, wished
+from tasks.node import orders as instructions
 from tests.unit.build import MODULES, SYSCTL, facts
 
 

@@ -13,11 +13,13 @@ from threading import Barrier, Event, Lock
 import fabric
 import pytest
 
-from tasks.core.batches import pace
-from tasks.core.model import Host, HostKeys, NodeResult, RunSummary, SshOptions, Status
-from tasks.remote import fleet
-from tasks.remote.node import Conversation, Work
-from tasks.remote.route import Access
+from tasks.core.host import Host, HostKeys, SshOptions
+from tasks.core.result import NodeResult, RunSummary, Status
+from tasks.core.run.batches import pace
+from tasks.fleet import pool as fleet
+from tasks.node.conversation import Conversation
+from tasks.node.work import Work
+from tasks.ssh.route import Access
 
 SECONDS = 10.0
 Task = Callable[[Host], NodeResult]

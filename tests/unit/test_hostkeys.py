@@ -18,11 +18,11 @@ import paramiko
 import pytest
 
 from tasks.core.errors import UnreachableError
-from tasks.core.model import Host, HostKeys
-from tasks.remote.deadline import Deadline
-from tasks.remote.hostkeys import KnownHosts, Policy, entry_name, fingerprint, names_of
-from tasks.remote.route import Access
-from tasks.remote.session import Session
+from tasks.core.host import Host, HostKeys
+from tasks.ssh.deadline import Deadline
+from tasks.ssh.hostkeys import KnownHosts, Policy, entry_name, fingerprint, names_of
+from tasks.ssh.route import Access
+from tasks.ssh.session import Session
 
 CLIENT = paramiko.SSHClient()
 ONE, OTHER = paramiko.ECDSAKey.generate(), paramiko.ECDSAKey.generate()
@@ -132,7 +132,7 @@ def test_a_file_may_be_missing_have_windows_ends_or_bytes_that_are_no_text(tmp_p
 
 
 def test_names_with_the_same_hash_are_told_apart(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("tasks.remote.hostkeys._half", lambda name: 0)
+    monkeypatch.setattr("tasks.ssh.hostkeys._half", lambda name: 0)
     found = known(tmp_path, line("n1") + line("n2,n3", OTHER) + line("n1", OTHER).rstrip("\n"))
     assert [entry.blob for entry in found.lookup("n1")] == [ONE.get_base64(), OTHER.get_base64()]
     assert [entry.blob for entry in found.lookup("n3")] == [OTHER.get_base64()]

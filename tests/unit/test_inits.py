@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from tasks.core import instructions
-from tasks.core.boot import Boot
+from tasks.core.boot.inits import LOADER, SETTER, init_of, unit_state
+from tasks.core.boot.simulation import Boot
 from tasks.core.facts import Facts, UnitState
-from tasks.core.inits import LOADER, SETTER, init_of, unit_state
+from tasks.node import orders as instructions
 from tests.unit.far import Machine, no_namespaces
 from tests.unit.nextboot import ALPINE, DEBIAN, LISTED, boot, facts
 

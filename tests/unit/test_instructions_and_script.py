@@ -15,13 +15,17 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tasks.core import instructions, join
-from tasks.core.desired import RenderedFile
 from tasks.core.errors import RemoteError
-from tasks.core.facts import ALWAYS, Facts, ModuleState, parse
-from tasks.core.plan import Plan, Undo
-from tasks.core.writers import SIGNS
-from tasks.remote import script
+from tasks.core.facts import Facts, ModuleState
+from tasks.core.kubeadm import checks as join
+from tasks.core.ownfiles import RenderedFile
+from tasks.core.plan.diff import Plan, Undo
+from tasks.core.plan.writers import SIGNS
+from tasks.core.protocol import instructions as instructions_instructions
+from tasks.core.protocol.reply import parse
+from tasks.node import orders as instructions
+from tasks.node import script
+from tasks.node.orders import ALWAYS
 from tests.unit.build import facts
 from tests.unit.far import SHELLS, Shell, needs, run
 
@@ -555,7 +559,7 @@ def test_where_there_is_no_timeout_commands_run_without_one(dash: Shell) -> None
 
 @pytest.mark.parametrize(("remaining", "seconds"), [(60.0, 30), (3.9, 1), (0.01, 1)])
 def test_one_command_may_take_half_of_what_is_left(remaining: float, seconds: int) -> None:
-    assert instructions.within(remaining) == f"within {seconds}"
+    assert instructions_instructions.within(remaining) == f"within {seconds}"
 
 
 def test_a_command_that_is_not_there_is_a_complaint_like_any_other(dash: Shell) -> None:

@@ -12,8 +12,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tasks.core.errors import InventoryError, UsageError
-from tasks.core.inventory import Inventory, expand_range, parse, split_port, template_variables
-from tasks.core.model import Host
+from tasks.core.host import Host
+from tasks.core.inventory.ini import parse
+from tasks.core.inventory.inventory import Inventory
+from tasks.core.inventory.ranges import expand_range, split_port
+from tasks.core.profile.variables import template_variables
 
 FOLDER = Path(__file__).parent / "inventories"
 
@@ -422,7 +425,7 @@ def test_a_numeric_range_has_the_numbers_that_python_counts(begin: int, length: 
 
 def test_the_core_imports_nothing_that_touches_the_world() -> None:
     code = (
-        "import sys, tasks.core.selection, tasks.core.inventory, tasks.core.connection;"
+        "import sys, tasks.core.inventory.selection, tasks.core.inventory.ini, tasks.core.inventory.connection;"
         "print(sorted({'fabric', 'invoke', 'paramiko', 'socket', 'subprocess', 'select'} & set(sys.modules)))"
     )
     root = Path(__file__).parents[2]

@@ -15,8 +15,9 @@ import pytest
 import yaml
 
 from tasks.core.errors import InventoryError
-from tasks.core.inventory import Inventory, parse
-from tasks.core.model import Secret
+from tasks.core.inventory.ini import parse
+from tasks.core.inventory.inventory import Inventory
+from tasks.core.redact import Secret
 
 FOLDER = Path(__file__).parent / "inventories"
 FILES = [*sorted(path for path in FOLDER.iterdir() if path.is_file()), FOLDER / "beside" / "hosts.ini"]

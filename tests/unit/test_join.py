@@ -12,13 +12,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lab.fleet import kernel
-from tasks.core import instructions, join, system
-from tasks.core.desired import resolve
 from tasks.core.errors import UsageError
-from tasks.core.model import Host, Item, NodeResult
-from tasks.core.preflight import CHECKED, LEFTOVERS
-from tasks.remote import node
-from tasks.remote.node import Conversation, Work
+from tasks.core.host import Host
+from tasks.core.kubeadm import checks as join
+from tasks.core.kubeadm import system
+from tasks.core.kubeadm.names import CHECKED, LEFTOVERS
+from tasks.core.plan.desired import resolve
+from tasks.core.result import Item, NodeResult
+from tasks.node import orders as instructions
+from tasks.node import steps as node
+from tasks.node.conversation import Conversation
+from tasks.node.work import Work
 from tests.unit.build import facts, host, profile, wishes
 from tests.unit.far import SHELLS, Machine, Shell, no_namespaces
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tasks.core.keys import (
+from tasks.core.kernel import (
     at_least,
     integer,
     is_key,

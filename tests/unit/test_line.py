@@ -18,8 +18,8 @@ import pytest
 from paramiko import AuthenticationException, ChannelException, Message, SSHException
 from paramiko.ssh_exception import MessageOrderError
 
-from tasks.remote.deadline import Deadline
-from tasks.remote.line import CHECKSUMS, CIPHERS, ClosedError, Line, Stream, TooLateError, exchanges
+from tasks.ssh.deadline import Deadline
+from tasks.ssh.transport import CHECKSUMS, CIPHERS, ClosedError, Line, Stream, TooLateError, exchanges
 
 HOST_KEY = paramiko.ECDSAKey.generate()
 KEY, OTHER = paramiko.ECDSAKey.generate(), paramiko.ECDSAKey.generate()

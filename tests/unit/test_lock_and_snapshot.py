@@ -16,7 +16,7 @@ import pytest
 
 from tasks.core.errors import ShellEndedError
 from tasks.core.facts import Facts
-from tasks.core.snapshot import LOCK, STORE, refusal, when
+from tasks.core.protocol.lock import LOCK, STORE, refusal, when
 from tests.unit.build import facts
 from tests.unit.far import Process, Shell, run
 

@@ -10,8 +10,8 @@ from typing import Any
 import paramiko
 import pytest
 
-from tasks.remote import login
-from tasks.remote.login import Client
+from tasks.ssh import client as login
+from tasks.ssh.client import Client
 
 
 class Quiet(Client):

@@ -15,8 +15,8 @@ from rich.console import Console
 from tasks.console.junit import write_junit
 from tasks.console.machine import write_json
 from tasks.core.errors import RemoteError
-from tasks.core.model import Identity, Item, ItemStatus, Kind, NodeResult, RunSummary, Status
-from tasks.remote.node import failure, result
+from tasks.core.result import Identity, Item, ItemStatus, Kind, NodeResult, RunSummary, Status
+from tasks.node.results import failure, result
 from tests.unit.build import host
 
 SCHEMA = json.loads((Path(__file__).parents[2] / "docs/report.schema.json").read_text())

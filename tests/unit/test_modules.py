@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from tasks.core.facts import ModuleState
-from tasks.core.model import ItemStatus
-from tasks.core.modules import missing_module, wanted_module
+from tasks.core.plan.modules import missing_module, wanted_module
+from tasks.core.result import ItemStatus
 from tests.unit.build import facts
 
 CLOUD = "6.1.0-13-cloud-amd64"

@@ -6,9 +6,11 @@ from typing import Any
 
 import pytest
 
-from tasks.core.desired import resolve, with_header
-from tasks.core.model import Item, ItemStatus, Kind, Status
-from tasks.core.plan import GOOD, Plan, diff, settled, status_of
+from tasks.core.ownfiles import with_header
+from tasks.core.plan.desired import resolve
+from tasks.core.plan.diff import Plan, diff
+from tasks.core.plan.readback import settled
+from tasks.core.result import GOOD, Item, ItemStatus, Kind, Status, status_of
 from tests.unit.build import MODULES, SYSCTL, OnNode, as_row, facts, wishes
 
 BRIDGE = "net.bridge.bridge-nf-call-iptables"

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from tasks.core import join
 from tasks.core.errors import UsageError
-from tasks.core.model import Item, ItemStatus, Kind
-from tasks.core.preflight import also_ignored, ignored, judged
+from tasks.core.kubeadm import checks as join
+from tasks.core.kubeadm.names import also_ignored, ignored, judged
+from tasks.core.result import Item, ItemStatus, Kind
 from tests.unit.build import host
 
 

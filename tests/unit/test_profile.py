@@ -11,18 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tasks.core.errors import ProfileError
-from tasks.core.facts import SAMPLE
-from tasks.core.profile import (
-    KeyWish,
-    ModuleWish,
-    Source,
-    Wishes,
-    check_names,
-    check_together,
-    compatible,
-    render,
-    text,
-)
+from tasks.core.profile.entries import KeyWish, ModuleWish, compatible, text
+from tasks.core.profile.profile import Wishes, check_together, render
+from tasks.core.profile.template import Source, check_names
+from tasks.core.profile.variables import SAMPLE
 from tests.unit.build import profile, wishes
 
 SHIPPED = Path(__file__).resolve().parents[2] / "templates" / "kubernetes"

@@ -10,19 +10,12 @@ from pathlib import Path
 import pytest
 
 from tasks.core.errors import InventoryError, ProfileError, SourceError, UsageError
-from tasks.core.inventory import parse
-from tasks.core.model import Host, SshOptions
-from tasks.core.profile import render
-from tasks.project import (
-    check_writable,
-    load_inventory,
-    load_profile,
-    load_profiles,
-    profile_names,
-    save,
-    select,
-    shown,
-)
+from tasks.core.host import Host, SshOptions
+from tasks.core.inventory.ini import parse
+from tasks.core.profile.profile import render
+from tasks.local.files import check_writable, save, shown
+from tasks.local.inventory import load_inventory, select
+from tasks.local.profiles import load_profile, load_profiles, profile_names
 
 
 def folder(root: Path, **files: str | bytes) -> Path:

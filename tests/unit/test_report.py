@@ -10,8 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tasks.console.machine import as_json
-from tasks.core.model import Item, ItemStatus, Kind, NodeResult, RunSummary, Status
-from tasks.core.report import WORST_FIRST, exit_code, fold, status_counts, table, tally, wrong
+from tasks.console.table import table
+from tasks.core.result import Item, ItemStatus, Kind, NodeResult, RunSummary, Status
+from tasks.core.run.report import WORST_FIRST, exit_code, fold, status_counts, tally, wrong
 
 OK = Item(Kind.SYSCTL, "vm.x", ItemStatus.OK, "1", "1")
 DRIFT = OK._replace(status=ItemStatus.DRIFT, got="0")

@@ -6,10 +6,11 @@ import shlex
 
 import pytest
 
+from tasks.cli.followup import LONGEST, command, going_on
 from tasks.console.machine import as_json
 from tasks.core.errors import SourceError
-from tasks.core.model import NodeResult, RunSummary, Status
-from tasks.core.retry import LONGEST, command, going_on, names
+from tasks.core.result import NodeResult, RunSummary, Status
+from tasks.core.run.retry import names
 
 
 def report(*results: NodeResult) -> str:

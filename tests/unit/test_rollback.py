@@ -10,17 +10,18 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tasks.core import instructions, rollback
-from tasks.core.bootfiles import Line
 from tasks.core.errors import RemoteError
-from tasks.core.facts import Facts
-from tasks.core.keys import coupled
-from tasks.core.model import NodeResult, Status
-from tasks.core.plan import Plan, Undo
-from tasks.core.snapshot import LOCK, STORE, Past, Snapshot, Stamp, before, snapshots
-from tasks.remote import node
-from tasks.remote.node import Conversation
-from tasks.remote.rollback import NOTHING, take_back
+from tasks.core.facts import Facts, Line
+from tasks.core.kernel import coupled
+from tasks.core.plan.diff import Plan, Undo
+from tasks.core.protocol.lock import LOCK, STORE, Stamp
+from tasks.core.result import NodeResult, Status
+from tasks.core.undo import rollback
+from tasks.core.undo.snapshot import Past, Snapshot, before, snapshots
+from tasks.node import orders as instructions
+from tasks.node import steps as node
+from tasks.node.conversation import Conversation
+from tasks.node.rollback import NOTHING, take_back
 from tests.unit.build import MODULES, SYSCTL, facts, host, profile
 from tests.unit.far import Machine, no_namespaces
 from tests.unit.test_conversation import on, work

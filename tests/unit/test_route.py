@@ -9,8 +9,8 @@ import fabric
 import pytest
 
 from tasks.core.errors import UnreachableError
-from tasks.core.model import Host, SshOptions
-from tasks.remote.route import Access, route
+from tasks.core.host import Host, SshOptions
+from tasks.ssh.route import Access, route
 
 
 def access(ssh_config: str = "", **overrides: Any) -> Access:

@@ -14,18 +14,23 @@ from typing import Any
 import pytest
 from rich.console import Console
 
+from tasks.cli import followup as retry_followup
 from tasks.console import hosts as shown_hosts
 from tasks.console import output, summary
 from tasks.console.junit import write_junit
 from tasks.console.live import LiveProgress
 from tasks.console.machine import as_json
 from tasks.console.progress import progress
-from tasks.core import connection, profile, retry
-from tasks.core.compact import Pool
-from tasks.core.inventory import parse
-from tasks.core.model import Host, Item, ItemStatus, Kind, NodeResult, RunSummary, Status
-from tasks.core.selection import fold, same_node, select
-from tasks.remote import fleet
+from tasks.core.folding import fold
+from tasks.core.host import Host
+from tasks.core.interning import Pool
+from tasks.core.inventory import connection
+from tasks.core.inventory.ini import parse
+from tasks.core.inventory.selection import same_node, select
+from tasks.core.profile import entries as profile_entries
+from tasks.core.profile import profile
+from tasks.core.result import Item, ItemStatus, Kind, NodeResult, RunSummary, Status
+from tasks.fleet import pool as fleet
 from tests.unit.build import profile as a_profile
 
 MANY = 5000
@@ -148,7 +153,7 @@ def test_no_more_threads_than_forks_are_alive() -> None:
 
 def text_of(results: Iterable[NodeResult], **more: Any) -> str:
     def going_on(verb: str, names: Iterable[str]) -> str:
-        return retry.going_on(["fab", "verify"], verb, fold(names))
+        return retry_followup.going_on(["fab", "verify"], verb, fold(names))
 
     stream = io.StringIO()
     summary.show(RunSummary("verify", tuple(results), 60.0), output.console(stream), going_on=going_on, **more)
@@ -254,9 +259,9 @@ def test_junit_is_written_node_by_node() -> None:
 def test_hosts_whose_variables_all_differ_share_the_lines_that_do_not() -> None:
     wanted = "".join(f"vm.x{number} = {number}\n" for number in range(60)) + "vm.own = {{ own }}\n"
     template = a_profile(wanted)
-    profile._key_line.cache_clear()
+    profile_entries._key_line.cache_clear()
     rendered = [profile.render(template, {"own": number}) for number in range(MANY)]
-    assert profile._key_line.cache_info().misses == 60 + MANY
+    assert profile_entries._key_line.cache_info().misses == 60 + MANY
     assert [each.key_wishes()[-1].value for each in rendered[:2]] == ["0", "1"]
 
 
@@ -276,7 +281,7 @@ def test_each_host_is_resolved_once(monkeypatch: pytest.MonkeyPatch) -> None:
         asked.append(name)
         return real(name, values)
 
-    monkeypatch.setattr("tasks.core.inventory.connection", counted)
+    monkeypatch.setattr("tasks.core.inventory.inventory.connection", counted)
     chosen = select(parse(f"[nodes]\nn[0001:{MANY}]\n", "hosts.ini"), "nodes", reachable_name=lambda _: False)
     assert len(chosen) == len(asked) == len(set(asked)) == MANY
 

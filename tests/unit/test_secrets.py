@@ -6,9 +6,8 @@ import logging
 
 import pytest
 
-from tasks.console.debugging import hide_secrets
-from tasks.core.connection import is_secret
-from tasks.core.secrets import masked
+from tasks.cli.debugging import hide_secrets
+from tasks.core.redact import is_secret, masked
 
 
 def debugged(text: str, caplog: pytest.LogCaptureFixture) -> str:

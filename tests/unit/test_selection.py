@@ -7,9 +7,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tasks.core.errors import InventoryError, SelectionError
-from tasks.core.inventory import Inventory, parse
-from tasks.core.model import Host, SshOptions
-from tasks.core.selection import fold, same_node, select
+from tasks.core.folding import fold
+from tasks.core.host import Host, SshOptions
+from tasks.core.inventory.ini import parse
+from tasks.core.inventory.inventory import Inventory
+from tasks.core.inventory.selection import same_node, select
 
 TEXT = """
 [web]

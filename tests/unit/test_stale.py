@@ -7,13 +7,14 @@ from pathlib import Path
 
 import pytest
 
-from tasks.core.desired import resolve, with_header
 from tasks.core.facts import Facts
-from tasks.core.model import Item, ItemStatus, Status
-from tasks.core.plan import Plan, Undo
-from tasks.core.snapshot import Past
-from tasks.core.stale import Stale, added, find, told
-from tasks.remote import node
+from tasks.core.ownfiles import with_header
+from tasks.core.plan.desired import resolve
+from tasks.core.plan.diff import Plan, Undo
+from tasks.core.result import Item, ItemStatus, Status
+from tasks.core.undo.snapshot import Past
+from tasks.core.undo.stale import Stale, added, find, told
+from tasks.node import steps as node
 from tests.unit.build import MODULES, SYSCTL, facts, profile, wishes
 from tests.unit.far import Machine, no_namespaces
 from tests.unit.test_conversation import on, work

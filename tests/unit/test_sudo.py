@@ -9,8 +9,8 @@ from threading import Event, Lock
 import pytest
 
 from tasks.core.errors import RemoteError
-from tasks.core.model import Secret
-from tasks.remote.sudo import PasswordGate, PasswordGates, passwordless
+from tasks.core.redact import Secret
+from tasks.node.sudo import PasswordGate, PasswordGates, passwordless
 
 SECONDS = 10.0
 HOSTS = [f"n{number}" for number in range(2, 10)]

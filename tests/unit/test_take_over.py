@@ -6,14 +6,14 @@ from pathlib import Path
 
 import pytest
 
-from tasks.core import instructions
-from tasks.core.boot import Boot
-from tasks.core.bootfiles import Line
-from tasks.core.desired import resolve
-from tasks.core.model import ItemStatus
-from tasks.core.persistence import planned, rivals
-from tasks.core.plan import Plan, diff
-from tasks.remote import node
+from tasks.core.boot.simulation import Boot
+from tasks.core.facts import Line
+from tasks.core.plan.desired import resolve
+from tasks.core.plan.diff import Plan, diff
+from tasks.core.plan.persistence import planned, rivals
+from tasks.core.result import ItemStatus
+from tasks.node import converge as node_converge
+from tasks.node import orders as instructions
 from tests.unit.build import wishes
 from tests.unit.far import Shell
 from tests.unit.nextboot import facts
@@ -74,7 +74,7 @@ def test_take_over_is_advised_where_it_would_help_and_nowhere_else(files: dict[s
 
 def test_what_was_taken_over_of_a_package_may_come_back() -> None:
     lines = (Line("/etc/sysctl.d/x.conf", 1, "a = 1"), Line("/usr/lib/sysctl.d/x.conf", 3, " a = 1"))
-    assert list(node._taken_over([Plan((), take_over=lines), Plan(())], {})) == [
+    assert list(node_converge._taken_over([Plan((), take_over=lines), Plan(())], {})) == [
         "took over /etc/sysctl.d/x.conf:1: a = 1",
         f"took over /usr/lib/sysctl.d/x.conf:3: a = 1{BACK}",
     ]

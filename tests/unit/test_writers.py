@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from tasks.core.model import ItemStatus
-from tasks.core.writers import Suspects
+from tasks.core.plan.writers import Suspects
+from tasks.core.result import ItemStatus
 from tests.unit.build import facts
 from tests.unit.test_plan import plan
 

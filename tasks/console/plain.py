@@ -1,0 +1,44 @@
+"""Progress for pipes and logs: a line for each finished node."""
+
+from __future__ import annotations
+
+from typing import Self
+
+from tasks.console.output import Sink
+from tasks.core.result import NodeResult
+
+INTERRUPTED = "interrupted: no further node starts, those under way finish; Ctrl-C again gives them up"
+
+
+class PlainProgress:
+    """One line a finished node, for logs and pipes."""
+
+    def __init__(self, sink: Sink, verb: str, total: int) -> None:
+        self._sink, self._verb, self._total, self._done = sink, verb, total, 0
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        pass
+
+    def batch(self, number: int, of: int, size: int) -> None:
+        """`apply batch 2/4: 10 nodes`."""
+        self._say(f"{self._verb} batch {number}/{of}: {size} node{'s' if size != 1 else ''}")
+
+    def started(self, host: str) -> None:
+        """Nothing is said before there is a result."""
+
+    def finished(self, result: NodeResult) -> None:
+        """`verify [2/3] lab-2: drift (1.2 s)`."""
+        self._done += 1
+        self._say(f"{self._verb} [{self._done}/{self._total}] {result.host}: {result.status} ({result.seconds:.1f} s)")
+
+    def interrupted(self) -> None:
+        """What Ctrl-C has done, and what another one does."""
+        self._say(f"{self._verb}: {INTERRUPTED}")
+
+    def _say(self, line: str) -> None:
+        """Past rich, which takes as long for a line as a node takes for its login."""
+        self._sink.file.write(f"{line}\n")
+        self._sink.file.flush()

@@ -1,0 +1,72 @@
+"""Equal things kept once: thousands of nodes of one kind have the same items, and each arrives as text of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Iterator, Sequence
+from dataclasses import replace
+from typing import TypeVar, overload
+
+from tasks.core.result import Item, NodeResult
+
+T = TypeVar("T", bound=Hashable)
+FEW = 4  # items that only one node has; where there are more, little is saved
+
+
+class Mostly(Sequence[Item]):
+    """Items of which most are other nodes', too: a tuple of those, with None where this node has one of its own.
+
+    A tuple of its own for each node, for its hostname's sake alone, takes 0.5 kB.
+    """
+
+    __slots__ = ("_own", "_shared")
+
+    def __init__(self, shared: tuple[Item | None, ...], own: tuple[Item, ...]) -> None:
+        self._shared, self._own = shared, own
+
+    def __iter__(self) -> Iterator[Item]:
+        own = iter(self._own)
+        return (next(own) if item is None else item for item in self._shared)
+
+    def __len__(self) -> int:
+        return len(self._shared)
+
+    @overload
+    def __getitem__(self, place: int) -> Item: ...
+    @overload
+    def __getitem__(self, place: slice) -> Sequence[Item]: ...
+    def __getitem__(self, place: int | slice) -> Item | Sequence[Item]:
+        return tuple(self)[place]
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Mostly | tuple) and tuple(self) == tuple(other)
+
+    def __hash__(self) -> int:
+        return hash(tuple(self))
+
+
+class Pool:
+    """What was kept so far. Not for several threads at a time."""
+
+    def __init__(self) -> None:
+        self._kept: dict[Hashable, Hashable] = {}
+
+    def result(self, result: NodeResult) -> NodeResult:
+        """An equal result, whose items and texts are the objects of earlier ones where they are equal."""
+        return replace(
+            result,
+            items=self.items(result.items),
+            problem=self.one(result.problem),
+            next_step=self.one(result.next_step),
+            notes=self.one(tuple(map(self.one, result.notes))),
+        )
+
+    def items(self, items: Sequence[Item]) -> Sequence[Item]:
+        """Equal items; what earlier ones had, too, is kept once."""
+        shared: tuple[Item | None, ...] = tuple(map(self._kept.get, items))  # type: ignore[arg-type]
+        own = tuple(item for item, known in zip(items, shared, strict=True) if known is None)
+        self._kept.update(zip(own, own, strict=True))
+        return Mostly(self.one(shared), own) if 0 < len(own) <= FEW else self.one(tuple(map(self.one, items)))
+
+    def one(self, thing: T) -> T:
+        """The first thing that was equal to this one."""
+        return self._kept.setdefault(thing, thing)  # type: ignore[return-value]

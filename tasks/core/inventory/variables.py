@@ -1,0 +1,94 @@
+"""Read typed values from the variables of a host."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from tasks.core.errors import UsageError
+from tasks.core.inventory.names import name_problem, port_number
+from tasks.core.redact import Secret, secret
+
+_TRUE = frozenset({"y", "yes", "on", "1", "true", "t"})
+_FALSE = frozenset({"n", "no", "off", "0", "false", "f"})
+
+
+class VariableError(UsageError):
+    """A connection variable of one host cannot be used. variable: its name, for finding the line it came from."""
+
+    def __init__(self, host: str, variable: str, problem: str) -> None:
+        self.host, self.variable, self.problem = host, variable, problem
+        super().__init__(f"host {host}: {variable}: {problem}")
+
+
+@dataclass(slots=True)
+class _Reader:
+    """Typed looks into one host's variables; None and absent are the same, as in Ansible."""
+
+    host: str
+    variables: Mapping[str, object]
+
+    def find(self, names: tuple[str, ...]) -> tuple[str, object] | None:
+        found = [(name, self.variables[name]) for name in names if self.variables.get(name) is not None]
+        return found[-1] if found else None
+
+    def error(self, variable: str, problem: str) -> VariableError:
+        return VariableError(self.host, variable, problem)
+
+    def plain(self, names: tuple[str, ...]) -> tuple[str, str]:
+        """The variable that counts and its text; ("", "") when there is none."""
+        found = self.find(names)
+        if found is None:
+            return "", ""
+        variable, value = found
+        if isinstance(value, (list, tuple, dict, set)):
+            raise self.error(variable, f"expected a text, got a {type(value).__name__}")
+        text = str(value)
+        if "{{" in text or "{%" in text:
+            raise self.error(variable, "holds a Jinja expression; expressions are not evaluated here, write the value")
+        return variable, text
+
+    def text(self, names: tuple[str, ...]) -> str | None:
+        return self.plain(names)[1] or None
+
+    def secret(self, names: tuple[str, ...]) -> Secret | None:
+        variable, text = self.plain(names)
+        try:
+            return secret(text)
+        except ValueError as error:
+            raise self.error(variable, str(error)) from None
+
+    def boolean(self, names: tuple[str, ...]) -> bool | None:
+        variable, text = self.plain(names)
+        if not variable:
+            return None
+        word = text.strip().lower()
+        if word not in _TRUE | _FALSE:
+            raise self.error(variable, f"expected yes or no, got {text!r}")
+        return word in _TRUE
+
+    def port(self, names: tuple[str, ...]) -> int | None:
+        variable, text = self.plain(names)
+        return self.checked_port(variable, text) if variable else None
+
+    def checked_port(self, variable: str, text: str) -> int:
+        port = port_number(text.strip())
+        if port is None:
+            raise self.error(variable, f"expected a port from 1 to 65535, got {text!r}")
+        return port
+
+    def seconds(self, names: tuple[str, ...]) -> float | None:
+        variable, text = self.plain(names)
+        return self.checked_seconds(variable, text) if variable else None
+
+    def checked_seconds(self, variable: str, text: str) -> float:
+        if not re.fullmatch(r"\s*[0-9]{1,9}(\.[0-9]+)?\s*", text) or float(text) <= 0:
+            raise self.error(variable, f"expected a number of seconds above 0, got {text!r}")
+        return float(text)
+
+    def name(self, variable: str, text: str) -> str:
+        problem = name_problem(text, allowed="\\")  # DOMAIN\user is a user
+        if problem:
+            raise self.error(variable, problem)
+        return text

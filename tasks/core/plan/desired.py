@@ -1,0 +1,169 @@
+"""The marks of a profile, resolved against one node: plain native files, and what must be true besides."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from functools import lru_cache
+from typing import NamedTuple
+
+from tasks.core.facts import Facts, ModuleState
+from tasks.core.kernel import at_least, owner_of, raised, same_module
+from tasks.core.memo import unless
+from tasks.core.ownfiles import MODULES_PATH, SYSCTL_PATH, RenderedFile, assignments, with_header
+from tasks.core.profile.entries import KeyWish, Line, ModuleWish
+from tasks.core.profile.profile import Wishes
+
+FIRST = "net.ipv4.ip_forward"  # changing it resets other settings of the network: ip-sysctl.rst
+
+
+class Setting(NamedTuple):
+    """One key's value on this node. floor: None when it has to be exact, else not lower than this is enough."""
+
+    key: str
+    value: str
+    floor: str | None
+
+
+class Desired(NamedTuple):
+    """One node's desired state.
+
+    modules: by the names this kernel has; skipped: optional modules and keys it does not have, by name; missing:
+    required modules it does not have.
+    """
+
+    files: tuple[RenderedFile, ...]
+    modules: tuple[str, ...]
+    settings: tuple[Setting, ...]
+    skipped_modules: tuple[str, ...]
+    skipped_keys: tuple[str, ...]
+    missing_modules: tuple[str, ...]
+
+
+class _Answers(NamedTuple):
+    """All that a desired state takes from a node's facts.
+
+    chosen: for each module that is wished for, the name that this kernel has it by; written: the lines of each
+    profile's own file of keys; values: what the keys with a floor are; skipped: the optional keys it does not have.
+    """
+
+    kernel: str
+    chosen: tuple[tuple[ModuleWish, str | None], ...]
+    written: tuple[tuple[str, ...], ...]
+    values: tuple[tuple[str, str | None], ...]
+    skipped: tuple[str, ...]
+
+
+def resolve(wishes: Sequence[Wishes], facts: Facts) -> Desired:
+    """The desired state of the node that the facts are of."""
+    keys = _strongest(tuple(wishes))
+    chosen = tuple((wish, choose(wish, facts)) for each in wishes for wish in each.module_wishes())
+    names = [name for _, name in chosen if name]
+    answers = _Answers(
+        facts.kernel,
+        chosen,
+        written=tuple(facts.lines(SYSCTL_PATH.format(each.profile)) for each in wishes),
+        values=tuple((key, facts.key(key)) for key, wish in keys.items() if wish.floor),
+        skipped=tuple(key for key, wish in keys.items() if wish.optional and not _will_exist(key, facts, names)),
+    )
+    return unless(facts.large, _resolved)(tuple(wishes), answers)
+
+
+@lru_cache(maxsize=64)  # mostly nodes answer alike, and each is asked two or three times
+def _resolved(wishes: tuple[Wishes, ...], node: _Answers) -> Desired:
+    keys, chosen, values = _strongest(wishes), dict(node.chosen), dict(node.values)
+    absent = [wish for wish, name in chosen.items() if name is None]
+    files: list[RenderedFile] = []
+    settings: dict[str, Setting] = {}
+    for each, written in zip(wishes, node.written, strict=True):
+        if each.modules is not None:
+            lines = [_module_line(line, chosen, node.kernel) for line in each.modules]
+            files.append(with_header(MODULES_PATH.format(each.profile), each.profile, lines))
+        if each.sysctl is not None:
+            names = [wish.key for wish in each.key_wishes() if wish.key not in node.skipped]
+            in_file = assignments(written)
+            mine = {name: _setting(keys[name], in_file.get(name), values.get(name)) for name in names}
+            lines = [_key_line(line, mine) for line in _forwarding_first(each.sysctl)]
+            files.append(with_header(SYSCTL_PATH.format(each.profile), each.profile, lines))
+            settings |= mine
+    return Desired(
+        files=tuple(files),
+        modules=_unique(filter(None, chosen.values())),
+        settings=tuple(settings.values()),
+        skipped_modules=_unique(wish.candidates[0] for wish in absent if wish.optional),
+        skipped_keys=node.skipped,
+        missing_modules=_unique(wish.candidates[0] for wish in absent if not wish.optional),
+    )
+
+
+def choose(wish: ModuleWish, facts: Facts) -> str | None:
+    """The first of a wish's candidates that this kernel has, or None."""
+    return next((name for name in wish.candidates if facts.module(name) is not ModuleState.MISSING), None)
+
+
+def _unique(names: Iterable[str]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(names))
+
+
+@lru_cache(maxsize=64)  # nodes that are rendered alike share it
+def _strongest(wishes: tuple[Wishes, ...]) -> Mapping[str, KeyWish]:
+    """One wish a key: profiles that share a key agree (profile.check_together), an exact value beats a floor.
+
+    A key is optional only if nobody requires it.
+    """
+    strongest: dict[str, KeyWish] = {}
+    for wish in (wish for each in wishes for wish in each.key_wishes()):
+        known = strongest.get(wish.key, wish)
+        stronger = wish if known.floor and not wish.floor else known
+        if known.floor and wish.floor:
+            stronger = known._replace(value=raised(wish.key, known.value, wish.value))
+        optional = known.optional and wish.optional
+        strongest[wish.key] = stronger if stronger.optional == optional else stronger._replace(optional=optional)
+    return strongest
+
+
+def _will_exist(key: str, facts: Facts, modules: Collection[str]) -> bool:
+    """Whether the kernel has the key now, or will once the module that brings it is loaded."""
+    return facts.has_key(key) or comes_with(key, facts, modules) is not None
+
+
+def comes_with(key: str, facts: Facts, modules: Collection[str]) -> str | None:
+    """The module that is going to be loaded and brings the key; None if none of these does."""
+    owner = owner_of(key)
+    if owner is None or facts.module(owner) is not ModuleState.LOADABLE:
+        return None
+    return owner if any(same_module(owner, name) for name in modules) else None
+
+
+def _setting(wish: KeyWish, written: str | None, got: str | None) -> Setting:
+    """A floor becomes a number, so that it also holds at the next boot, when nobody compares.
+
+    The number in our own file stays while it is high enough: kernels round some values up (577680 buckets read back
+    as 578048), and following them would rewrite the file after each apply.
+    """
+    if not wish.floor:
+        return Setting(wish.key, wish.value, None)
+    if written is not None and at_least(wish.key, written, wish.value):
+        return Setting(wish.key, written, wish.value)
+    return Setting(wish.key, raised(wish.key, got or wish.value, wish.value), wish.value)
+
+
+def _forwarding_first(lines: Sequence[Line]) -> Sequence[Line]:
+    """The file's lines with ip_forward before any other key."""
+    first = next((n for n, line in enumerate(lines) if isinstance(line, KeyWish)), 0)
+    for number, line in enumerate(lines):
+        if isinstance(line, KeyWish) and line.key == FIRST and number != first:
+            return [*lines[:first], line, *lines[first:number], *lines[number + 1 :]]
+    return lines
+
+
+def _module_line(line: Line, chosen: Mapping[ModuleWish, str | None], kernel: str) -> str:
+    if not isinstance(line, ModuleWish):
+        return str(line)
+    return chosen[line] or f"# {' | '.join(line.candidates)}: not in this node's kernel {kernel}"
+
+
+def _key_line(line: Line, settings: Mapping[str, Setting]) -> str:
+    if not isinstance(line, KeyWish):
+        return str(line)
+    setting = settings.get(line.key)
+    return f"{line.key} = {setting.value}" if setting else f"# {line.key}: this node's kernel does not have it"

@@ -1,0 +1,160 @@
+"""Desired state against facts: what is right, what is not and why, and what has to be done. No difference, no work."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from functools import lru_cache
+from typing import NamedTuple
+
+from tasks.core.boot.simulation import Boot
+from tasks.core.facts import Facts, Line, ModuleState
+from tasks.core.kernel import at_least, owner_of, satisfied
+from tasks.core.memo import unless
+from tasks.core.ownfiles import RenderedFile, our_profile
+from tasks.core.plan.desired import Desired, Setting, comes_with
+from tasks.core.plan.modules import missing_module, wanted_module
+from tasks.core.plan.persistence import lasting_key, lasting_module
+from tasks.core.plan.writers import Suspects
+from tasks.core.result import Item, ItemStatus, Kind
+
+NOT_READABLE = "not readable"  # what is got where only root may look
+
+
+class Undo(NamedTuple):
+    """What is to be taken back.
+
+    files: (path, copy), the copy empty where there was none; lines: that we commented out; folders: if they are empty.
+    """
+
+    files: tuple[tuple[str, str], ...] = ()
+    lines: tuple[Line, ...] = ()
+    keys: tuple[tuple[str, str], ...] = ()
+    modules: tuple[str, ...] = ()
+    folders: tuple[str, ...] = ()
+
+
+class Plan(NamedTuple):
+    """What apply would do on one node, in order, and every item with its status now.
+
+    files: to be written; modules: to be loaded; sysctl_files: to be given to `sysctl -p`; keys: (key, value) pairs
+    that have to change, set one by one where there is no sysctl file; take_over: other files' lines to comment out.
+    """
+
+    items: tuple[Item, ...]
+    files: tuple[RenderedFile, ...] = ()
+    modules: tuple[str, ...] = ()
+    sysctl_files: tuple[str, ...] = ()
+    keys: tuple[tuple[str, str], ...] = ()
+    take_over: tuple[Line, ...] = ()
+    undo: Undo = Undo()
+
+
+def diff(desired: Desired, facts: Facts, boot: Boot | None = None) -> Plan:
+    """One node's plan. boot: the next boot to be checked too, of the files as they are or as they are going to be."""
+    files = [_file(file, facts) for file in desired.files]
+    modules = [wanted_module(name, facts) for name in desired.modules]
+    suspects = Suspects(facts)
+    keys = [_key(setting, facts, desired.modules, suspects) for setting in desired.settings]
+    lost = [missing_module(name, facts) for name in desired.missing_modules]
+    skipped = [
+        *(_skipped(Kind.MODULE, name, facts) for name in desired.skipped_modules),
+        *(_skipped(Kind.SYSCTL, name, facts) for name in desired.skipped_keys),
+    ]
+    changing = tuple(
+        (setting.key, setting.value)
+        for setting, item in zip(desired.settings, keys, strict=True)
+        if item.status is ItemStatus.DRIFT
+    )
+    if boot and boot.simulated:
+        modules = [lasting_module(item, boot) for item in modules]
+        keys = [lasting_key(x, s, boot) for x, s in zip(keys, desired.settings, strict=True)]
+    unread = [_unreadable(path, facts) for path in facts.unreadable if not our_profile(path)] if boot else []
+    return Plan(
+        items=(*modules, *lost, *keys, *files, *unread, *skipped),
+        files=tuple(f for f, item in zip(desired.files, files, strict=True) if item.status is ItemStatus.DRIFT),
+        modules=tuple(n for n, item in zip(desired.modules, modules, strict=True) if item.status is ItemStatus.DRIFT),
+        sysctl_files=_sysctl_files(desired, facts) if changing else (),
+        keys=changing,
+    )
+
+
+def _unreadable(path: str, facts: Facts) -> Item:
+    """What we may not read may undo our work at the next boot."""
+    why = f"its mode is {facts.files[path].mode:04o}: what it does at the next boot is not known"
+    step = f"chmod a+rX {path}, or log in as root: fab -H root@NODE verify"
+    return Item(Kind.FILE, path, ItemStatus.BOOT_DRIFT, "readable", NOT_READABLE, why, step)
+
+
+def _sysctl_files(desired: Desired, facts: Facts) -> tuple[str, ...]:
+    """What `sysctl -p` is given: nothing, if that would lower a key that has risen above the number in our file."""
+    floors = [(s.key, s.value, facts.key(s.key)) for s in desired.settings if s.floor is not None]
+    if any(
+        got is not None and not at_least(key, value, got) and at_least(key, got, value) for key, value, got in floors
+    ):
+        return ()
+    return tuple(file.path for file in desired.files if "/sysctl.d/" in file.path)
+
+
+def _file(file: RenderedFile, facts: Facts) -> Item:
+    got = file_problem(file, facts)
+    status = ItemStatus.DRIFT if got else ItemStatus.OK
+    return Item(Kind.FILE, file.path, status, "as rendered, root's, mode 0644", got or "as rendered")
+
+
+def file_problem(file: RenderedFile, facts: Facts) -> str:
+    """What keeps the node's file from being the rendered one, or an empty text."""
+    found = facts.files.get(file.path)
+    if found is None:
+        return "absent"
+    if found.kind != "-":
+        return f"a link to {found.link}" if found.kind == "l" else "not a regular file"
+    if found.mode != 0o644 or found.uid != 0:
+        return f"mode {found.mode:04o}, owned by uid {found.uid}"
+    if (lines := facts.lines(file.path)) != file.effective:
+        return f"{_differing(lines, file.effective)} lines differ"
+    return ""
+
+
+def _differing(one: Sequence[str], other: Sequence[str]) -> int:
+    return max(len(set(one) - set(other)), len(set(other) - set(one)), 1)
+
+
+def _key(setting: Setting, facts: Facts, modules: Collection[str], suspects: Suspects) -> Item:
+    got = facts.key(setting.key)
+    if got is not None and (right := unless(facts.large, _right_key)(setting, got)):
+        return right
+    wanted = _wanted(setting)
+    if got is None and not facts.has_key(setting.key):
+        if owner := comes_with(setting.key, facts, modules):
+            return Item(Kind.SYSCTL, setting.key, ItemStatus.DRIFT, wanted, None, f"comes with {owner}")
+        return _missing_key(setting.key, wanted, facts)
+    if got is None:
+        why, step = "only root may read it, so it counts as different", "verify it as root: fab -H root@NODE verify"
+        return Item(Kind.SYSCTL, setting.key, ItemStatus.DRIFT, wanted, NOT_READABLE, why, step)
+    return Item(Kind.SYSCTL, setting.key, ItemStatus.DRIFT, wanted, got, suspects.likely(setting.key, got))
+
+
+@lru_cache(maxsize=1024)  # most keys have the same values on most nodes
+def _right_key(setting: Setting, got: str) -> Item | None:
+    right = satisfied(setting.key, got, setting.value, setting.floor)
+    return Item(Kind.SYSCTL, setting.key, ItemStatus.OK, _wanted(setting), got) if right else None
+
+
+def _wanted(setting: Setting) -> str:
+    return setting.value if setting.floor is None else f">= {setting.floor}"
+
+
+def _missing_key(key: str, wanted: str, facts: Facts) -> Item:
+    owner = owner_of(key)
+    why = f"kernel {facts.kernel} has no such key"
+    step = "check its spelling; else drop it from the profile, or mark it `-key = value` (only where the kernel has it)"
+    if owner and facts.module(owner) is ModuleState.LOADABLE:
+        why = f"the key comes with the module {owner}, which is not loaded"
+        step = f"fab -H NODE fix {owner}; or add it to the profile's modules, and do not leave them out with --only"
+    elif owner:
+        why = f"the key comes with the module {owner}, which is {facts.module(owner)}"
+    return Item(Kind.SYSCTL, key, ItemStatus.MISSING, wanted, None, why, step)
+
+
+def _skipped(kind: Kind, name: str, facts: Facts) -> Item:
+    return Item(kind, name, ItemStatus.SKIPPED, "optional", None, f"kernel {facts.kernel} does not have it")

@@ -1,0 +1,160 @@
+"""Who else writes sysctl keys on a node: next to a drift, the likely writer where the node shows one.
+
+Each row's source is named with it. A guess is only made where the node has the writer's sign, and where a writer always
+writes the same value, only for that value.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from fnmatch import fnmatchcase
+from functools import cached_property, lru_cache
+from typing import NamedTuple
+
+from tasks.core.boot.files import SYSCTL, lines_of
+from tasks.core.boot.inits import Dialect
+from tasks.core.boot.sysctl import Assignment, parsed
+from tasks.core.facts import Facts, FileFact
+from tasks.core.kernel import key_path, same_value
+from tasks.core.memo import unless
+
+KUBELET, TUNED = ("/var/lib/kubelet",), "/etc/tuned/active_profile"
+
+
+class Writer(NamedTuple):
+    """Something that writes keys while a node runs.
+
+    keys: patterns of keys, each with the value that is always written, or None. signs: paths one of which is there
+    where it runs. does: what it does, as the end of a sentence.
+    """
+
+    name: str
+    keys: tuple[tuple[str, str | None], ...]
+    signs: tuple[str, ...]
+    does: str
+
+
+WRITERS = (
+    Writer(  # kubernetes: pkg/kubelet/cm/container_manager_linux.go, component-helpers/node/util/sysctl
+        "kubelet",
+        (
+            ("vm.overcommit_memory", "1"),
+            ("vm.panic_on_oom", "0"),
+            ("kernel.panic", "10"),
+            ("kernel.panic_on_oops", "1"),
+            ("kernel.keys.root_maxkeys", "1000000"),
+            ("kernel.keys.root_maxbytes", "25000000"),
+        ),
+        KUBELET,
+        "sets it when it starts, unless its protectKernelDefaults is true",
+    ),
+    Writer(  # kubernetes: cmd/kube-proxy/app/conntrack.go; it never lowers a value
+        "kube-proxy",
+        (
+            ("net.netfilter.nf_conntrack_max", None),
+            ("net.netfilter.nf_conntrack_tcp_timeout_established", None),
+            ("net.netfilter.nf_conntrack_tcp_timeout_close_wait", None),
+            ("net.netfilter.nf_conntrack_udp_timeout*", None),
+            ("net.netfilter.nf_conntrack_tcp_be_liberal", "1"),
+        ),
+        (*KUBELET, "/var/lib/kube-proxy"),
+        "sets it from its conntrack settings when it starts; 0 there leaves it alone",
+    ),
+    Writer(  # kubernetes: pkg/proxy/ipvs/proxier.go, pkg/proxy/iptables/proxier.go
+        "kube-proxy",
+        (
+            ("net.ipv4.vs.*", None),
+            ("net.ipv4.conf.all.arp_ignore", "1"),
+            ("net.ipv4.conf.all.arp_announce", "2"),
+            ("net.ipv4.conf.all.route_localnet", "1"),
+        ),
+        (*KUBELET, "/var/lib/kube-proxy"),
+        "sets it when it starts, by its mode",
+    ),
+    Writer(  # moby: libnetwork/drivers/bridge/setup_ip_forwarding.go, setup_bridgenetfiltering.go
+        "dockerd",
+        (
+            ("net.ipv4.ip_forward", "1"),
+            ("net.ipv4.conf.all.forwarding", "1"),
+            ("net.ipv6.conf.*.forwarding", "1"),
+            ("net.bridge.bridge-nf-call-ip*tables", "1"),
+        ),
+        ("/run/docker",),
+        "turns it on when it starts",
+    ),
+    Writer(  # containernetworking/plugins: pkg/ip/ipforward_linux.go
+        "a CNI plugin",
+        (("net.ipv4.ip_forward", "1"), ("net.ipv6.conf.all.forwarding", "1")),
+        ("/etc/cni/net.d",),
+        "turns it on for pods",
+    ),
+    Writer(  # projectcalico: felix/dataplane/linux/int_dataplane.go
+        "Calico's Felix",
+        (("net.ipv4.conf.default.rp_filter", "1"),),
+        ("/run/calico",),
+        "sets it when it starts",
+    ),
+    Writer(  # systemd.network(5): IPForward=, since 256 IPv4Forwarding= and IPv6Forwarding=
+        "systemd-networkd",
+        (
+            ("net.ipv4.ip_forward", None),
+            ("net.ipv4.conf.*.forwarding", None),
+            ("net.ipv6.conf.*.forwarding", None),
+            ("net.ipv6.conf.*.accept_ra", "0"),
+        ),
+        ("/run/systemd/netif/links",),
+        "sets it where a .network file says IPForward= or the like",
+    ),
+)
+
+
+class Suspects:
+    """Who may write keys on one node, found out when the first key is asked about."""
+
+    def __init__(self, facts: Facts) -> None:
+        self._facts = facts
+
+    def likely(self, key: str, got: str) -> str:
+        """Who may have given a key the value that it has; an empty text where nothing points to anyone."""
+        said = [said for said in self._said.get(key_path(key), ()) if _says(said, key, got)]
+        if said:
+            line = said[-1].line
+            gone = ", which is gone after the next boot" if line.path.startswith("/run/") else ""
+            return f"{line} says so{gone}"
+        for writer in self._writers:
+            if _writes(writer, key, got):
+                return f"likely {writer.name}: it {writer.does}"
+        profile = self._facts.values.get(TUNED)
+        return f"perhaps tuned, whose profile is {profile}: tuned-adm verify tells" if profile else ""
+
+    @cached_property
+    def _writers(self) -> list[Writer]:
+        """Those whose signs are there."""
+        return [writer for writer in WRITERS if any(map(self._facts.is_there, writer.signs))]
+
+    @cached_property
+    def _said(self) -> Mapping[str, list[Assignment]]:
+        """What the sysctl files on the node, read at boot or not, give each key, by its path."""
+        files = sorted(self._facts.files.items())
+        read = tuple(file for path, file in files if f"/{SYSCTL}/" in path or path.endswith("/sysctl.conf"))
+        return unless(self._facts.large, _assigned)(read)
+
+
+@lru_cache(maxsize=64)  # mostly nodes have the same files
+def _assigned(files: tuple[FileFact, ...]) -> Mapping[str, list[Assignment]]:
+    found: dict[str, list[Assignment]] = {}
+    for path, said in (pair for line in lines_of(files) for pair in parsed(line, Dialect.TABLE)):
+        found.setdefault(path, []).append(said)
+    return found
+
+
+def _writes(writer: Writer, key: str, got: str) -> bool:
+    about = [value for pattern, value in writer.keys if fnmatchcase(key, pattern)]
+    return any(value is None or same_value(key, value, got) for value in about)
+
+
+def _says(said: Assignment, key: str, got: str) -> bool:
+    return said.value is not None and same_value(key, said.value, got)
+
+
+SIGNS = (*dict.fromkeys(sign for writer in WRITERS for sign in writer.signs), TUNED)

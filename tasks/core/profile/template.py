@@ -1,0 +1,154 @@
+"""Templates of profiles: marked line by line, checked for unknown names, rendered in a sandbox."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from functools import lru_cache
+from typing import NamedTuple
+
+import jinja2
+from jinja2 import meta, nodes
+from jinja2.ext import Extension
+from jinja2.lexer import Token, TokenStream
+from jinja2.sandbox import ImmutableSandboxedEnvironment
+
+from tasks.core.errors import ProfileError
+
+
+class Source(NamedTuple):
+    """One file of a profile. path: as the admin knows it; template: False for a plain file, taken as it is."""
+
+    path: str
+    text: str
+    template: bool = True
+
+
+_MARK = "\0([0-9]{1,9})\0"
+
+
+class _LineMarks(Extension):
+    """Puts a mark with its number before each line of a template, so that what was rendered still knows its line."""
+
+    def filter_stream(self, stream: TokenStream) -> Iterator[Token]:
+        """The tokens, with a mark after each line break of the template's text."""
+        for token in stream:
+            text = _marked(token.value, token.lineno) if token.type == "data" else token.value
+            yield Token(token.lineno, token.type, text)
+
+
+def _marked(text: str, first: int) -> str:
+    lines = text.split("\n")
+    return "\n".join([lines[0], *(f"\0{number}\0{line}" for number, line in enumerate(lines[1:], first + 1))])
+
+
+# Not trim_blocks: it would join `a = {% if x %}1{% endif %}` with the line after it.
+_JINJA = ImmutableSandboxedEnvironment(
+    undefined=jinja2.StrictUndefined,
+    keep_trailing_newline=True,
+    extensions=[_LineMarks],
+)
+
+_AS_TEXT = json.JSONEncoder(sort_keys=True, default=repr)
+
+
+class _Given:
+    """The variables that one template uses, comparable by what they hold: hosts that share them share the result."""
+
+    def __init__(self, variables: Mapping[str, object]) -> None:
+        self.variables = variables
+        self._key = _AS_TEXT.encode(variables)
+
+    def __hash__(self) -> int:
+        return hash(self._key)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Given) and other._key == self._key
+
+
+def _numbered(rendered: str, source: str) -> Iterator[tuple[int, str]]:
+    """The lines of a rendered text with their numbers in the template, as _LineMarks left them in it.
+
+    A line that is blank only because it held nothing but a `{% … %}` is none.
+    """
+    number, written = 0, ["", *source.split("\n"), ""]
+    lines = rendered.split("\n")
+    if not re.sub(_MARK, "", lines[-1]):  # what follows the last newline is no line
+        lines.pop()
+    for line in lines:
+        marks = re.findall(_MARK, line)
+        number = int(marks[-1]) if marks else number + 1
+        text = re.sub(_MARK, "", line)
+        if text.strip() or not written[min(number, len(written) - 1)].strip():
+            yield number, text
+
+
+def _rendered(source: Source, variables: Mapping[str, object]) -> str:
+    if "\0" in source.text:
+        raise ProfileError(source.path, 0, "expected text, got a file with a NUL byte")
+    if not source.template:
+        return source.text.replace("\r\n", "\n")
+    try:
+        return _compiled(source.text).render(variables)
+    except jinja2.TemplateSyntaxError as error:
+        raise ProfileError(source.path, error.lineno, f"template syntax: {error.message}") from error
+    except jinja2.UndefinedError as error:
+        raise ProfileError(source.path, _line_in_template(error), f"undefined: {error.message}") from error
+    except Exception as error:  # a filter of the template's may raise anything; it is the template's fault
+        raise ProfileError(source.path, _line_in_template(error), f"{type(error).__name__}: {error}") from error
+
+
+@lru_cache(maxsize=64)
+def _compiled(text: str) -> jinja2.Template:
+    """Compiling takes ten times as long as rendering, and a fleet shares its templates."""
+    return _JINJA.from_string(text)
+
+
+def _line_in_template(error: BaseException) -> int:
+    """Jinja rewrites tracebacks so that the template's own frames carry its line numbers, as file `<template>`."""
+    line, trace = 0, error.__traceback__
+    while trace:
+        if trace.tb_frame.f_code.co_filename == "<template>":
+            line = trace.tb_lineno
+        trace = trace.tb_next
+    return line
+
+
+def check_names(source: Source, known: Iterable[str]) -> None:
+    """Every name a template uses must be known, in branches not taken too, unless it asks `is defined` or `default`.
+
+    known: variables that exist. Raises ProfileError at the first line that uses another.
+    """
+    if not source.template:
+        return
+    found = set(known)
+    for line, name in _names(source).required:
+        if name not in found:
+            problem = f"undefined: {name!r} is neither an inventory variable of the host nor a fact"
+            raise ProfileError(source.path, line, problem)
+
+
+class _Names(NamedTuple):
+    """The variables that a template uses; required: (line, name) of those it does not ask `is defined` or `default`."""
+
+    used: frozenset[str]
+    required: tuple[tuple[int, str], ...]
+
+
+@lru_cache(maxsize=64)
+def _names(source: Source) -> _Names:
+    try:
+        tree = _JINJA.parse(source.text)
+        used = meta.find_undeclared_variables(tree)  # also finds filters that do not exist
+    except jinja2.TemplateSyntaxError as error:
+        raise ProfileError(source.path, error.lineno, f"template syntax: {error.message}") from error
+    required = used - set(_JINJA.globals) - _guarded(tree)
+    uses = [(name.lineno, name.name) for name in tree.find_all(nodes.Name) if name.name in required]
+    return _Names(frozenset(used), tuple(sorted(uses)))
+
+
+def _guarded(tree: nodes.Template) -> set[str]:
+    guards = [test for test in tree.find_all(nodes.Test) if test.name in ("defined", "undefined")]
+    filters = [use for use in tree.find_all(nodes.Filter) if use.name in ("default", "d")]
+    return {guard.node.name for guard in [*guards, *filters] if isinstance(guard.node, nodes.Name)}

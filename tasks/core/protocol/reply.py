@@ -1,0 +1,208 @@
+"""Parse a reply of the node scripts into facts. Everything in it is untrusted."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from functools import lru_cache
+from typing import NamedTuple
+
+from tasks.core.errors import RemoteError
+from tasks.core.facts import SYSCTL_ROOT, Facts, FileFact, UnitState
+from tasks.core.kernel import key_name, normal_module, owner_of
+from tasks.core.memo import LARGE, unless
+
+# Parts of the reply that only verify asks for: tasks/node/scripts/kubeadm.sh.
+MORE = ("clock", "options", "listeners")
+_LONG = 300  # characters of a line; a node may say as much as it likes, and not all of that is kept
+_NUMBER = re.compile("[0-9]{1,18}")
+_NUMBERED = re.compile("(/.*?):([0-9]{1,9}):(.*)")
+_UNITS = {"p": UnitState.PRESENT, "m": UnitState.MASKED, "o": UnitState.ALTERED}
+
+
+def parse(reply: str, known: Facts | None = None) -> Facts:
+    """The text between the reply's marks, sections parted by lines of `== name`. Raises RemoteError on nonsense.
+
+    known: what an earlier look of the same user has found, where this one does not say anew who we are, what modules
+    the kernel has, and which are loaded unless some were to be.
+    """
+    sections = _sections(reply.replace("\0", "\ufffd"))  # no line of a request to come may hold a NUL
+    said: dict[str, list[str]] = {}
+    for line in sections.get("", []):
+        said.setdefault(line[:1], []).append(line[1:])
+    found = _found(sections.get("found", []))
+    if known is None and not _NUMBER.fullmatch(found.uid):
+        raise RemoteError(f"the node's reply makes no sense: {reply[:200]!r}", "look at what its login shell prints")
+    lines = _contents(found.files)
+    loaded, indexes = frozenset(found.loaded), tuple(found.indexes)
+    large = len(reply) > LARGE
+    facts = Facts(
+        values={path: _first(lines.get(path)) for path in said.get("r", [])} | dict.fromkeys(said.get("a", [])),
+        numbered=lines,
+        more={name: sections[name] for name in MORE if name in sections},
+        hidden=frozenset(said.get("x", [])),
+        shown=_shown([*said.get("r", []), *said.get("x", [])]),
+        loaded=loaded,
+        in_sys=frozenset(said.get("y", [])) - loaded,
+        tree=unless(large, _tree)(indexes),
+        has_tree="t" in said,
+        needs=unless(large, _needs)(indexes),
+        other_trees=tuple(path.rpartition("/")[2] for path in said.get("k", [])),
+        units={path: state for letter, state in _UNITS.items() for path in said.get(letter, [])},
+        uid=known.uid if known else int(found.uid),
+        memory_mb=_memory_mb(found.memory),
+        files=_files(found.listing, lines),
+        complaints=_complaints(said.get("e", [])),
+        holds=frozenset(said.get("h", [])),
+        history=tuple(said.get("s", [])),
+        large=large,
+    )
+    return _completed(facts, known, said.get("l")) if known else facts
+
+
+def _completed(facts: Facts, known: Facts, loaded: Sequence[str] | None) -> Facts:
+    """A second look, with what it does not say anew. loaded: the names of what is, if it says that."""
+    now = frozenset(loaded[-1].split()) if loaded else known.loaded
+    return replace(
+        facts,
+        loaded=now,
+        in_sys=facts.in_sys - now,
+        tree=known.tree,
+        has_tree=known.has_tree,
+        needs=known.needs,
+        other_trees=known.other_trees,
+        memory_mb=known.memory_mb,
+        large=facts.large or known.large,
+    )
+
+
+def _shown(paths: Iterable[str]) -> frozenset[str]:
+    """The modules that some of the keys that are there come with."""
+    return frozenset(filter(None, map(_owner_of_file, (path for path in paths if len(path) < _LONG))))
+
+
+@lru_cache(maxsize=1024)  # every node says which of the wanted keys it has
+def _owner_of_file(path: str) -> str | None:
+    return owner_of(key_name(path.removeprefix(SYSCTL_ROOT)))
+
+
+def _sections(reply: str) -> dict[str, list[str]]:
+    first, *named = f"\n{reply}".split("\n== ")
+    sections = {"": list(filter(None, first.split("\n")))}
+    for section in named:
+        name, *lines = section.split("\n")
+        sections.setdefault(name, []).extend(filter(None, lines))
+    return sections
+
+
+class _Found(NamedTuple):
+    """Lines of grep and ls: the user's number, the memory, what is loaded, the modules' indexes, ls's, and others."""
+
+    uid: str
+    memory: str
+    loaded: list[str]
+    indexes: list[str]
+    listing: list[str]
+    files: list[str]
+
+
+def _found(lines: Iterable[str]) -> _Found:
+    """Each line where it belongs: `/proc/self/status:Uid:\t0\t…`, `/proc/meminfo:MemTotal: …`, `/proc/modules:ip_vs `,
+    `/lib/modules/6.1/…`, `-rw-r--r-- …`, `/etc/x:1:…`."""
+    uid, memory, loaded, indexes, listing, files = "", "", [], [], [], []
+    for line in lines:
+        if not line.startswith("/"):
+            listing.append(line)
+        elif line.startswith("/lib/modules/"):
+            indexes.append(line)
+        elif line.startswith("/proc/modules:"):
+            loaded.append(line.partition(":")[2].strip())
+        elif line.startswith("/proc/self/status:"):
+            uid = line.split("\t")[1] if "\t" in line else ""
+        elif line.startswith("/proc/meminfo:"):
+            memory = memory or line
+        else:
+            files.append(line)
+    return _Found(uid, memory, loaded, indexes, listing, files)
+
+
+@lru_cache(maxsize=16)  # nodes with the same kernel have the same modules
+def _tree(lines: tuple[str, ...]) -> Mapping[str, bool]:
+    """grep's `…/modules.builtin:kernel/fs/overlayfs/overlay.ko` -> normal name: built in or not."""
+    tree: dict[str, bool] = {}
+    for line in lines:
+        source, _, path = line.partition(":")
+        name = _module_name(path.partition(":")[0])
+        tree[name] = tree.get(name, False) or source.endswith("/modules.builtin")
+    return tree
+
+
+@lru_cache(maxsize=16)
+def _needs(lines: tuple[str, ...]) -> Mapping[str, frozenset[str]]:
+    """`…/modules.dep:kernel/a/ip_vs_rr.ko: kernel/a/ip_vs.ko` -> {ip_vs_rr: {ip_vs}}; indirect ones are listed too."""
+    parts = [line.partition(":")[2].partition(":") for line in lines]
+    return {
+        _module_name(module): frozenset(map(_module_name, needed.split())) for module, colon, needed in parts if colon
+    }
+
+
+def _module_name(path: str) -> str:
+    """`kernel/net/bridge/br_netfilter.ko.xz` -> br_netfilter."""
+    return normal_module(path.rsplit("/", 1)[-1].split(".ko", maxsplit=1)[0])
+
+
+def _contents(entries: Iterable[str]) -> dict[str, list[tuple[int, str]]]:
+    """grep's `PATH:NUMBER:TEXT` -> numbered lines by path."""
+    lines: dict[str, list[tuple[int, str]]] = {}
+    for entry in entries:
+        if found := unless(len(entry) >= _LONG, _numbered)(entry):
+            lines.setdefault(found[0], []).append(found[1])
+    return lines
+
+
+@lru_cache(maxsize=1024)  # nodes have most of their lines in common
+def _numbered(entry: str) -> tuple[str, tuple[int, str]] | None:
+    match = _NUMBERED.fullmatch(entry)
+    return (match[1], (int(match[2]), match[3])) if match else None
+
+
+def _first(lines: Sequence[tuple[int, str]] | None) -> str:
+    """A value: the first line of its file, empty where that is blank."""
+    return lines[0][1] if lines and lines[0][0] == 1 else ""
+
+
+def _files(listing: Iterable[str], lines: Mapping[str, list[tuple[int, str]]]) -> dict[str, FileFact]:
+    files = [_listed(entry, lines) for entry in listing]
+    return {fact.path: fact for fact in files if fact}
+
+
+def _listed(entry: str, lines: Mapping[str, list[tuple[int, str]]]) -> FileFact | None:
+    """One line of `ls -ldn`: mode, links, uid, gid, size, three words of time, path, and a link's target."""
+    words = entry.split(None, 8)
+    if len(words) < 9 or len(words[0]) < 10 or not (_NUMBER.fullmatch(words[2]) and _NUMBER.fullmatch(words[4])):
+        return None
+    path, _, link = words[8].partition(" -> ")
+    size, text = int(words[4]), tuple(lines.get(path, ()))
+    return FileFact(path, entry[0], _mode(words[0][:10]), int(words[2]), size, link or None, text)
+
+
+@lru_cache(maxsize=64)
+def _mode(text: str) -> int:
+    """`-rw-r--r--` -> 0o644; set-id and sticky bits are left out."""
+    return int("".join("0" if letter in "-ST" else "1" for letter in text[1:10]), 2)
+
+
+def _complaints(entries: Iterable[str]) -> dict[tuple[str, str], str]:
+    """`load ip_vs 1 modprobe: FATAL: …` -> {(load, ip_vs): text}."""
+    found = {}
+    for entry in entries:
+        words = entry.split(" ", 3)
+        if len(words) >= 3:
+            found[words[0], words[1]] = "".join(words[3:]) or f"status {words[2]}"
+    return found
+
+
+def _memory_mb(line: str) -> int:
+    match = re.search("([0-9]{1,18}) kB", line)
+    return int(match[1]) // 1024 if match else 0

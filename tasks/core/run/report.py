@@ -1,0 +1,81 @@
+"""A run's results as a person needs them: worst first, equal ones folded, and what the exit code is."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import NamedTuple
+
+from tasks.core.result import GOOD, Item, ItemStatus, Kind, NodeResult, RunSummary, Status
+
+WORST_FIRST = tuple(reversed(Status))
+FAILURES = frozenset({Status.FAILED, Status.UNREACHABLE})
+EXIT_OK, EXIT_USAGE, EXIT_DRIFT, EXIT_FAILED, EXIT_INTERRUPTED = 0, 2, 3, 4, 130
+
+
+class Group(NamedTuple):
+    """Hosts whose results are the same but for time and, of items that are right, details. seconds: the slowest."""
+
+    hosts: tuple[str, ...]
+    result: NodeResult
+    seconds: float
+
+
+def fold(results: Iterable[NodeResult]) -> list[Group]:
+    """Results folded and sorted, the worst and of these the largest group first; what is wrong has to be equal in every
+    detail."""
+    found: dict[object, list[NodeResult]] = {}
+    for result in results:
+        found.setdefault(_likeness(result), []).append(result)
+    groups = [Group(tuple(r.host for r in same), same[0], max(r.seconds for r in same)) for same in found.values()]
+    return sorted(groups, key=lambda group: (WORST_FIRST.index(group.result.status), -len(group.hosts)))
+
+
+def _likeness(result: NodeResult) -> object:
+    counts = tuple(sorted(tally(result.items).items()))
+    return result.status, result.problem, result.next_step, (*wrong(result), *advice(result)), counts
+
+
+def tally(items: Iterable[Item]) -> Mapping[tuple[Kind, ItemStatus], int]:
+    """How many items of each kind have each status."""
+    counts: dict[tuple[Kind, ItemStatus], int] = {}
+    for item in items:
+        counts[item.kind, item.status] = counts.get((item.kind, item.status), 0) + 1
+    return counts
+
+
+def wrong(result: NodeResult) -> list[Item]:
+    """The items of a result that are not as they should be; the checks first: they are few, and no verb mends them."""
+    items = [item for item in result.items if item.status not in GOOD]
+    return sorted(items, key=lambda item: item.kind is not Kind.CHECK)
+
+
+def advice(result: NodeResult) -> list[Item]:
+    """The items that are worth knowing, and wrong for nobody."""
+    return [item for item in result.items if item.status is ItemStatus.ADVISORY]
+
+
+def status_counts(results: Iterable[NodeResult]) -> dict[Status, int]:
+    """How many nodes have each status, worst first, without zeros."""
+    statuses = [result.status for result in results]
+    return {status: statuses.count(status) for status in WORST_FIRST if status in statuses}
+
+
+def unfinished(status: Status, same_as: str) -> bool:
+    """Whether a node has to be done again: it failed, was unreachable, or the run ended before it was done."""
+    return status in FAILURES or (status is Status.SKIPPED and not same_as)
+
+
+def is_plan(verb: str) -> bool:
+    """Whether a verb writes nothing, and differences are what it is asked for: plan, and rollback --plan."""
+    return verb.endswith("plan")
+
+
+def exit_code(summary: RunSummary) -> int:
+    """0 all ok or changed; 3 drift; 4 something failed or was unreachable; 130 interrupted. plan is no gate: drift is
+    what it is asked for."""
+    counts = status_counts(summary.results)
+    if summary.interrupted:
+        return EXIT_INTERRUPTED
+    if FAILURES & set(counts):
+        return EXIT_FAILED
+    return EXIT_DRIFT if Status.DRIFT in counts and not is_plan(summary.verb) else EXIT_OK

@@ -1,0 +1,167 @@
+"""What a node keeps of its past, so that it can be taken back: tasks/node/scripts/snapshot.sh writes it, this reads it.
+
+And the lock that keeps two changes apart, because both tell who is at work.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+
+from tasks.core.errors import RemoteError
+from tasks.core.facts import SYSCTL_ROOT, Facts, Line
+from tasks.core.kernel import MODULE, is_key, key_name
+from tasks.core.ownfiles import _is_our_file, _is_our_folder
+from tasks.core.protocol.lock import STORE, Stamp
+
+
+@dataclass(frozen=True, slots=True)
+class Past:
+    """How things were before a change.
+
+    files: our files by path, each with where its copy is, or an empty text: it was absent. folders: were not there.
+    lines: other people's, commented out by us. keys: values by dotted name, to the letter. arrived: keys that were not
+    there, and came with a module. modules: were not loaded. unloaded: were, and we unloaded them.
+    """
+
+    files: Mapping[str, str] = field(default_factory=dict)
+    folders: tuple[str, ...] = ()
+    lines: tuple[Line, ...] = ()
+    keys: Mapping[str, str] = field(default_factory=dict)
+    arrived: frozenset[str] = frozenset()
+    modules: tuple[str, ...] = ()
+    unloaded: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """One change of a node. path: its folder there; login: who became root there; items: kind and rest of each line.
+
+    until: the last run of several that were merged into this one, if any were.
+    """
+
+    path: str
+    stamp: Stamp
+    login: str
+    items: tuple[tuple[str, str], ...] = ()
+    until: str = ""
+
+    @property
+    def past(self) -> Past:
+        """How things were before it."""
+        return before([self])
+
+
+def snapshots(facts: Facts) -> tuple[Snapshot, ...]:
+    """A node's snapshots, the oldest first. Raises RemoteError where they are not as we write them."""
+    found: dict[str, list[str]] = {}
+    for entry in facts.history:
+        path, colon, text = entry.partition("/snapshot:")
+        if not colon or not re.fullmatch(rf"{STORE}/[0-9]+\.[0-9A-Za-z-]+", path):
+            raise _unclear(entry)
+        found.setdefault(path, []).append(text)
+    whole = {path: list(_whole(lines)) for path, lines in sorted(found.items())}
+    return tuple(_snapshot(path, lines) for path, lines in whole.items() if lines)
+
+
+def _snapshot(path: str, lines: Iterable[str]) -> Snapshot:
+    about: dict[str, str] = {}
+    items: list[tuple[str, str]] = []
+    for line in lines:
+        kind, _, rest = line.partition(" ")
+        if kind in _ITEMS:
+            if not _ITEMS[kind](rest):
+                raise _unclear(f"{path}: {line}")
+            items.append((kind, rest))
+        else:
+            about.setdefault(kind, rest)
+    stamp = Stamp(about.get("run", ""), about.get("by", ""), about.get("verb", ""))
+    return Snapshot(path, stamp, about.get("as", ""), tuple(items), about.get("until", ""))
+
+
+def _whole(lines: Iterable[str]) -> Iterator[str]:
+    """A snapshot's lines, which stand in pieces between `more` and `end`. A piece without its end was cut short, and
+    nothing was touched yet that it tells of. Of what stands outside only what we write counts: zeros may be left."""
+    added: list[str] | None = None
+    for line in lines:
+        if line == "more":
+            added = []
+        elif added is None:
+            if line.partition(" ")[0] in (*_ITEMS, *_ABOUT):
+                yield line
+        elif line == "end":
+            yield from added
+            added = None
+        else:
+            added.append(line)
+
+
+def _key(path: str) -> str:
+    return key_name(path.removeprefix(SYSCTL_ROOT))
+
+
+def _line(text: str) -> Line:
+    path, number, content = text.split(" ", 2)
+    return Line(path, int(number), content)
+
+
+def _is_key_path(text: str) -> bool:
+    path = text.partition(" ")[0]
+    return path.startswith(SYSCTL_ROOT) and is_key(path.removeprefix(SYSCTL_ROOT))
+
+
+_ABOUT = ("run", "verb", "by", "as", "profile", "until")
+
+# What stands in a snapshot is on a node, and so it is looked at before it becomes an instruction.
+_ITEMS: Mapping[str, Callable[[str], bool]] = {
+    "file": _is_our_file,
+    "absent": _is_our_file,
+    "folder": _is_our_folder,
+    "line": lambda text: bool(re.fullmatch(r"/[A-Za-z0-9_./@:+-]+ [0-9]{1,9} .*", text)),
+    "key": _is_key_path,
+    "nokey": _is_key_path,
+    "module": lambda text: bool(MODULE.match(text)),
+    "unloads": lambda text: bool(MODULE.match(text)),
+}
+
+
+def _unclear(what: str) -> RemoteError:
+    return RemoteError(f"a snapshot makes no sense: {what!r}", f"look into {STORE} on the node")
+
+
+def before(chosen: Iterable[Snapshot]) -> Past:
+    """How things were before the first of some snapshots, which are in order, the oldest first.
+
+    Of all that they say about a thing the first counts, whether it stands in one snapshot or in several.
+    """
+    files: dict[str, str] = {}
+    folders: dict[str, None] = {}
+    lines: dict[str, None] = {}
+    keys: dict[str, str] = {}
+    arrived: set[str] = set()
+    loaded: dict[str, bool] = {}
+    for folder, kind, rest in ((snapshot.path, *item) for snapshot in chosen for item in snapshot.items):
+        match kind:
+            case "file" | "absent":
+                files.setdefault(rest, f"{folder}/{rest.rpartition('/')[2]}" if kind == "file" else "")
+            case "key":
+                path, _, value = rest.partition(" ")
+                keys.setdefault(_key(path), value)
+            case "nokey":  # with a `key` after it: it has come with a module, and has been set since
+                arrived |= {_key(rest)} - keys.keys()
+            case "module" | "unloads":
+                loaded.setdefault(rest, kind == "unloads")
+            case "folder":
+                folders[rest] = None
+            case "line":
+                lines[rest] = None
+    return Past(
+        files=files,
+        folders=tuple(folders),
+        lines=tuple(map(_line, lines)),
+        keys=keys,
+        arrived=frozenset(arrived),
+        modules=tuple(name for name, was_loaded in loaded.items() if not was_loaded),
+        unloaded=tuple(name for name, was_loaded in loaded.items() if was_loaded),
+    )

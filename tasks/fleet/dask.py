@@ -1,0 +1,170 @@
+"""--engine dask=tcp://scheduler:8786: each host is worked on by one of the workers of a dask scheduler.
+
+The workers run this same code from a checkout of their own, with their own keys, ssh_config, known_hosts and sudo
+password. What travels to them: the hosts' names, addresses, users and ways (paths of keys, not keys), those variables
+that are no secrets, the profiles, and the flags. A host whose worker died goes to another worker; that is safe, for
+apply looks before it changes.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import logging
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import fabric
+
+from tasks.core.errors import RemoteError, UsageError
+from tasks.core.host import Host, HostKeys
+from tasks.core.redact import Secret, secret
+from tasks.core.result import NodeResult
+from tasks.fleet import pool as fleet
+from tasks.fleet.engine import Job
+from tasks.node.conversation import Step
+from tasks.node.results import failure
+from tasks.node.work import Work
+from tasks.ssh.route import Access
+
+CODE = Path(__file__).resolve().parents[1]
+SECONDS = 10  # for the scheduler to answer
+LOOK = 5.0  # seconds after which somebody who waits for a host looks whether any worker is left
+
+
+@dataclass(frozen=True, slots=True)
+class Errand:
+    """What travels to each worker once. key_files: paths of -i, to be found there. code: what the workers must run."""
+
+    step: Step
+    work: Work
+    host_keys: HostKeys | None
+    key_files: tuple[str, ...]
+    seconds: float
+    code: str
+
+
+@lru_cache(maxsize=1)
+def code() -> str:
+    """A digest of all code that has a part in working on a host."""
+    digest = hashlib.sha256()
+    for path in sorted(CODE.rglob("*")):
+        if path.suffix in (".py", ".sh"):
+            digest.update(f"{path.relative_to(CODE)}\0".encode() + path.read_bytes())
+    return digest.hexdigest()[:12]
+
+
+def on_worker(errand: Errand, host: Host) -> NodeResult:
+    """One host, on the worker that this runs on; never raises."""
+    try:
+        if errand.code != code():
+            raise RemoteError(f"the dask worker runs other code: expected {errand.code}, got {code()}", _SAME_CODE)
+        access, password = _own(errand.key_files, errand.host_keys)
+        return fleet.one(errand.step, host, replace(errand.work, password=password), access, errand.seconds)
+    except Exception as error:
+        return failure(host, error)
+
+
+def _brought(errand: Errand) -> Errand:
+    return errand
+
+
+_SAME_CODE = "bring the checkout there to the same version, and start the worker again"
+
+
+@lru_cache(maxsize=8)
+def _own(key_files: tuple[str, ...], host_keys: HostKeys | None) -> tuple[Access, Secret | None]:
+    """How the worker's own files and environment lead to hosts, with the keys of -i; and its sudo password."""
+    config = fabric.Config(overrides={"connect_kwargs": {"key_filename": list(key_files)}} if key_files else {})
+    config.load_shell_env()
+    try:
+        password = secret(str(config.sudo.get("password") or ""))
+    except ValueError as error:
+        raise RemoteError(f"the dask worker's sudo password: {error}", "correct its FABRIC_SUDO_PASSWORD") from None
+    return Access.of(config, host_keys), password
+
+
+class Workers:
+    """The workers of one scheduler, as an Engine."""
+
+    def __init__(self, client: Any, address: str) -> None:
+        self._client, self._address = client, address
+
+    def at_once(self, forks: int) -> int:
+        """Each worker takes as many hosts as it has threads, but no more than --forks."""
+        return sum(min(forks, threads) for threads in self._client.nthreads().values())
+
+    def task(self, job: Job) -> Callable[[Host], NodeResult]:
+        """Sends the errand to all workers, and then each host to one of them."""
+        keys = job.access.login.get("key_filename") or ()
+        errand = Errand(
+            job.step,
+            job.work,
+            job.access.host_keys,
+            (keys,) if isinstance(keys, str) else tuple(keys),
+            job.seconds,
+            code(),
+        )
+        # A task and not scattered data, which would be lost with the workers that have it.
+        sent = self._client.submit(_brought, errand, pure=False)
+
+        def one(host: Host) -> NodeResult:
+            try:
+                return self._wait_for(self._client.submit(on_worker, sent, host, pure=False))
+            except Exception as error:
+                return failure(host, _as_remote(error))
+
+        return one
+
+    def _wait_for(self, future: Any) -> NodeResult:
+        missing = 0  # looks in a row that found no worker: one that was started anew takes a moment
+        while missing < 2:
+            with contextlib.suppress(TimeoutError):
+                result: NodeResult = future.result(timeout=LOOK)
+                return result
+            missing = 0 if self._client.nthreads() else missing + 1
+        raise RemoteError(f"no dask worker is left at {self._address}", "start some, and run again")
+
+
+def _as_remote(error: Exception) -> Exception:
+    """Trouble with dask itself in words that say so."""
+    if isinstance(error, RemoteError):
+        return error
+    kind = type(error).__name__
+    if kind == "KilledWorker":
+        return RemoteError("every dask worker that took it died", "look at the workers' logs")
+    return RemoteError(f"dask: {kind}: {error}", "look at the scheduler's and the workers' logs")
+
+
+@contextlib.contextmanager
+def connected(address: str) -> Iterator[Workers]:
+    """The workers of the scheduler at this address. Raises UsageError if there are none, or they run other code."""
+    try:
+        import distributed  # noqa: PLC0415 # an optional requirement
+    except ImportError as error:
+        raise UsageError("--engine dask needs dask.distributed: pip install -r requirements-dask.txt") from error
+    try:
+        client = distributed.Client(address, timeout=SECONDS, set_as_default=False)
+    except (OSError, ValueError) as error:
+        raise UsageError(f"--engine: no dask scheduler answers at {address}: {error}") from error
+    logging.getLogger("distributed").setLevel(logging.CRITICAL)  # what happens to hosts we say ourselves
+    with client:
+        _check_code(client, address)
+        yield Workers(client, address)
+
+
+def _check_code(client: Any, address: str) -> None:
+    """The scheduler needs the project, too: it takes apart what is sent to the workers."""
+    try:
+        found = {"the scheduler": client.run_on_scheduler(code), **client.run(code)}
+    except Exception as error:
+        problem = f"what runs at {address} does not have this project: {type(error).__name__}: {error}"
+        raise UsageError(f"--engine: {problem}; start scheduler and workers in its folder with PYTHONPATH=.") from error
+    if len(found) < 2:
+        raise UsageError(f"--engine: the scheduler at {address} has no workers")
+    for who, version in found.items():
+        if version != code():
+            raise UsageError(f"--engine: {who} runs other code: expected {code()}, got {version}; {_SAME_CODE}")

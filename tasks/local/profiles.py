@@ -1,0 +1,60 @@
+"""Profiles on the disk of the admin: folders of templates/."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+from tasks.core.errors import ProfileError, UsageError
+from tasks.core.host import Host
+from tasks.core.interning import Pool
+from tasks.core.plan import fix
+from tasks.core.profile.profile import Profile
+from tasks.core.profile.template import Source
+from tasks.local.files import _text, shown
+
+PARTS = ("modules-load.conf", "sysctl.conf")
+
+
+def load_profile(folder: Path) -> Profile:
+    """One profile's files. Raises ProfileError if there is none or a part is there twice."""
+    modules, sysctl = (_source(folder, part) for part in PARTS)
+    if modules is None and sysctl is None:
+        known = ", ".join(sorted(path.name for path in folder.parent.glob("*/"))) or "none"
+        raise ProfileError(
+            shown(folder), 0, f"no profile: expected {' or '.join(PARTS)}(.j2) in it (there is: {known})"
+        )
+    return Profile(folder.name, modules, sysctl)
+
+
+def _source(folder: Path, part: str) -> Source | None:
+    files = [path for path in (folder / f"{part}.j2", folder / part) if path.is_file()]
+    if len(files) > 1:
+        raise ProfileError(shown(folder), 0, f"both {part} and {part}.j2 are there: keep one")
+    return Source(shown(files[0]), _text(files[0], ProfileError), files[0].suffix == ".j2") if files else None
+
+
+def load_profiles(flag: str, hosts: Sequence[Host], default: str, templates: Path) -> dict[str, tuple[Profile, ...]]:
+    """Each host's profiles by its name: --profile, else its variable `profiles`, else the default; comma separated."""
+    loaded: dict[str, Profile] = {}
+    chosen = {host.name: profile_names(flag or _text_of(host.variables.get("profiles", default))) for host in hosts}
+    for name in {name for names in chosen.values() for name in names}:
+        loaded[name] = load_profile(templates / name)
+    pool = Pool()
+    return {host: pool.one(tuple(loaded[name] for name in names)) for host, names in chosen.items()}
+
+
+def _text_of(value: object) -> str:
+    """A variable's names: a text, or YAML's list of them."""
+    return ",".join(map(str, value)) if isinstance(value, list) else str(value)
+
+
+def profile_names(text: str) -> list[str]:
+    """`kubernetes,proxy-ipvs` as names. Raises UsageError on what cannot be a folder's or a file's name."""
+    names = [name.strip() for name in text.split(",")]
+    for name in names:
+        # Names from zz on are the repairs': a profile's file that sorts after theirs would undo them at boot.
+        if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_-]*", name) or name.startswith(fix.NAME[:2]):
+            raise UsageError(f"{name!r} is no profile's name: expected the name of a folder in templates/")
+    return list(dict.fromkeys(names))

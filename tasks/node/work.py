@@ -1,0 +1,48 @@
+"""What a command wants of each host: its profiles, its flags, and the run it belongs to."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from tasks.core.host import Host
+from tasks.core.profile.profile import Profile, Wishes, render
+from tasks.core.profile.variables import template_variables
+from tasks.core.protocol.lock import Stamp
+from tasks.core.redact import Secret
+from tasks.node.stamp import new_stamp
+from tasks.node.sudo import PasswordGates
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """What is to be done, by whom: each host's profiles by its name, which half of them, the sudo password if any.
+
+    force_unlock: change a node even if someone else is at it. ignored: checks that verify
+    leaves out, see preflight.
+    """
+
+    profiles: Mapping[str, tuple[Profile, ...]]
+    stamp: Stamp = field(default_factory=new_stamp)
+    only: str = ""
+    take_over: bool = False
+    force_unlock: bool = False
+    ignored: frozenset[str] = frozenset()
+    password: Secret | None = None
+    gates: PasswordGates = field(default_factory=PasswordGates)
+
+    def wishes(self, host: Host, facts: dict[str, object]) -> list[Wishes]:
+        """The profiles rendered for one host."""
+        rendered = [
+            render(profile, {**template_variables(host), "facts": facts}) for profile in self.profiles[host.name]
+        ]
+        return [only_part(wishes, self.only) for wishes in rendered]
+
+
+def only_part(wishes: Wishes, only: str) -> Wishes:
+    """`--only modules` or `--only sysctl`: the other half is neither looked at nor changed."""
+    return Wishes(
+        wishes.profile,
+        wishes.modules if only != "sysctl" else None,
+        wishes.sysctl if only != "modules" else None,
+    )
