@@ -32,6 +32,7 @@ lint: packages-test $(VENV)/.dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/lint-imports
 	shellcheck -s sh tasks/node/scripts/*.sh lab/*.sh lab/guest/*.sh lab/fleet/*.sh
 	shellcheck .ci/run
 
