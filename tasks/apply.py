@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 )
 def apply(run: Run, take_over: bool = False, force_unlock: bool = False) -> None:
     """Write the files, load the modules, set the keys, read everything back."""
-    from tasks.node import steps as node
+    from tasks.node import steps
 
-    work = replace(run.work, take_over=take_over, force_unlock=force_unlock)
-    replace(run, work=work).with_summary(node.apply)
+    context = replace(run.context, comment_out_conflicts=take_over, force_unlock=force_unlock)
+    replace(run, context=context).with_summary(steps.apply_host)

@@ -23,13 +23,13 @@ if TYPE_CHECKING:
 def fix(run: Run, item: str, persist: bool = True, yes: bool = False, force_unlock: bool = False) -> None:
     """Repair one key or module on one node: fab -H node3 fix net.ipv4.ip_forward=1"""
     from tasks.core.folding import fold
-    from tasks.core.plan.fix import wished
-    from tasks.node import steps as node
+    from tasks.core.plan.fix import parse_item
+    from tasks.node import steps
 
     if len(run.hosts) > 1 and not yes:
         names = fold(host.name for host in run.hosts)
         raise UsageError(f"repairs one node, and -H selects {len(run.hosts)} ({names}): name one, or add --yes")
     if run.dry:
         raise UsageError("has no dry run: `plan` shows how the node differs")
-    run = replace(run, work=replace(run.work, force_unlock=force_unlock))
-    run.with_summary(partial(node.fix, wished(item), persist))
+    run = replace(run, context=replace(run.context, force_unlock=force_unlock))
+    run.with_summary(partial(steps.fix_host, parse_item(item), persist))

@@ -13,8 +13,8 @@ if TYPE_CHECKING:
 @fleet_task()
 def hosts(run: Run) -> None:
     """List what -H selects, with address, user, groups and variables. Connects to nothing."""
-    from tasks.console import hosts as shown
+    from tasks.console import hosts as hosts_listing
 
     as_json = run.as_json
     with run.results() as screen:
-        shown.show(run.hosts, screen, as_json=as_json)
+        hosts_listing.show_hosts(run.hosts, screen, as_json=as_json)

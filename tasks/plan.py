@@ -13,6 +13,6 @@ if TYPE_CHECKING:
 @fleet_task()
 def plan(run: Run) -> None:
     """Show what apply would change, node by node, key by key. Writes nothing."""
-    from tasks.node import steps as node
+    from tasks.node import steps
 
-    run.with_summary(node.plan)
+    run.with_summary(steps.plan_host)

@@ -23,15 +23,15 @@ if TYPE_CHECKING:
 def rollback(run: Run, to: str = "", list_: bool = False, plan: bool = False, force_unlock: bool = False) -> None:
     """Take back what apply and fix did: files, keys, modules."""
     from tasks.console import history
-    from tasks.node import rollback as remote
+    from tasks.node import rollback as node_rollback
 
     if run.options.only or run.options.profile:
         raise UsageError("takes back all that a run did: --only and --profile have no place here")
-    remote.check(to)
-    run = replace(run, work=replace(run.work, force_unlock=force_unlock))
+    node_rollback.check_run_name(to)
+    run = replace(run, context=replace(run.context, force_unlock=force_unlock))
     if list_:
-        run.with_listing(remote.listed, history.show)
+        run.with_listing(node_rollback.list_snapshots, history.show_snapshots)
     elif plan or run.dry:
-        replace(run, verb="rollback --plan", dry=False).with_summary(partial(remote.plan, to))
+        replace(run, verb="rollback --plan", dry=False).with_summary(partial(node_rollback.plan_rollback, to))
     else:
-        run.with_summary(partial(remote.take_back, to))
+        run.with_summary(partial(node_rollback.rollback_host, to))

@@ -19,10 +19,10 @@ def show(run: Run) -> None:
     """Print the files as they would be uploaded, resolved for each node. Writes nothing."""
     from tasks.console import files
     from tasks.core.result import Status
-    from tasks.node import steps as node
+    from tasks.node import steps
 
     def listing(results: Sequence[NodeResult], screen: Screen, *, as_json: bool) -> None:
-        found = {result.host: node.texts(result) for result in results if result.status is Status.OK}
-        files.show(found, results, screen, as_json=as_json)
+        found = {result.host: steps.rendered_files(result) for result in results if result.status is Status.OK}
+        files.show_files(found, results, screen, as_json=as_json)
 
-    run.with_listing(node.show, listing)
+    run.with_listing(steps.render_host, listing)

@@ -15,11 +15,11 @@ if TYPE_CHECKING:
 def verify(run: Run, ignore: str = "") -> None:
     """Check the nodes against their profiles and kubeadm's own checks. Read-only, no sudo; exit 3 if one fails."""
     from tasks.core.kubeadm.checks import role
-    from tasks.core.kubeadm.cluster import compare
-    from tasks.core.kubeadm.names import ignored
-    from tasks.node import steps as node
+    from tasks.core.kubeadm.cluster import check_cluster
+    from tasks.core.kubeadm.names import parse_ignores
+    from tasks.node import steps
 
     for host in run.hosts:
         role(host)  # so that a wrong one costs no connection
-    work = replace(run.work, ignored=ignored(ignore))
-    replace(run, work=work).with_summary(node.verify, compare)
+    context = replace(run.context, ignored=parse_ignores(ignore))
+    replace(run, context=context).with_summary(steps.verify_host, check_cluster)

@@ -5,10 +5,10 @@ from __future__ import annotations
 import logging
 import re
 
-from tasks.core.redact import WORDS
+from tasks.core.redact import SECRET_WORDS
 
 # An entry of a printed dictionary whose name speaks of a secret. Here any `pass` is one: nobody needs its value.
-_ENTRY = re.compile(rf"""(?i)('\w*(?:pass|{WORDS})\w*': )(?:'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*")""")
+_ENTRY = re.compile(rf"""(?i)('\w*(?:pass|{SECRET_WORDS})\w*': )(?:'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*")""")
 
 
 class _WithoutSecrets(logging.Filter):

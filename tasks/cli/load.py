@@ -11,29 +11,28 @@ from typing import Any
 import invoke
 
 from tasks.cli.executor import FleetContext
-from tasks.cli.options import Options, _check
+from tasks.cli.options import Options, check_choices
 from tasks.cli.run import Run
 from tasks.core.errors import UsageError
 from tasks.core.host import Host, HostKeys
 from tasks.core.profile.profile import Profile, check_together
 from tasks.core.profile.template import Source, check_names
 from tasks.core.profile.variables import SAMPLE, template_variables
-from tasks.core.redact import Secret, secret
-from tasks.core.run.batches import pace
+from tasks.core.redact import Secret, parse_password
+from tasks.core.run.batches import parse_rollout
 from tasks.core.run.report import EXIT_USAGE
-from tasks.core.sanitize import printable_lines
-from tasks.fleet import engines as engine_engines
-from tasks.local import files as project_files
-from tasks.local import inventory as project
-from tasks.local import profiles as project_profiles
-from tasks.node.stamp import new_stamp
-from tasks.node.work import Work
+from tasks.core.sanitize import sanitize_lines
+from tasks.fleet import engines
+from tasks.local import files, profiles
+from tasks.local import inventory as local_inventory
+from tasks.node.context import StepContext
+from tasks.node.stamp import new_change_id
 from tasks.ssh.route import Access
 
 
-def refused(verb: str, error: UsageError) -> invoke.Exit:
+def usage_exit(verb: str, error: UsageError) -> invoke.Exit:
     """A mistake of the admin's as the end of the command."""
-    return invoke.Exit(printable_lines(f"{verb}: {error}"), code=EXIT_USAGE)
+    return invoke.Exit(sanitize_lines(f"{verb}: {error}"), code=EXIT_USAGE)
 
 
 def load(context: Any, verb: str, options: Options) -> Run:
@@ -42,28 +41,30 @@ def load(context: Any, verb: str, options: Options) -> Run:
         raise UsageError(
             "fabric.yaml was not read, so fab would take -H for hostnames: run fab in the project's folder, without -f"
         )
-    _check(options)
+    check_choices(options)
     logging.getLogger("paramiko").setLevel(logging.CRITICAL)  # it prints tracebacks of what we report ourselves
     settings = context.config.get("nodeprep", {})
-    path = Path(options.inventory) if options.inventory else project_files.ROOT / settings.get("inventory", "hosts.ini")
-    inventory = project.load_inventory(path)
-    hosts = project.select(inventory, context.patterns, context.config, path.resolve().parent, retry=options.retry)
-    work = Work(
+    path = Path(options.inventory) if options.inventory else files.ROOT / settings.get("inventory", "hosts.ini")
+    inventory = local_inventory.load_inventory(path)
+    hosts = local_inventory.select_from(
+        inventory, context.patterns, context.config, path.resolve().parent, retry=options.retry
+    )
+    step_context = StepContext(
         _profiles(verb, options.profile, hosts, settings),
-        stamp=new_stamp(verb),
+        change=new_change_id(verb),
         only=options.only,
         password=_sudo_password(context.config),
     )
-    hosts = engine_engines.prepared(options.engine, hosts, secrets=_given_secrets(context.config))
+    hosts = engines.hosts_for_engine(options.engine, hosts, secrets=_given_secrets(context.config))
     for host in hosts:
-        _check_templates(host, work)
+        _check_templates(host, step_context)
     if options.report:
-        project_files.check_writable(Path(options.report))
+        files.check_writable(Path(options.report))
     access = Access.of(context.config, _host_keys(options))
     # What is here now stays to the end. Looked at again for garbage with each full collection, and at exit, it costs 45
     # ms of CPU with one node and 80 with 50.
     gc.freeze()
-    return Run(verb, options, hosts, work, access, pace(options.serial, options.max_fail), context.dry)
+    return Run(verb, options, hosts, step_context, access, parse_rollout(options.serial, options.max_fail), context.dry)
 
 
 def _profiles(
@@ -72,13 +73,13 @@ def _profiles(
     """Each host's profiles. rollback has none: what a node was is on the node, whatever has become of the templates."""
     if verb == "rollback":
         return dict.fromkeys((host.name for host in hosts), ())
-    templates = project_files.ROOT / settings.get("templates", "templates")
-    return project_profiles.load_profiles(flag, hosts, settings.get("profile", "kubernetes"), templates)
+    templates = files.ROOT / settings.get("templates", "templates")
+    return profiles.load_profiles(flag, hosts, settings.get("profile", "kubernetes"), templates)
 
 
 def _sudo_password(config: Any) -> Secret | None:
     try:
-        return secret(str(config.sudo.get("password") or ""))
+        return parse_password(str(config.sudo.get("password") or ""))
     except ValueError as error:
         where = "correct FABRIC_SUDO_PASSWORD, or sudo.password in fabric's configuration"
         raise UsageError(f"the sudo password: {error}; {where}") from None
@@ -93,14 +94,14 @@ def _host_keys(options: Options) -> HostKeys | None:
     return HostKeys(options.host_keys) if options.host_keys else None
 
 
-def _check_templates(host: Host, work: Work) -> None:
+def _check_templates(host: Host, step_context: StepContext) -> None:
     """Renders a host's profiles with sample facts, so that a mistake in a template costs no connection."""
     known = {*template_variables(host), "facts"}
-    for source in sources(work.profiles[host.name]):
+    for source in template_sources(step_context.profiles[host.name]):
         check_names(source, known)
-    check_together(work.wishes(host, dict(SAMPLE)))
+    check_together(step_context.render(host, dict(SAMPLE)))
 
 
-def sources(profiles: tuple[Profile, ...]) -> list[Source]:
+def template_sources(profiles: tuple[Profile, ...]) -> list[Source]:
     """The files of some profiles."""
     return [source for profile in profiles for source in (profile.modules, profile.sysctl) if source]

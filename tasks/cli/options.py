@@ -15,7 +15,8 @@ CHOICES = {
 }
 
 
-def _check(options: Options) -> None:
+def check_choices(options: Options) -> None:
+    """Raise UsageError for a flag whose value is not one of its choices."""
     for name, allowed in CHOICES.items():
         if (value := getattr(options, name)) not in allowed:
             expected = ", ".join(filter(None, allowed))
@@ -60,7 +61,7 @@ HELP = {
 FORCE_UNLOCK = "Change a node even if it says that someone else is changing it."
 
 
-def _options(given: dict[str, str]) -> Options:
+def parse_options(given: dict[str, str]) -> Options:
     """The flags as they were typed, with numbers as numbers."""
     for name in NUMBERS:
         if not re.fullmatch("[1-9][0-9]{0,8}", given[name]):

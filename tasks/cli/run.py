@@ -10,26 +10,24 @@ from pathlib import Path
 
 import invoke
 
-from tasks.cli import followup as retry_followup
+from tasks.cli import followup
 from tasks.cli.options import Options
 from tasks.console import output
-from tasks.console.machine import as_json, write_json
+from tasks.console.machine import format_json, write_json
 from tasks.console.output import Screen
 from tasks.console.progress import progress
-from tasks.console.summary import show
+from tasks.console.summary import show_summary
 from tasks.core.errors import UsageError
 from tasks.core.folding import fold
 from tasks.core.host import Host
 from tasks.core.result import NodeResult, RunSummary
-from tasks.core.run.batches import Pace
-from tasks.core.run.report import EXIT_FAILED, exit_code, unfinished
-from tasks.fleet import engine
-from tasks.fleet import engines as engine_engines
-from tasks.fleet import pool as fleet
-from tasks.local import files as project_files
-from tasks.node import steps as node
-from tasks.node.conversation import Step
-from tasks.node.work import Work
+from tasks.core.run.batches import Rollout
+from tasks.core.run.report import EXIT_FAILED, exit_code, is_unfinished
+from tasks.fleet import engine, engines, pool
+from tasks.local import files
+from tasks.node import steps
+from tasks.node.context import StepContext
+from tasks.node.conversation import NodeStep
 from tasks.ssh.route import Access
 
 Together = Callable[[list[NodeResult]], object]
@@ -43,20 +41,20 @@ class Run:
     verb: str
     options: Options
     hosts: tuple[Host, ...]
-    work: Work
+    context: StepContext
     access: Access
-    pace: Pace = field(default_factory=Pace)
+    rollout: Rollout = field(default_factory=Rollout)
     dry: bool = False
 
-    def on_each(self, step: Step) -> RunSummary:
+    def on_each(self, step: NodeStep) -> RunSummary:
         """Runs a step on every host, with progress on stderr."""
-        job = engine.Job(step, self.work, self.access, float(self.options.timeout))
+        job = engine.Job(step, self.context, self.access, float(self.options.timeout))
         with (
-            engine_engines.named(self.options.engine) as chosen,
+            engines.open_engine(self.options.engine) as chosen,
             progress(output.progress(), self.verb, len(self.hosts)) as watching,
         ):
-            at_once = chosen.at_once(self.options.forks)
-            return fleet.run(self.verb, self.hosts, chosen.task(job), at_once, watching, self.pace)
+            at_once = chosen.concurrency(self.options.forks)
+            return pool.run_on_all(self.verb, self.hosts, chosen.task(job), at_once, watching, self.rollout)
 
     @property
     def as_json(self) -> bool:
@@ -66,7 +64,7 @@ class Run:
                 raise UsageError(f"{flag} is not for show, hosts and rollback --list: they print no run")
         return self.options.format == "json"
 
-    def with_summary(self, step: Step, together: Together | None = None) -> None:
+    def with_summary(self, step: NodeStep, together: Together | None = None) -> None:
         """What most verbs do: a step on each host, then the summary.
 
         `fab --dry` makes a plan of apply and verify here. fix refuses it, rollback makes a plan of its own, and show
@@ -75,7 +73,7 @@ class Run:
         together: what is to be done to the list of results once all of them are there, if anything.
         """
         if self.dry:
-            replace(self, verb="plan", dry=False).with_summary(node.plan)
+            replace(self, verb="plan", dry=False).with_summary(steps.plan_host)
             return
         summary = self.on_each(step)
         if together:
@@ -111,12 +109,12 @@ class Run:
 
                     write_junit(summary, screen)
                 case _:
-                    show(summary, screen, again=self._again(summary), going_on=self._going_on)
+                    show_summary(summary, screen, again=self._again(summary), going_on=self._going_on)
         if unsaved:
             raise invoke.Exit(f"{self.verb}: {unsaved}", code=EXIT_FAILED)
-        _end(summary)
+        _exit(summary)
 
-    def with_listing(self, step: Step, listing: Listing) -> None:
+    def with_listing(self, step: NodeStep, listing: Listing) -> None:
         """What show and rollback --list do: a step on each host, then what it has found.
 
         listing: prints results on a screen, with as_json as JSON.
@@ -130,39 +128,39 @@ class Run:
     def finish_listing(self, summary: RunSummary) -> None:
         """Ends a verb that has printed something else than its run: where it has nothing of a node, text needs the
         summary, too; JSON says it already."""
-        if not self.as_json and any(unfinished(result.status, result.same_as) for result in summary.results):
+        if not self.as_json and any(is_unfinished(result.status, result.same_as) for result in summary.results):
             self.finish(summary)
-        _end(summary)
+        _exit(summary)
 
     def _save(self, summary: RunSummary) -> str:
         """Writes --report; why it could not be written, for by now that is no reason to lose the rest."""
         if self.options.report:
             try:
-                project_files.save(Path(self.options.report), as_json(summary))
+                files.write_whole(Path(self.options.report), format_json(summary))
             except OSError as error:
                 return f"--report {self.options.report} could not be written: {error.strerror}"
         return ""
 
     def _again(self, summary: RunSummary) -> str:
         """The command that does again what was not done; empty if all was."""
-        left = {result.host for result in summary.results if unfinished(result.status, result.same_as)}
-        return retry_followup.command(_typed(), self.options.report, self._names(left)) if left else ""
+        left = {result.host for result in summary.results if is_unfinished(result.status, result.same_as)}
+        return followup.retry_command(_command_line(), self.options.report, self._names(left)) if left else ""
 
     def _going_on(self, verb: str, names: Iterable[str]) -> str:
         """The command that goes on with a verb on some of the nodes."""
-        return retry_followup.going_on(_typed(), verb, self._names(set(names)))
+        return followup.next_command(_command_line(), verb, self._names(set(names)))
 
     def _names(self, names: Collection[str]) -> str:
         """Some of the hosts as -H reaches them again, folded."""
         return fold(host.typed or host.name for host in self.hosts if host.name in names)
 
 
-def _end(summary: RunSummary) -> None:
+def _exit(summary: RunSummary) -> None:
     """Ends the command with a run's exit code."""
     if code := exit_code(summary):
         raise invoke.Exit(code=code)
 
 
-def _typed() -> list[str]:
+def _command_line() -> list[str]:
     """The command line of this run."""
     return ["fab", *sys.argv[1:]]

@@ -11,7 +11,7 @@ from typing import Any
 
 from tasks.cli.debugging import hide_secrets
 from tasks.cli.executor import FleetTask
-from tasks.cli.options import HELP, Options, _options
+from tasks.cli.options import HELP, Options, parse_options
 from tasks.core.errors import UsageError
 
 hide_secrets()  # here: fab reads the environment's password after it has imported us
@@ -25,13 +25,13 @@ def fleet_task(**own_help: str) -> Callable[[Callable[..., None]], FleetTask]:
 def _verb(own_help: dict[str, str], body: Callable[..., None]) -> FleetTask:
     @wraps(body)
     def call(context: Any, *args: Any, **given: Any) -> None:
-        from tasks.cli import load as command_load
+        from tasks.cli import load
 
         shared = {field.name: given.pop(field.name) for field in fields(Options)}
         try:
-            body(command_load.load(context, body.__name__, _options(shared)), *args, **given)
+            body(load.load(context, body.__name__, parse_options(shared)), *args, **given)
         except UsageError as error:
-            raise command_load.refused(body.__name__, error) from error
+            raise load.usage_exit(body.__name__, error) from error
 
     own = inspect.signature(body).parameters.values()
     # Texts, numbers too: invoke ends with a traceback where a number is none.

@@ -10,7 +10,7 @@ from tasks.core.folding import fold
 from tasks.core.result import NodeResult
 
 
-def show(
+def show_files(
     found: Mapping[str, Mapping[str, str]], results: Iterable[NodeResult], screen: Screen, *, as_json: bool
 ) -> None:
     """Prints each node's files: path to text, by host. As JSON also which of the results have none."""

@@ -9,19 +9,19 @@ from rich.cells import cell_len
 from tasks.console.machine import write_data
 from tasks.console.output import Sink
 from tasks.core.host import Host
-from tasks.core.redact import masked
-from tasks.core.sanitize import printable
+from tasks.core.redact import redact
+from tasks.core.sanitize import sanitize
 
 HEADINGS = ("NAME", "ADDRESS", "PORT", "USER", "GROUPS", "VARIABLES")
 
 
-def show(hosts: Iterable[Host], sink: Sink, *, as_json: bool) -> None:
+def show_hosts(hosts: Iterable[Host], sink: Sink, *, as_json: bool) -> None:
     """Prints the hosts in the order of selection."""
     rows = [_row(host) for host in hosts]
     if as_json:
         write_data({"hosts": rows}, sink)
         return
-    cells = [[printable(_cell(value)) for value in row.values()] for row in rows]
+    cells = [[sanitize(_cell(value)) for value in row.values()] for row in rows]
     for line in _columns([list(HEADINGS), *cells]):
         sink.file.write(f"{line}\n")
 
@@ -35,7 +35,7 @@ def _columns(rows: list[list[str]]) -> Iterator[str]:
 
 
 def _row(host: Host) -> dict[str, object]:
-    variables = {name: masked(name, value) for name, value in sorted(host.variables.items())}
+    variables = {name: redact(name, value) for name, value in sorted(host.variables.items())}
     return {
         "name": host.name,
         "address": host.address,

@@ -6,7 +6,7 @@ from xml.etree import ElementTree
 from xml.sax.saxutils import quoteattr
 
 from tasks.console.output import Sink
-from tasks.core.result import GOOD, Item, ItemStatus, NodeResult, RunSummary
+from tasks.core.result import FINE, Item, ItemStatus, NodeResult, RunSummary
 from tasks.core.run.report import FAILURES
 
 
@@ -54,7 +54,7 @@ def _case(host: str, item: Item) -> ElementTree.Element:
         ElementTree.SubElement(case, "skipped", message=item.why)
     elif item.status is ItemStatus.ADVISORY:
         ElementTree.SubElement(case, "system-out").text = f"{_found(item)}\n{_explained(item)}"
-    elif item.status not in GOOD:
+    elif item.status not in FINE:
         ElementTree.SubElement(case, "failure", message=_found(item)).text = _explained(item)
     return case
 

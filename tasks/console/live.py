@@ -12,7 +12,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from tasks.console.plain import INTERRUPTED
 from tasks.core.result import NodeResult
-from tasks.core.run.report import FAILURES, wrong
+from tasks.core.run.report import FAILURES, problems
 
 
 class LiveProgress:
@@ -49,7 +49,7 @@ class LiveProgress:
         with self._lock:
             self._working.pop(result.host, None)
         if result.status in FAILURES:
-            why = result.problem or ", ".join(item.name for item in wrong(result))
+            why = result.problem or ", ".join(item.name for item in problems(result))
             self._say(f"{result.host}: {result.status}: {why}")
         self._bar.advance(self._task)
         self._show()

@@ -9,30 +9,30 @@ from functools import lru_cache
 
 from tasks.console.output import Sink
 from tasks.core.result import Item, NodeResult, RunSummary
-from tasks.core.run.report import exit_code, status_counts, unfinished
-from tasks.core.sanitize import UNSAFE
+from tasks.core.run.report import exit_code, is_unfinished, status_counts
+from tasks.core.sanitize import UNSAFE_CHARACTERS
 
 
-def as_json(summary: RunSummary) -> Iterator[str]:
+def format_json(summary: RunSummary) -> Iterator[str]:
     """The whole run as one JSON document: what --format json prints and --report keeps.
 
     In pieces, each a line with one node: as one text a run of thousands of nodes would take half a gigabyte.
     """
-    yield f'{_escaped(json.dumps(about(summary), ensure_ascii=False))[:-1]}, "nodes": ['
+    yield f'{_escaped(json.dumps(run_data(summary), ensure_ascii=False))[:-1]}, "nodes": ['
     for number, result in enumerate(summary.results):
-        yield f"{',' if number else ''}\n{_escaped(json.dumps(node(result), ensure_ascii=False))}"
+        yield f"{',' if number else ''}\n{_escaped(json.dumps(node_data(result), ensure_ascii=False))}"
     yield "\n]}\n"
 
 
 def write_json(summary: RunSummary, sink: Sink) -> None:
     """The whole run as one JSON document, untouched by the terminal's width."""
-    sink.file.writelines(as_json(summary))
+    sink.file.writelines(format_json(summary))
 
 
 def write_found(name: str, found: Mapping[str, object], results: Iterable[NodeResult], sink: Sink) -> None:
     """What a verb has found on each node, by host, and the nodes that it has nothing of, as one JSON document."""
     fields = ("host", "status", "problem", "next_step")
-    left = [result for result in results if unfinished(result.status, result.same_as)]
+    left = [result for result in results if is_unfinished(result.status, result.same_as)]
     write_data({name: found, "unfinished": [{each: getattr(one, each) for each in fields} for one in left]}, sink)
 
 
@@ -44,10 +44,10 @@ def write_data(data: Mapping[str, object], sink: Sink) -> None:
 
 def _escaped(line: str) -> str:
     """A line of JSON in which what a terminal acts on is escaped."""
-    return UNSAFE.sub(lambda bad: json.dumps(bad[0])[1:-1], line)
+    return UNSAFE_CHARACTERS.sub(lambda bad: json.dumps(bad[0])[1:-1], line)
 
 
-def about(summary: RunSummary) -> dict[str, object]:
+def run_data(summary: RunSummary) -> dict[str, object]:
     """The run as plain data for JSON, without its nodes."""
     return {
         "verb": summary.verb,
@@ -58,13 +58,13 @@ def about(summary: RunSummary) -> dict[str, object]:
     }
 
 
-def node(result: NodeResult) -> dict[str, object]:
+def node_data(result: NodeResult) -> dict[str, object]:
     """One node as plain data for JSON, with every item."""
     names = [field.name for field in fields(result) if field.name != "identity"]
     data = {name: getattr(result, name) for name in names}
-    return {**data, "seconds": round(result.seconds, 3), "items": [_item(item) for item in result.items]}
+    return {**data, "seconds": round(result.seconds, 3), "items": [_item_data(item) for item in result.items]}
 
 
 @lru_cache(maxsize=4096)  # thousands of nodes share their items
-def _item(item: Item) -> Mapping[str, object]:
+def _item_data(item: Item) -> Mapping[str, object]:
     return item._asdict()

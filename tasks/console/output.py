@@ -13,9 +13,9 @@ if TYPE_CHECKING:
     from rich.console import Console
 
 
-WIDE = 160  # columns when nobody's terminal limits them: files and pipes
+PLAIN_WIDTH = 160  # columns when nobody's terminal limits them: files and pipes
 GAP = 3  # blanks between two columns
-FORCING = ("FORCE_COLOR", "TTY_COMPATIBLE")  # what makes rich take a pipe for a terminal
+FORCE_TERMINAL = ("FORCE_COLOR", "TTY_COMPATIBLE")  # what makes rich take a pipe for a terminal
 
 
 class Sink(Protocol):
@@ -35,7 +35,7 @@ class Screen:
 
     def __init__(self, stream: TextIO, rich: Console | None = None) -> None:
         self.file: IO[str] = stream
-        self._plain = not (rich or stream.isatty() or any(name in os.environ for name in FORCING))
+        self._plain = not (rich or stream.isatty() or any(name in os.environ for name in FORCE_TERMINAL))
         if rich:
             self.rich = rich
 
@@ -50,7 +50,9 @@ class Screen:
                 raise  # noqa: PLE0704 # rich calls this where it has caught a BrokenPipeError
 
         live = self.file.isatty()
-        return Raising(file=self.file, width=None if live else WIDE, highlight=False, soft_wrap=not live, emoji=False)
+        return Raising(
+            file=self.file, width=None if live else PLAIN_WIDTH, highlight=False, soft_wrap=not live, emoji=False
+        )
 
     @property
     def is_terminal(self) -> bool:
@@ -80,7 +82,7 @@ class Screen:
         """Columns, the last one to the right. rows: the first are headings. styles: of each other row's second cell."""
         widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
         simple = all(cell.isascii() and cell.isprintable() for row in rows for cell in row)
-        if self._plain and simple and sum(widths) + GAP * (len(widths) - 1) <= WIDE:
+        if self._plain and simple and sum(widths) + GAP * (len(widths) - 1) <= PLAIN_WIDTH:
             self._write("".join(f"{_in_columns(row, widths)}\n" for row in rows))
         else:
             self._rich_table(rows, styles)

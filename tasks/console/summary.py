@@ -9,26 +9,26 @@ from itertools import islice
 
 from tasks.console.output import Screen
 from tasks.console.styles import STYLES
-from tasks.console.table import columns, table
+from tasks.console.table import counted_kinds, table_rows
 from tasks.core.folding import fold as fold_names
 from tasks.core.result import Item, ItemStatus, Kind, RunSummary, Status
-from tasks.core.run.report import Group, advice, fold, is_plan, status_counts, wrong
+from tasks.core.run.report import Group, advisories, group_results, is_plan, problems, status_counts
 
-GROUPS = 20  # a screen of groups of equal nodes, and as many notes; the report has the rest
-NAMES = 240  # characters for the names of one group
-SHOWN = 12  # problems of one group; plan shows all, it is what plan is for
+MAX_GROUPS = 20  # a screen of groups of equal nodes, and as many notes; the report has the rest
+MAX_NAMES_LENGTH = 240  # characters for the names of one group
+MAX_PROBLEMS = 12  # problems of one group; plan shows all, it is what plan is for
 HEADINGS = {Kind.MODULE: "MODULES", Kind.SYSCTL: "KEYS", Kind.FILE: "FILES", Kind.CHECK: "CHECKS"}
-GoingOn = Callable[[str, Iterable[str]], str]
+NextCommand = Callable[[str, Iterable[str]], str]
 
 
-def show(summary: RunSummary, screen: Screen, *, again: str = "", going_on: GoingOn) -> None:
+def show_summary(summary: RunSummary, screen: Screen, *, again: str = "", going_on: NextCommand) -> None:
     """Prints a whole run.
 
     again: the command that does again what was not done, if something was not. going_on: the one that goes on with a
     verb on some nodes; empty if it would be too long to read.
     """
-    groups = fold(summary.results)
-    shown, rest = groups[:GROUPS], groups[GROUPS:]
+    groups = group_results(summary.results)
+    shown, rest = groups[:MAX_GROUPS], groups[MAX_GROUPS:]
     _table(shown, summary.verb, screen)
     if rest:
         nodes = sum(len(group.hosts) for group in rest)
@@ -42,21 +42,21 @@ def show(summary: RunSummary, screen: Screen, *, again: str = "", going_on: Goin
 
 
 def _table(groups: list[Group], verb: str, screen: Screen) -> None:
-    headings = ("NODES", "STATUS", *(HEADINGS[kind] for kind in columns(verb)), "TIME")
-    screen.table([headings, *table(groups, _names, verb)], [STYLES[group.result.status] for group in groups])
+    headings = ("NODES", "STATUS", *(HEADINGS[kind] for kind in counted_kinds(verb)), "TIME")
+    screen.table([headings, *table_rows(groups, _names, verb)], [STYLES[group.result.status] for group in groups])
 
 
 def _names(hosts: Iterable[str]) -> str:
     """The names folded; of many that do not fold, the first ones and how many there are."""
     names = tuple(hosts)
     text = fold_names(names)
-    if len(text) <= NAMES:
+    if len(text) <= MAX_NAMES_LENGTH:
         return text
-    return f"{text[:NAMES].rpartition(',')[0] or text[:NAMES]},… ({len(names)} nodes)"
+    return f"{text[:MAX_NAMES_LENGTH].rpartition(',')[0] or text[:MAX_NAMES_LENGTH]},… ({len(names)} nodes)"
 
 
-def _problems(group: Group, verb: str, screen: Screen, going_on: GoingOn) -> None:
-    result, items, hints = group.result, wrong(group.result), advice(group.result)
+def _problems(group: Group, verb: str, screen: Screen, going_on: NextCommand) -> None:
+    result, items, hints = group.result, problems(group.result), advisories(group.result)
     if not items and not hints and not result.problem:
         return
     screen.line()
@@ -69,36 +69,36 @@ def _problems(group: Group, verb: str, screen: Screen, going_on: GoingOn) -> Non
         return _COMMAND.sub(lambda found: named(found[1]) or found[0], step)
 
     if result.problem:
-        _say(result.problem, pasted(result.next_step), screen)
-    alike = _alike(items)
-    shown = alike if is_plan(verb) else alike[:SHOWN]
+        _print_problem(result.problem, pasted(result.next_step), screen)
+    alike = _grouped_by_reason(items)
+    shown = alike if is_plan(verb) else alike[:MAX_PROBLEMS]
     width = max((len(same[0].name) for same in shown if len(same) == 1), default=0)
     for same in shown:
-        _say(_sentence(same, width), pasted(_own_step(same[0])), screen)
+        _print_problem(_sentence(same, width), pasted(_next_step(same[0])), screen)
     if len(shown) < len(alike):
-        _say(f"… and {sum(map(len, alike[SHOWN:]))} more: --format json has them all", "", screen)
+        _print_problem(f"… and {sum(map(len, alike[MAX_PROBLEMS:]))} more: --format json has them all", "", screen)
     if verb == "verify" and _apply_helps(items):
-        _say("", going_on("apply", group.hosts) or "apply with the same -H and flags", screen)
+        _print_problem("", going_on("apply", group.hosts) or "apply with the same -H and flags", screen)
     for hint in hints:
-        _say(_sentence([hint], 0), pasted(hint.next_step), screen)
+        _print_problem(_sentence([hint], 0), pasted(hint.next_step), screen)
 
 
 _COMMAND = re.compile(r"fab -H NODE (\w+)")  # as the core says it, which knows neither the nodes' names nor the flags
 
 
-def _named(hosts: Sequence[str], going_on: GoingOn, verb: str) -> str:
+def _named(hosts: Sequence[str], going_on: NextCommand, verb: str) -> str:
     command = going_on(verb, hosts)
     return f"{command} --yes" if command and verb == "fix" and len(hosts) > 1 else command
 
 
-def _say(text: str, step: str, screen: Screen) -> None:
+def _print_problem(text: str, step: str, screen: Screen) -> None:
     if text:
         screen.sentence(text, 2)
     if step:
         screen.line(f"    → {step}", "cyan")
 
 
-def _alike(items: list[Item]) -> list[list[Item]]:
+def _grouped_by_reason(items: list[Item]) -> list[list[Item]]:
     """Items with the same reason, in the order of the first: one masked unit is one problem, not eight."""
     found: dict[object, list[Item]] = {}
     for number, item in enumerate(items):
@@ -119,7 +119,7 @@ def _sentence(same: list[Item], width: int) -> str:
     return f"{item.kind:<6}  {item.name:<{width}}  {what}expected {item.expected or 'empty'}, got {item.found}{why}"
 
 
-def _own_step(item: Item) -> str:
+def _next_step(item: Item) -> str:
     """A step is worth a line where the general remedy does not help."""
     return item.next_step if item.status is not ItemStatus.DRIFT or item.kind is Kind.CHECK else ""
 
@@ -135,10 +135,10 @@ def _notes(summary: RunSummary, screen: Screen) -> None:
     for result in summary.results:
         for note in result.notes:
             about.setdefault(note, []).append(result.host)
-    for note, hosts in islice(about.items(), GROUPS):
+    for note, hosts in islice(about.items(), MAX_GROUPS):
         screen.line(f"\nnote: {_names(hosts)}: {note}", "dim")
-    if len(about) > GROUPS:
-        screen.line(f"\n… and {len(about) - GROUPS} more notes: --report FILE has them all", "dim")
+    if len(about) > MAX_GROUPS:
+        screen.line(f"\n… and {len(about) - MAX_GROUPS} more notes: --report FILE has them all", "dim")
 
 
 def _totals(summary: RunSummary, screen: Screen) -> None:

@@ -11,18 +11,18 @@ from tasks.core.undo.rollback import NOT_LOADED
 from tasks.core.undo.stale import AS_BEFORE
 
 
-def columns(verb: str) -> tuple[Kind, ...]:
+def counted_kinds(verb: str) -> tuple[Kind, ...]:
     """The kinds of items that a verb's summary counts."""
     return (Kind.MODULE, Kind.SYSCTL, Kind.FILE, *((Kind.CHECK,) if verb == "verify" else ()))
 
 
-def table(groups: Sequence[Group], names: Callable[[Iterable[str]], str], verb: str) -> list[tuple[str, ...]]:
+def table_rows(groups: Sequence[Group], names: Callable[[Iterable[str]], str], verb: str) -> list[tuple[str, ...]]:
     """The summary's rows: nodes, status, modules, keys, files, for verify checks, and the slowest time."""
     return [
         (
             names(group.hosts),
             str(group.result.status),
-            *(_counts(group.result.items, kind, verb) for kind in columns(verb)),
+            *(_counts(group.result.items, kind, verb) for kind in counted_kinds(verb)),
             f"{group.seconds:.1f} s",
         )
         for group in groups
@@ -38,11 +38,11 @@ _TO_DO = {Kind.MODULE: "to load", Kind.SYSCTL: "to set", Kind.FILE: "to write", 
 def _counts(items: Iterable[Item], kind: Kind, verb: str) -> str:
     """`25 set, 8 ok`: the statuses of one kind, the worst first."""
     told = [item for item in items if item.kind is kind and item.status is not ItemStatus.SKIPPED]
-    words = Counter(_word(item, verb) for item in sorted(told, key=lambda item: -_ORDER[item.status]))
+    words = Counter(_label(item, verb) for item in sorted(told, key=lambda item: -_ORDER[item.status]))
     return ", ".join(f"{count} {word}" for word, count in words.items())
 
 
-def _word(item: Item, verb: str) -> str:
+def _label(item: Item, verb: str) -> str:
     """What a row says of an item: what was done with it, what is to be done, or its status."""
     back = verb.startswith("rollback") or item.expected in _BACK
     if item.status is ItemStatus.CHANGED:

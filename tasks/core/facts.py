@@ -9,7 +9,7 @@ from enum import StrEnum
 from functools import lru_cache
 from typing import NamedTuple
 
-from tasks.core.kernel import key_path, normal_module
+from tasks.core.kernel import key_path, normalize_module
 
 SYSCTL_ROOT = "/proc/sys/"
 CONTAINERS = ("/.dockerenv", "/run/.containerenv")
@@ -63,22 +63,22 @@ class Facts:
     """
 
     values: Mapping[str, str | None]
-    hidden: frozenset[str]
+    present: frozenset[str]
     loaded: frozenset[str]
-    in_sys: frozenset[str]
-    tree: Mapping[str, bool]
-    has_tree: bool
+    sysfs_modules: frozenset[str]
+    module_index: Mapping[str, bool]
+    has_module_index: bool
     uid: int
     files: Mapping[str, FileFact]
     complaints: Mapping[tuple[str, str], str]
-    shown: frozenset[str] = frozenset()
-    needs: Mapping[str, frozenset[str]] = field(default_factory=dict)
-    other_trees: tuple[str, ...] = ()
+    modules_implied_by_keys: frozenset[str] = frozenset()
+    dependencies: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    other_kernels: tuple[str, ...] = ()
     units: Mapping[str, UnitState] = field(default_factory=dict)
     numbered: Mapping[str, Sequence[tuple[int, str]]] = field(default_factory=dict)
-    more: Mapping[str, Sequence[str]] = field(default_factory=dict)
-    holds: frozenset[str] = frozenset()
-    history: tuple[str, ...] = ()
+    extra_sections: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    confirmed: frozenset[str] = frozenset()
+    snapshot_lines: tuple[str, ...] = ()
     memory_mb: int = 0
     large: bool = False
 
@@ -89,11 +89,11 @@ class Facts:
 
     def has_key(self, key: str) -> bool:
         """Whether the kernel has the key, readable or not."""
-        return self.is_there(key_file(key))
+        return self.exists(key_file(key))
 
-    def is_there(self, path: str) -> bool:
+    def exists(self, path: str) -> bool:
         """Whether a path that was looked at exists, readable or not."""
-        return path in self.hidden or self.values.get(path) is not None
+        return path in self.present or self.values.get(path) is not None
 
     def lines(self, path: str) -> tuple[str, ...]:
         """The lines of a configuration file that matter; none when it is absent or we may not read it."""
@@ -105,14 +105,14 @@ class Facts:
 
     def module(self, name: str) -> ModuleState:
         """What a module is here. Never by version: what the kernel shows decides."""
-        name = normal_module(name)
+        name = normalize_module(name)
         if name in self.loaded:
             return ModuleState.LOADED
-        if self.tree.get(name) or name in self.in_sys:
+        if self.module_index.get(name) or name in self.sysfs_modules:
             return ModuleState.BUILTIN
-        if name in self.tree:
+        if name in self.module_index:
             return ModuleState.LOADABLE
-        return ModuleState.BUILTIN if name in self.shown else ModuleState.MISSING
+        return ModuleState.BUILTIN if name in self.modules_implied_by_keys else ModuleState.MISSING
 
     @property
     def unreadable(self) -> tuple[str, ...]:
@@ -149,8 +149,8 @@ class Facts:
             "memory_mb": self.memory_mb,
             "distribution": release.get("ID", ""),
             "distribution_version": release.get("VERSION_ID", ""),
-            "ipv6": "/proc/sys/net/ipv6" in self.hidden,
-            "systemd": "/run/systemd/system" in self.hidden,
+            "ipv6": "/proc/sys/net/ipv6" in self.present,
+            "systemd": "/run/systemd/system" in self.present,
             "container": self.container,
         }
 

@@ -12,7 +12,7 @@ T = TypeVar("T", bound=Hashable)
 FEW = 4  # items that only one node has; where there are more, little is saved
 
 
-class Mostly(Sequence[Item]):
+class SharedItems(Sequence[Item]):
     """Items of which most are other nodes', too: a tuple of those, with None where this node has one of its own.
 
     A tuple of its own for each node, for its hostname's sake alone, takes 0.5 kB.
@@ -38,13 +38,13 @@ class Mostly(Sequence[Item]):
         return tuple(self)[place]
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, Mostly | tuple) and tuple(self) == tuple(other)
+        return isinstance(other, SharedItems | tuple) and tuple(self) == tuple(other)
 
     def __hash__(self) -> int:
         return hash(tuple(self))
 
 
-class Pool:
+class Interner:
     """What was kept so far. Not for several threads at a time."""
 
     def __init__(self) -> None:
@@ -55,9 +55,9 @@ class Pool:
         return replace(
             result,
             items=self.items(result.items),
-            problem=self.one(result.problem),
-            next_step=self.one(result.next_step),
-            notes=self.one(tuple(map(self.one, result.notes))),
+            problem=self.intern(result.problem),
+            next_step=self.intern(result.next_step),
+            notes=self.intern(tuple(map(self.intern, result.notes))),
         )
 
     def items(self, items: Sequence[Item]) -> Sequence[Item]:
@@ -65,8 +65,12 @@ class Pool:
         shared: tuple[Item | None, ...] = tuple(map(self._kept.get, items))  # type: ignore[arg-type]
         own = tuple(item for item, known in zip(items, shared, strict=True) if known is None)
         self._kept.update(zip(own, own, strict=True))
-        return Mostly(self.one(shared), own) if 0 < len(own) <= FEW else self.one(tuple(map(self.one, items)))
+        return (
+            SharedItems(self.intern(shared), own)
+            if 0 < len(own) <= FEW
+            else self.intern(tuple(map(self.intern, items)))
+        )
 
-    def one(self, thing: T) -> T:
+    def intern(self, thing: T) -> T:
         """The first thing that was equal to this one."""
         return self._kept.setdefault(thing, thing)  # type: ignore[return-value]

@@ -11,7 +11,7 @@ INTEGER = re.compile(r"(?=.{1,20}\Z)-?(0[xX][0-9a-fA-F]+|0[0-7]*|[1-9][0-9]*)\Z"
 PORTS = re.compile(r"([0-9]{1,5})(?:-([0-9]{1,5}))?\Z")
 
 # Which module brings a key that is absent without it (systemd's sysctl.d(5) has the bridge keys as its example).
-OWNERS = (
+MODULE_OF_PREFIX = (
     ("net.bridge.", "br_netfilter"),
     ("net.netfilter.nf_conntrack", "nf_conntrack"),
     ("net.nf_conntrack_max", "nf_conntrack"),
@@ -21,28 +21,28 @@ OWNERS = (
 
 # Two files of /proc/sys for one value of the kernel (net/ipv4/devinet.c, net/netfilter/nf_conntrack_standalone.c,
 # fs/notify/inotify/inotify_user.c).
-_TWINS = (
+_ALIAS_PAIRS = (
     ("net/ipv4/ip_forward", "net/ipv4/conf/all/forwarding"),
     ("net/netfilter/nf_conntrack_max", "net/nf_conntrack_max"),
     ("fs/inotify/max_user_instances", "user/max_inotify_instances"),
     ("fs/inotify/max_user_watches", "user/max_inotify_watches"),
 )
 
-TWIN = {one: other for pair in _TWINS for one, other in (pair, pair[::-1])}
+ALIASES = {one: other for pair in _ALIAS_PAIRS for one, other in (pair, pair[::-1])}
 
 # A number written to one makes the other 0 (mm/page-writeback.c, mm/util.c).
-_EITHER = (
+_EXCLUSIVE_PAIRS = (
     ("vm/dirty_bytes", "vm/dirty_ratio"),
     ("vm/dirty_background_bytes", "vm/dirty_background_ratio"),
     ("vm/overcommit_kbytes", "vm/overcommit_ratio"),
 )
 
-RIVAL = {one: other for pair in _EITHER for one, other in (pair, pair[::-1])}
+MUTUALLY_EXCLUSIVE = {one: other for pair in _EXCLUSIVE_PAIRS for one, other in (pair, pair[::-1])}
 
 # Writing one of these changes others with it: ip-sysctl.rst, and inet_forward_change in net/ipv4/devinet.c.
 _FORWARDING = ("net.ipv4.conf.*.forwarding", "net.ipv4.conf.all.accept_redirects")
 
-_SPREADS = {
+SIDE_EFFECTS = {
     "net.ipv4.ip_forward": _FORWARDING,
     "net.ipv4.conf.all.forwarding": _FORWARDING,
     "net.ipv6.conf.all.forwarding": ("net.ipv6.conf.*.forwarding",),
@@ -75,26 +75,26 @@ def is_key(key: str) -> bool:
     return bool(KEY.match(key)) and "" not in steps and not {".", ".."} & set(steps)
 
 
-def coupled(key: str) -> tuple[str, ...]:
+def keys_changed_with(key: str) -> tuple[str, ...]:
     """The keys, some with a `*` in them, that the kernel changes along with this one."""
-    rival = RIVAL.get(key_path(key))
-    return (*_SPREADS.get(key, ()), *([key_name(rival)] if rival else []))
+    rival = MUTUALLY_EXCLUSIVE.get(key_path(key))
+    return (*SIDE_EFFECTS.get(key, ()), *([key_name(rival)] if rival else []))
 
 
 @lru_cache(maxsize=1024)  # asked of each wanted key several times a node
-def owner_of(key: str) -> str | None:
+def providing_module(key: str) -> str | None:
     """The module that brings this key, if it is one of those that a module brings."""
-    return next((module for prefix, module in OWNERS if key.startswith(prefix)), None)
+    return next((module for prefix, module in MODULE_OF_PREFIX if key.startswith(prefix)), None)
 
 
-def normal_module(name: str) -> str:
+def normalize_module(name: str) -> str:
     """modprobe(8): in module names `-` and `_` are the same. As the kernel writes them."""
     return name.replace("-", "_")
 
 
 def same_module(one: str, other: str) -> bool:
     """Whether two names are one module's."""
-    return normal_module(one) == normal_module(other)
+    return normalize_module(one) == normalize_module(other)
 
 
 def is_port_list(key: str) -> bool:
@@ -102,7 +102,7 @@ def is_port_list(key: str) -> bool:
     return key.endswith(".ip_local_reserved_ports")
 
 
-def integer(text: str) -> int | None:
+def parse_integer(text: str) -> int | None:
     """A value as the kernel reads it (decimal, 0x hexadecimal, 0 octal), or None when it is no integer.
 
     Stricter than int(): the kernel takes neither `+1` nor `1_000`, `0b1` or `08`, nor more than 20 characters
@@ -118,7 +118,7 @@ def integer(text: str) -> int | None:
 @lru_cache(
     maxsize=16
 )  # nodes of a fleet have the same lists, of thousands of ports; few are kept, for a text may be long
-def ports(text: str) -> frozenset[int] | None:
+def parse_ports(text: str) -> frozenset[int] | None:
     """The ports of a list such as `10250,30000-32767`; None when it is no such list for the kernel: no blanks in it."""
     found: set[int] = set()
     for part in text.strip().split(",") if text.strip() else ():
@@ -131,7 +131,7 @@ def ports(text: str) -> frozenset[int] | None:
 
 
 @lru_cache(maxsize=16)
-def port_text(numbers: frozenset[int]) -> str:
+def format_ports(numbers: frozenset[int]) -> str:
     """A set of ports as the kernel prints it: sorted, neighbours folded into ranges."""
     runs: list[list[int]] = []
     for port in sorted(numbers):
@@ -143,7 +143,7 @@ def port_text(numbers: frozenset[int]) -> str:
 
 
 def _words(text: str) -> list[int | str]:
-    return [word if (number := integer(word)) is None else number for word in text.split()]
+    return [word if (number := parse_integer(word)) is None else number for word in text.split()]
 
 
 def same_value(key: str, one: str, other: str) -> bool:
@@ -151,33 +151,33 @@ def same_value(key: str, one: str, other: str) -> bool:
     if one == other:
         return True
     if is_port_list(key):
-        return ports(one) == ports(other)
+        return parse_ports(one) == parse_ports(other)
     return _words(one) == _words(other)
 
 
-def at_least(key: str, value: str, floor: str) -> bool:
+def at_least(key: str, value: str, minimum: str) -> bool:
     """Whether a value is not lower than the floor: each integer of it, or every port of the floor's set."""
     if is_port_list(key):
-        return (ports(value) or frozenset()) >= (ports(floor) or frozenset())
-    if (number := integer(value)) is not None and (least := integer(floor)) is not None:  # nearly all
+        return (parse_ports(value) or frozenset()) >= (parse_ports(minimum) or frozenset())
+    if (number := parse_integer(value)) is not None and (least := parse_integer(minimum)) is not None:  # nearly all
         return number >= least
-    mine, wanted = _words(value), _words(floor)
+    mine, wanted = _words(value), _words(minimum)
     pairs = list(zip(mine, wanted, strict=False))
     return len(mine) == len(wanted) and all(isinstance(a, int) and isinstance(b, int) and a >= b for a, b in pairs)
 
 
-def satisfied(key: str, got: str, value: str, floor: str | None) -> bool:
+def satisfies(key: str, got: str, value: str, minimum: str | None) -> bool:
     """Whether a value will do: not below the floor where there is one, else the same as wanted."""
-    return same_value(key, got, value) if floor is None else at_least(key, got, floor)
+    return same_value(key, got, value) if minimum is None else at_least(key, got, minimum)
 
 
-def raised(key: str, value: str, floor: str) -> str:
+def raise_to(key: str, value: str, minimum: str) -> str:
     """The value lifted to the floor: the larger of each integer, or the union of both port sets."""
     if is_port_list(key):
-        return port_text((ports(value) or frozenset()) | (ports(floor) or frozenset()))
-    if (number := integer(value)) is not None and (least := integer(floor)) is not None:
+        return format_ports((parse_ports(value) or frozenset()) | (parse_ports(minimum) or frozenset()))
+    if (number := parse_integer(value)) is not None and (least := parse_integer(minimum)) is not None:
         return str(max(number, least))
-    mine, wanted = _words(value), _words(floor)
+    mine, wanted = _words(value), _words(minimum)
     if len(mine) != len(wanted) or not all(isinstance(word, int) for word in mine):
-        return floor
+        return minimum
     return " ".join(str(max(int(a), int(b))) for a, b in zip(mine, wanted, strict=True))

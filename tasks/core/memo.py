@@ -14,4 +14,4 @@ def unless(large: bool, cached: _lru_cache_wrapper[T]) -> Callable[..., T]:
     return cached.__wrapped__ if large else cached
 
 
-LARGE = 128 * 1024  # characters of a reply; nodes say some 20,000
+LARGE_REPLY = 128 * 1024  # characters of a reply; nodes say some 20,000

@@ -9,14 +9,14 @@ from functools import lru_cache
 from typing import NamedTuple
 
 from tasks.core.kernel import key_name, key_path
-from tasks.core.memo import LARGE, unless
+from tasks.core.memo import LARGE_REPLY, unless
 
 MODULES_PATH = "/etc/modules-load.d/nodeprep-{}.conf"
 
 # 99-zz-: Debian's 99-sysctl.conf link sorts after 99-k8s.conf and would win; Cilium's 99-zzz- stays after ours.
 SYSCTL_PATH = "/etc/sysctl.d/99-zz-nodeprep-{}.conf"
-HASH = "# sha256 of the lines below: "  # the probe looks for it
-REPAIRS = "zz-fix"  # sorts after every profile, so that no profile's file undoes a repair at boot
+HASH_PREFIX = "# sha256 of the lines below: "  # the probe looks for it
+FIX_PROFILE = "zz-fix"  # sorts after every profile, so that no profile's file undoes a repair at boot
 
 
 class RenderedFile(NamedTuple):
@@ -33,13 +33,13 @@ class RenderedFile(NamedTuple):
 
 @lru_cache(maxsize=64)  # mostly nodes get the same files
 def _effective(lines: tuple[str, ...]) -> tuple[str, ...]:
-    return tuple(line for line in lines if line and (line[0] not in "#;" or line.startswith(HASH)))
+    return tuple(line for line in lines if line and (line[0] not in "#;" or line.startswith(HASH_PREFIX)))
 
 
 def assignments(lines: Iterable[str]) -> dict[str, str]:
     """A plain sysctl.d file, read as the node reads it: the last value of each key, by dotted name."""
     read = tuple(lines)
-    return dict(unless(sum(map(len, read)) >= LARGE, _assignments)(read))
+    return dict(unless(sum(map(len, read)) >= LARGE_REPLY, _assignments)(read))
 
 
 @lru_cache(maxsize=16)  # mostly nodes have the same files
@@ -54,7 +54,7 @@ def _assignments(lines: tuple[str, ...]) -> Mapping[str, str]:
 
 
 def _origin(profile: str) -> str:
-    if profile == REPAIRS:
+    if profile == FIX_PROFILE:
         return "fix: repairs that no profile keeps; `fix` again changes them."
     return f"from its profile {profile}: change the profile and apply it, not this file."
 
@@ -69,12 +69,12 @@ def _with_header(path: str, profile: str, lines: tuple[str, ...]) -> RenderedFil
     digest = hashlib.sha256("\n".join(lines).encode()).hexdigest()
     header = [
         f"# Written by nodeprep {_origin(profile)}",
-        f"{HASH}{digest}",
+        f"{HASH_PREFIX}{digest}",
     ]
     return RenderedFile(path, (*header, *lines))
 
 
-def our_profile(path: str, templates: Iterable[str] = (MODULES_PATH, SYSCTL_PATH)) -> str:
+def profile_of_file(path: str, templates: Iterable[str] = (MODULES_PATH, SYSCTL_PATH)) -> str:
     """The profile whose file a path is by its name; empty if it is none of ours."""
     for template in templates:
         head, tail = template.split("{}")
@@ -84,9 +84,11 @@ def our_profile(path: str, templates: Iterable[str] = (MODULES_PATH, SYSCTL_PATH
     return ""
 
 
-def _is_our_file(path: str) -> bool:
-    return bool(our_profile(path))
+def is_our_file(path: str) -> bool:
+    """Return whether a path has the form of one of our files."""
+    return bool(profile_of_file(path))
 
 
-def _is_our_folder(path: str) -> bool:
+def is_our_folder(path: str) -> bool:
+    """Return whether a path is a folder that our files lie in."""
     return path in {template.rpartition("/")[0] for template in (MODULES_PATH, SYSCTL_PATH)}

@@ -6,33 +6,33 @@ import re
 from collections.abc import Mapping
 
 # As a pattern, the words that tell of a secret in a name; where a key's file lies is none, nor is bypass_list.
-WORDS = "(?<![a-z])pass(?![a-z])|pass$|passwd|password|passphrase|secret|token|credential|private_key(?!_file)"
-_NAME = re.compile(WORDS, re.IGNORECASE)
+SECRET_WORDS = "(?<![a-z])pass(?![a-z])|pass$|passwd|password|passphrase|secret|token|credential|private_key(?!_file)"  # noqa: S105 # a pattern of names
+_NAME = re.compile(SECRET_WORDS, re.IGNORECASE)
 
 
-def masked(name: str, value: object) -> object:
+def redact(name: str, value: object) -> object:
     """A variable without what its name, or a name inside it, says is secret."""
     if _NAME.search(name):
         return "[secret]"
     if isinstance(value, dict):
-        return {str(key): masked(str(key), inner) for key, inner in value.items()}
-    return [masked("", inner) for inner in value] if isinstance(value, list) else value
+        return {str(key): redact(str(key), inner) for key, inner in value.items()}
+    return [redact("", inner) for inner in value] if isinstance(value, list) else value
 
 
-def without_secrets(variables: Mapping[str, object]) -> dict[str, object]:
+def redact_variables(variables: Mapping[str, object]) -> dict[str, object]:
     """The variables that hold nothing secret; the others are left out as a whole."""
-    return {name: value for name, value in variables.items() if masked(name, value) == value}
+    return {name: value for name, value in variables.items() if redact(name, value) == value}
 
 
-_SECRET_NAME = re.compile(rf"({WORDS})s?$", re.IGNORECASE)
+_SECRET_NAME = re.compile(rf"({SECRET_WORDS})s?$", re.IGNORECASE)
 
 
-def is_secret(variable: str) -> bool:
+def is_secret_name(variable: str) -> bool:
     """Says whether a variable of this name is to be kept out of every message: `ansible_password`, `DB_SECRET`."""
     return bool(_SECRET_NAME.search(variable))
 
 
-def secret(text: str) -> Secret | None:
+def parse_password(text: str) -> Secret | None:
     """A password as one line; None if it is empty.
 
     The newline that a YAML block ends with is no part of it. Raises ValueError for any other line break and for NUL:

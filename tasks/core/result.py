@@ -76,7 +76,7 @@ class Identity:
     hostname: str
     machine_id: str
     product_uuid: str
-    hidden: bool
+    unreadable: bool
     clock: tuple[float, float] | None
     ignored: frozenset[str] = frozenset()
 
@@ -110,12 +110,12 @@ class RunSummary:
     interrupted: bool = False
 
 
-GOOD = {ItemStatus.OK, ItemStatus.CHANGED, ItemStatus.SKIPPED, ItemStatus.ADVISORY}
+FINE = {ItemStatus.OK, ItemStatus.CHANGED, ItemStatus.SKIPPED, ItemStatus.ADVISORY}
 
 
-def status_of(items: Iterable[Item], bad: Status) -> Status:
+def worst_status(items: Iterable[Item], bad: Status) -> Status:
     """A node's status from its items: bad if any is wrong, changed if any changed, else ok."""
     statuses = {item.status for item in items}
-    if statuses - GOOD:
+    if statuses - FINE:
         return bad
     return Status.CHANGED if ItemStatus.CHANGED in statuses else Status.OK

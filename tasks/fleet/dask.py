@@ -21,26 +21,26 @@ import fabric
 
 from tasks.core.errors import RemoteError, UsageError
 from tasks.core.host import Host, HostKeys
-from tasks.core.redact import Secret, secret
+from tasks.core.redact import Secret, parse_password
 from tasks.core.result import NodeResult
-from tasks.fleet import pool as fleet
+from tasks.fleet import pool
 from tasks.fleet.engine import Job
-from tasks.node.conversation import Step
-from tasks.node.results import failure
-from tasks.node.work import Work
+from tasks.node.context import StepContext
+from tasks.node.conversation import NodeStep
+from tasks.node.results import failure_result
 from tasks.ssh.route import Access
 
 CODE = Path(__file__).resolve().parents[1]
 SECONDS = 10  # for the scheduler to answer
-LOOK = 5.0  # seconds after which somebody who waits for a host looks whether any worker is left
+POLL_SECONDS = 5.0  # seconds after which somebody who waits for a host looks whether any worker is left
 
 
 @dataclass(frozen=True, slots=True)
-class Errand:
+class JobPayload:
     """What travels to each worker once. key_files: paths of -i, to be found there. code: what the workers must run."""
 
-    step: Step
-    work: Work
+    step: NodeStep
+    context: StepContext
     host_keys: HostKeys | None
     key_files: tuple[str, ...]
     seconds: float
@@ -48,7 +48,7 @@ class Errand:
 
 
 @lru_cache(maxsize=1)
-def code() -> str:
+def code_digest() -> str:
     """A digest of all code that has a part in working on a host."""
     digest = hashlib.sha256()
     for path in sorted(CODE.rglob("*")):
@@ -57,31 +57,35 @@ def code() -> str:
     return digest.hexdigest()[:12]
 
 
-def on_worker(errand: Errand, host: Host) -> NodeResult:
+def on_worker(payload: JobPayload, host: Host) -> NodeResult:
     """One host, on the worker that this runs on; never raises."""
     try:
-        if errand.code != code():
-            raise RemoteError(f"the dask worker runs other code: expected {errand.code}, got {code()}", _SAME_CODE)
-        access, password = _own(errand.key_files, errand.host_keys)
-        return fleet.one(errand.step, host, replace(errand.work, password=password), access, errand.seconds)
+        if payload.code != code_digest():
+            raise RemoteError(
+                f"the dask worker runs other code: expected {payload.code}, got {code_digest()}", _SAME_CODE
+            )
+        access, password = _worker_access(payload.key_files, payload.host_keys)
+        return pool.run_on_host(
+            payload.step, host, replace(payload.context, password=password), access, payload.seconds
+        )
     except Exception as error:
-        return failure(host, error)
+        return failure_result(host, error)
 
 
-def _brought(errand: Errand) -> Errand:
-    return errand
+def _payload(payload: JobPayload) -> JobPayload:
+    return payload
 
 
 _SAME_CODE = "bring the checkout there to the same version, and start the worker again"
 
 
 @lru_cache(maxsize=8)
-def _own(key_files: tuple[str, ...], host_keys: HostKeys | None) -> tuple[Access, Secret | None]:
+def _worker_access(key_files: tuple[str, ...], host_keys: HostKeys | None) -> tuple[Access, Secret | None]:
     """How the worker's own files and environment lead to hosts, with the keys of -i; and its sudo password."""
     config = fabric.Config(overrides={"connect_kwargs": {"key_filename": list(key_files)}} if key_files else {})
     config.load_shell_env()
     try:
-        password = secret(str(config.sudo.get("password") or ""))
+        password = parse_password(str(config.sudo.get("password") or ""))
     except ValueError as error:
         raise RemoteError(f"the dask worker's sudo password: {error}", "correct its FABRIC_SUDO_PASSWORD") from None
     return Access.of(config, host_keys), password
@@ -93,29 +97,29 @@ class Workers:
     def __init__(self, client: Any, address: str) -> None:
         self._client, self._address = client, address
 
-    def at_once(self, forks: int) -> int:
+    def concurrency(self, forks: int) -> int:
         """Each worker takes as many hosts as it has threads, but no more than --forks."""
         return sum(min(forks, threads) for threads in self._client.nthreads().values())
 
     def task(self, job: Job) -> Callable[[Host], NodeResult]:
         """Sends the errand to all workers, and then each host to one of them."""
         keys = job.access.login.get("key_filename") or ()
-        errand = Errand(
+        payload = JobPayload(
             job.step,
-            job.work,
+            job.context,
             job.access.host_keys,
             (keys,) if isinstance(keys, str) else tuple(keys),
             job.seconds,
-            code(),
+            code_digest(),
         )
         # A task and not scattered data, which would be lost with the workers that have it.
-        sent = self._client.submit(_brought, errand, pure=False)
+        sent = self._client.submit(_payload, payload, pure=False)
 
         def one(host: Host) -> NodeResult:
             try:
                 return self._wait_for(self._client.submit(on_worker, sent, host, pure=False))
             except Exception as error:
-                return failure(host, _as_remote(error))
+                return failure_result(host, _as_remote(error))
 
         return one
 
@@ -123,7 +127,7 @@ class Workers:
         missing = 0  # looks in a row that found no worker: one that was started anew takes a moment
         while missing < 2:
             with contextlib.suppress(TimeoutError):
-                result: NodeResult = future.result(timeout=LOOK)
+                result: NodeResult = future.result(timeout=POLL_SECONDS)
                 return result
             missing = 0 if self._client.nthreads() else missing + 1
         raise RemoteError(f"no dask worker is left at {self._address}", "start some, and run again")
@@ -140,7 +144,7 @@ def _as_remote(error: Exception) -> Exception:
 
 
 @contextlib.contextmanager
-def connected(address: str) -> Iterator[Workers]:
+def connect(address: str) -> Iterator[Workers]:
     """The workers of the scheduler at this address. Raises UsageError if there are none, or they run other code."""
     try:
         import distributed  # noqa: PLC0415 # an optional requirement
@@ -159,12 +163,12 @@ def connected(address: str) -> Iterator[Workers]:
 def _check_code(client: Any, address: str) -> None:
     """The scheduler needs the project, too: it takes apart what is sent to the workers."""
     try:
-        found = {"the scheduler": client.run_on_scheduler(code), **client.run(code)}
+        found = {"the scheduler": client.run_on_scheduler(code_digest), **client.run(code_digest)}
     except Exception as error:
         problem = f"what runs at {address} does not have this project: {type(error).__name__}: {error}"
         raise UsageError(f"--engine: {problem}; start scheduler and workers in its folder with PYTHONPATH=.") from error
     if len(found) < 2:
         raise UsageError(f"--engine: the scheduler at {address} has no workers")
     for who, version in found.items():
-        if version != code():
-            raise UsageError(f"--engine: {who} runs other code: expected {code()}, got {version}; {_SAME_CODE}")
+        if version != code_digest():
+            raise UsageError(f"--engine: {who} runs other code: expected {code_digest()}, got {version}; {_SAME_CODE}")

@@ -8,17 +8,17 @@ from typing import NamedTuple, Protocol
 
 from tasks.core.host import Host
 from tasks.core.result import NodeResult
-from tasks.fleet import pool as fleet
-from tasks.node.conversation import Step
-from tasks.node.work import Work
+from tasks.fleet import pool
+from tasks.node.context import StepContext
+from tasks.node.conversation import NodeStep
 from tasks.ssh.route import Access
 
 
 class Job(NamedTuple):
     """What is done on each host of a run. seconds: the deadline of one host."""
 
-    step: Step
-    work: Work
+    step: NodeStep
+    context: StepContext
     access: Access
     seconds: float
 
@@ -29,7 +29,7 @@ class Engine(Protocol):
     def task(self, job: Job) -> Callable[[Host], NodeResult]:
         """What does the job on one host, from any thread; it never raises."""
 
-    def at_once(self, forks: int) -> int:
+    def concurrency(self, forks: int) -> int:
         """How many hosts are worked on at a time where --forks says `forks`."""
 
 
@@ -38,8 +38,8 @@ class Threads:
 
     def task(self, job: Job) -> Callable[[Host], NodeResult]:
         """A session to the host from here."""
-        return partial(fleet.one, job.step, work=job.work, access=job.access, seconds=job.seconds)
+        return partial(pool.run_on_host, job.step, context=job.context, access=job.access, seconds=job.seconds)
 
-    def at_once(self, forks: int) -> int:
+    def concurrency(self, forks: int) -> int:
         """As many as were wanted."""
         return forks

@@ -8,7 +8,7 @@ from dataclasses import replace
 
 from tasks.core.errors import UsageError
 from tasks.core.host import Host
-from tasks.core.redact import without_secrets
+from tasks.core.redact import redact_variables
 from tasks.fleet.engine import Engine, Threads
 
 THREADS = "threads"
@@ -16,18 +16,18 @@ DASK = "dask="
 
 
 @contextlib.contextmanager
-def named(name: str) -> Iterator[Engine]:
+def open_engine(name: str) -> Iterator[Engine]:
     """The engine that --engine names, ready to work. Raises UsageError before any node is connected to."""
     if not name.startswith(DASK):
         yield Threads()
         return
-    from tasks.fleet.dask import connected  # noqa: PLC0415 # an optional requirement
+    from tasks.fleet.dask import connect  # noqa: PLC0415 # an optional requirement
 
-    with connected(name.removeprefix(DASK)) as workers:
+    with connect(name.removeprefix(DASK)) as workers:
         yield workers
 
 
-def prepared(name: str, hosts: Sequence[Host], *, secrets: bool) -> tuple[Host, ...]:
+def hosts_for_engine(name: str, hosts: Sequence[Host], *, secrets: bool) -> tuple[Host, ...]:
     """The hosts as that engine may have them: to dask workers no secret travels. Raises UsageError for a password that
     would have to, and for what is no engine. secrets: whether fab itself was given one."""
     if name == THREADS:
@@ -41,4 +41,4 @@ def prepared(name: str, hosts: Sequence[Host], *, secrets: bool) -> tuple[Host, 
             f"--engine: no password travels to dask workers, and {whose} has one: set FABRIC_SUDO_PASSWORD where they"
             " run, or use keys, and sudo without a password"
         )
-    return tuple(replace(host, variables=without_secrets(host.variables)) for host in hosts)
+    return tuple(replace(host, variables=redact_variables(host.variables)) for host in hosts)

@@ -12,15 +12,15 @@ from threading import Event, Lock, Thread, current_thread, main_thread
 from typing import Protocol
 
 from tasks.core.host import Host
-from tasks.core.interning import Pool
-from tasks.core.inventory.selection import same_node
+from tasks.core.interning import Interner
+from tasks.core.inventory.selection import duplicates
 from tasks.core.result import NodeResult, RunSummary, Status
-from tasks.core.run.batches import Pace
+from tasks.core.run.batches import Rollout
 from tasks.core.run.report import FAILURES
-from tasks.core.sanitize import printable
-from tasks.node.conversation import Conversation, Step
-from tasks.node.results import failure
-from tasks.node.work import Work
+from tasks.core.sanitize import sanitize
+from tasks.node.context import StepContext
+from tasks.node.conversation import Conversation, NodeStep
+from tasks.node.results import failure_result
 from tasks.ssh.deadline import Deadline
 from tasks.ssh.route import Access
 from tasks.ssh.session import Session
@@ -42,28 +42,28 @@ class Progress(Protocol):
         """Ctrl-C: no further host starts, those under way finish."""
 
 
-def one(step: Step, host: Host, work: Work, access: Access, seconds: float) -> NodeResult:
+def run_on_host(step: NodeStep, host: Host, context: StepContext, access: Access, seconds: float) -> NodeResult:
     """One host from connect to result; never raises."""
     start = time.monotonic()
     try:
         with Session(host, access, Deadline(seconds)) as session:
-            result = step(Conversation(session), host, work)
+            result = step(Conversation(session), host, context)
     except Exception as error:
-        result = failure(host, error)
+        result = failure_result(host, error)
     return replace(
         result,
-        notes=(*result.notes, *(printable(f"not honoured: {what}") for what in host.ssh.not_honoured)),
+        notes=(*result.notes, *(sanitize(f"not honoured: {what}") for what in host.ssh.not_honoured)),
         seconds=time.monotonic() - start,
     )
 
 
-def run(
+def run_on_all(
     verb: str,
     hosts: Sequence[Host],
     task: Callable[[Host], NodeResult],
     forks: int,
     progress: Progress,
-    pace: Pace = Pace(),  # noqa: B008 # frozen
+    pace: Rollout = Rollout(),  # noqa: B008 # frozen
 ) -> RunSummary:
     """Runs the task on every host, `forks` at a time, batch after batch; results in the order of hosts.
 
@@ -71,17 +71,17 @@ def run(
     Ctrl-C no new host starts, those under way finish (each has its deadline); a second Ctrl-C gives up on them.
     """
     start = time.monotonic()
-    twins = same_node(hosts)
-    crew = _Crew(task, progress, [host for host in hosts if host.name not in twins], pace)
-    with _ctrl_c(crew.interrupt):
-        crew.work(forks)
+    twins = duplicates(hosts)
+    crew = _WorkerPool(task, progress, [host for host in hosts if host.name not in twins], pace)
+    with _handle_interrupts(crew.interrupt):
+        crew.context(forks)
     names = [host.name for host in hosts]
-    results = tuple(_twin(name, twins[name]) if name in twins else crew.result(name) for name in names)
+    results = tuple(_duplicate(name, twins[name]) if name in twins else crew.result(name) for name in names)
     return RunSummary(verb, results, time.monotonic() - start, crew.interrupted)
 
 
 @contextlib.contextmanager
-def _ctrl_c(act: Callable[[], None]) -> Iterator[None]:
+def _handle_interrupts(act: Callable[[], None]) -> Iterator[None]:
     """Ctrl-C calls `act` instead of raising KeyboardInterrupt, which would hit whatever the main thread is doing.
 
     Where Ctrl-C is ignored or somebody else's (or this is no main thread), it stays so.
@@ -97,24 +97,24 @@ def _ctrl_c(act: Callable[[], None]) -> Iterator[None]:
         signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
-class _Crew:
+class _WorkerPool:
     """Threads that take host after host of a batch, and keep the books.
 
     They are daemons: those that are given up do not hold back the end of the process.
     """
 
     def __init__(
-        self, task: Callable[[Host], NodeResult], progress: Progress, hosts: Sequence[Host], pace: Pace
+        self, task: Callable[[Host], NodeResult], progress: Progress, hosts: Sequence[Host], pace: Rollout
     ) -> None:
         self._task, self._progress, self._hosts, self._pace = task, progress, hosts, pace
         self._waiting: deque[Host] = deque()
         self._under_way: set[str] = set()
         self._done: dict[str, NodeResult] = {}
-        self._pool = Pool()
-        self._failed = self._members = self._interrupts = 0
+        self._pool = Interner()
+        self._failed = self._workers = self._interrupts = 0
         self._stopped = ""  # why no further host may start
-        self._told = False  # whether it was said what Ctrl-C has done
-        self._lock, self._over = Lock(), Event()
+        self._interrupt_announced = False  # whether it was said what Ctrl-C has done
+        self._lock, self._done_event = Lock(), Event()
 
     @property
     def interrupted(self) -> bool:
@@ -127,7 +127,7 @@ class _Crew:
         self._interrupts += 1
         self._waiting.clear()
 
-    def work(self, forks: int) -> None:
+    def context(self, forks: int) -> None:
         """Until all is done, or may not go on, or is given up."""
         batches = self._pace.batches(self._hosts)
         for number, batch in enumerate(batches, 1):
@@ -137,7 +137,7 @@ class _Crew:
                     self._progress.batch(number, len(batches), len(batch))
             self._work_on(batch, forks)
             if number < len(batches):
-                self._stopped = self._too_many() or self._pace.lost(self._failed - failed, batch)
+                self._stopped = self._failure_limit() or self._pace.canary_failed(self._failed - failed, batch)
             if self._stopped or self._interrupts:
                 break
 
@@ -145,18 +145,18 @@ class _Crew:
         self._waiting = deque(batch)
         if self._interrupts:  # while the batch was put there
             self._waiting.clear()
-        self._over.clear()
-        self._members = min(max(1, forks), len(batch))
-        for _ in range(self._members):
-            Thread(target=self._member, daemon=True).start()
-        while self._members and self._interrupts < 2:
-            if self._interrupts and not self._told:
-                self._told = True
+        self._done_event.clear()
+        self._workers = min(max(1, forks), len(batch))
+        for _ in range(self._workers):
+            Thread(target=self._work_off, daemon=True).start()
+        while self._workers and self._interrupts < 2:
+            if self._interrupts and not self._interrupt_announced:
+                self._interrupt_announced = True
                 with contextlib.suppress(Exception):
                     self._progress.interrupted()
-            self._over.wait(0.1)  # a signal does not end the wait
+            self._done_event.wait(0.1)  # a signal does not end the wait
 
-    def _member(self) -> None:
+    def _work_off(self) -> None:
         try:
             while True:
                 host = self._waiting.popleft()
@@ -166,16 +166,16 @@ class _Crew:
             pass
         finally:  # whatever ended it: the others are waited for, it is not
             with self._lock:
-                self._members -= 1
-                if not self._members:
-                    self._over.set()
+                self._workers -= 1
+                if not self._workers:
+                    self._done_event.set()
 
     def _outcome(self, host: Host) -> NodeResult:
         try:
             self._progress.started(host.name)
             return self._task(host)
         except BaseException as error:  # a panic in cryptography's Rust is no Exception
-            return failure(host, error)
+            return failure_result(host, error)
 
     def _finish(self, result: NodeResult) -> None:
         with (
@@ -185,13 +185,13 @@ class _Crew:
             self._done[result.host] = self._pool.result(result)
             self._under_way.discard(result.host)
             self._failed += result.status in FAILURES
-            if not self._pace.sizes and (why := self._too_many()):
+            if not self._pace.sizes and (why := self._failure_limit()):
                 self._stopped = why
                 self._waiting.clear()
             self._progress.finished(result)
 
-    def _too_many(self) -> str:
-        return self._pace.too_many(self._failed, len(self._hosts))
+    def _failure_limit(self) -> str:
+        return self._pace.failure_limit_reached(self._failed, len(self._hosts))
 
     def result(self, name: str) -> NodeResult:
         """A host's result, so far."""
@@ -209,5 +209,5 @@ def _skipped(name: str, why: str) -> NodeResult:
     return NodeResult(name, Status.SKIPPED, problem=why)
 
 
-def _twin(name: str, other: str) -> NodeResult:
+def _duplicate(name: str, other: str) -> NodeResult:
     return NodeResult(name, Status.SKIPPED, problem=f"the same node as {other}", same_as=other)

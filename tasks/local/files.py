@@ -11,17 +11,17 @@ from tasks.core.errors import SourceError, UsageError
 ROOT = Path(__file__).resolve().parents[2]
 
 
-def _text(path: Path, error: type[SourceError]) -> str:
+def read_text(path: Path, error: type[SourceError]) -> str:
     """A text file without its byte order mark, as one clear error if it is none."""
     try:
         return path.read_text(encoding="utf-8-sig")
     except UnicodeDecodeError as reason:
-        raise error(shown(path), 0, "expected UTF-8 text") from reason
+        raise error(display_path(path), 0, "expected UTF-8 text") from reason
     except OSError as reason:
-        raise error(shown(path), 0, f"cannot be read: {reason.strerror}") from reason
+        raise error(display_path(path), 0, f"cannot be read: {reason.strerror}") from reason
 
 
-def shown(path: Path) -> str:
+def display_path(path: Path) -> str:
     """A path as the admin would name it: relative to where they are, if it is below."""
     try:
         return str(path.relative_to(Path.cwd()))
@@ -41,7 +41,7 @@ def check_writable(path: Path) -> None:
         raise UsageError(f"--report {path}: cannot be written: {error.strerror} ({target.parent})") from error
 
 
-def save(path: Path, pieces: Iterable[str]) -> None:
+def write_whole(path: Path, pieces: Iterable[str]) -> None:
     """Writes a file as a whole: whoever reads it, or whatever breaks, finds the old text or the new. Raises OSError."""
     target = path.resolve()
     draft = _draft(target)

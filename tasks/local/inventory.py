@@ -8,15 +8,14 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from tasks.core import folding as selection_folding
+from tasks.core import folding
 from tasks.core.errors import InventoryError, SourceError, UsageError
 from tasks.core.host import Host
-from tasks.core.interning import Pool
-from tasks.core.inventory import ini as inventories_ini
-from tasks.core.inventory import selection
+from tasks.core.interning import Interner
+from tasks.core.inventory import ini, selection
 from tasks.core.inventory.inventory import Inventory
-from tasks.core.run import retry as retries
-from tasks.local.files import _text, shown
+from tasks.core.run import retry as retry_report
+from tasks.local.files import display_path, read_text
 
 ENDINGS = ("", ".yml", ".yaml", ".json")
 VAULTED = object()  # stands for an encrypted value, which counts as not given
@@ -24,7 +23,7 @@ VAULTED = object()  # stands for an encrypted value, which counts as not given
 
 def load_inventory(path: Path) -> Inventory:
     """An INI inventory and the group_vars/ and host_vars/ beside it. Raises InventoryError or UsageError."""
-    inventory = inventories_ini.parse(_text(path, InventoryError), shown(path))
+    inventory = ini.parse_ini(read_text(path, InventoryError), display_path(path))
     folders = [path.parent / name for name in ("group_vars", "host_vars")]
     if not any(folder.is_dir() for folder in folders):
         return inventory
@@ -52,22 +51,22 @@ def _below(path: Path) -> list[Path]:
 def _yaml(path: Path) -> dict[str, object]:
     import yaml  # noqa: PLC0415 # only inventories with variable files need it
 
-    text = _text(path, InventoryError)
+    text = read_text(path, InventoryError)
     if text.startswith("$ANSIBLE_VAULT"):
         return {}
     try:
-        data = yaml.load(text, Loader=_tolerant(yaml))  # noqa: S506 # a SafeLoader, see there
+        data = yaml.load(text, Loader=_tolerant_loader(yaml))  # noqa: S506 # a SafeLoader, see there
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
-        raise InventoryError(shown(path), mark.line + 1 if mark else 0, f"not YAML: {error}") from error
+        raise InventoryError(display_path(path), mark.line + 1 if mark else 0, f"not YAML: {error}") from error
     if data is None:
         return {}
     if not isinstance(data, dict):
-        raise InventoryError(shown(path), 1, f"expected `name: value` lines, got a {type(data).__name__}")
+        raise InventoryError(display_path(path), 1, f"expected `name: value` lines, got a {type(data).__name__}")
     return {str(name): value for name, value in data.items() if value is not VAULTED}
 
 
-def _tolerant(yaml: Any) -> Any:
+def _tolerant_loader(yaml: Any) -> Any:
     """yaml's safe loader that knows Ansible's own tags: !unsafe is text, !vault a value that we cannot read."""
 
     class Loader(yaml.SafeLoader):  # type: ignore[misc]
@@ -77,19 +76,19 @@ def _tolerant(yaml: Any) -> Any:
     return Loader
 
 
-def select(inventory: Inventory, patterns: str, config: Any, base: Path, retry: str = "") -> tuple[Host, ...]:
+def select_from(inventory: Inventory, patterns: str, config: Any, base: Path, retry: str = "") -> tuple[Host, ...]:
     """The hosts of -H, with paths of keys and known_hosts made absolute from the inventory's folder.
 
     retry: the report of an earlier run; only what that left undone, and of that only what -H names if it is given.
     """
-    again = retries.names(_text(Path(retry), SourceError), retry) if retry else ()
+    again = retry_report.unfinished_hosts(read_text(Path(retry), SourceError), retry) if retry else ()
     if again and not patterns:
         chosen = _known(inventory, again, retry)
     else:
-        chosen = selection.select(inventory, patterns, reachable_name=_findable(config))
+        chosen = selection.select_hosts(inventory, patterns, reachable_name=_resolver(config))
     if again and not (chosen := tuple(host for host in chosen if host.name in set(again))):
         raise UsageError(f"-H {patterns} selects none of the {len(again)} nodes that {retry} leaves to do")
-    pool = Pool()
+    pool = Interner()
     of_groups: dict[tuple[str, ...], Mapping[str, object]] = {}
 
     def variables(host: Host) -> Mapping[str, object]:
@@ -102,12 +101,12 @@ def select(inventory: Inventory, patterns: str, config: Any, base: Path, retry: 
 def _known(inventory: Inventory, names: Sequence[str], source: str) -> tuple[Host, ...]:
     """The inventory's hosts of these names. Raises SourceError for one that it does not have."""
     if lost := [name for name in names if name not in inventory.hosts]:
-        problem = f"not in {inventory.source}: {selection_folding.fold(lost)}; say with -H which nodes to do again"
+        problem = f"not in {inventory.source}: {folding.fold(lost)}; say with -H which nodes to do again"
         raise SourceError(source, 0, problem)
     return tuple(inventory.host(name) for name in names)
 
 
-def _findable(config: Any) -> Callable[[str], bool]:
+def _resolver(config: Any) -> Callable[[str], bool]:
     aliases = set(config.base_ssh_config.get_hostnames())
 
     def findable(name: str) -> bool:
@@ -121,14 +120,14 @@ def _findable(config: Any) -> Callable[[str], bool]:
     return findable
 
 
-def _absolute(host: Host, base: Path, pool: Pool) -> Host:
+def _absolute(host: Host, base: Path, pool: Interner) -> Host:
     """A host with absolute paths; what all hosts of a group say alike is kept once."""
     options = replace(
         host.ssh,
         key_files=tuple(_paths(host.ssh.key_files, base)),
         known_hosts=tuple(_paths(host.ssh.known_hosts, base)),
     )
-    return replace(host, groups=pool.one(host.groups), ssh=pool.one(options), become=pool.one(host.become))
+    return replace(host, groups=pool.intern(host.groups), ssh=pool.intern(options), become=pool.intern(host.become))
 
 
 def _paths(files: Iterable[str], base: Path) -> list[str]:

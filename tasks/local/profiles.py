@@ -8,11 +8,11 @@ from pathlib import Path
 
 from tasks.core.errors import ProfileError, UsageError
 from tasks.core.host import Host
-from tasks.core.interning import Pool
+from tasks.core.interning import Interner
 from tasks.core.plan import fix
 from tasks.core.profile.profile import Profile
 from tasks.core.profile.template import Source
-from tasks.local.files import _text, shown
+from tasks.local.files import display_path, read_text
 
 PARTS = ("modules-load.conf", "sysctl.conf")
 
@@ -23,7 +23,7 @@ def load_profile(folder: Path) -> Profile:
     if modules is None and sysctl is None:
         known = ", ".join(sorted(path.name for path in folder.parent.glob("*/"))) or "none"
         raise ProfileError(
-            shown(folder), 0, f"no profile: expected {' or '.join(PARTS)}(.j2) in it (there is: {known})"
+            display_path(folder), 0, f"no profile: expected {' or '.join(PARTS)}(.j2) in it (there is: {known})"
         )
     return Profile(folder.name, modules, sysctl)
 
@@ -31,8 +31,10 @@ def load_profile(folder: Path) -> Profile:
 def _source(folder: Path, part: str) -> Source | None:
     files = [path for path in (folder / f"{part}.j2", folder / part) if path.is_file()]
     if len(files) > 1:
-        raise ProfileError(shown(folder), 0, f"both {part} and {part}.j2 are there: keep one")
-    return Source(shown(files[0]), _text(files[0], ProfileError), files[0].suffix == ".j2") if files else None
+        raise ProfileError(display_path(folder), 0, f"both {part} and {part}.j2 are there: keep one")
+    return (
+        Source(display_path(files[0]), read_text(files[0], ProfileError), files[0].suffix == ".j2") if files else None
+    )
 
 
 def load_profiles(flag: str, hosts: Sequence[Host], default: str, templates: Path) -> dict[str, tuple[Profile, ...]]:
@@ -41,8 +43,8 @@ def load_profiles(flag: str, hosts: Sequence[Host], default: str, templates: Pat
     chosen = {host.name: profile_names(flag or _text_of(host.variables.get("profiles", default))) for host in hosts}
     for name in {name for names in chosen.values() for name in names}:
         loaded[name] = load_profile(templates / name)
-    pool = Pool()
-    return {host: pool.one(tuple(loaded[name] for name in names)) for host, names in chosen.items()}
+    pool = Interner()
+    return {host: pool.intern(tuple(loaded[name] for name in names)) for host, names in chosen.items()}
 
 
 def _text_of(value: object) -> str:
@@ -55,6 +57,6 @@ def profile_names(text: str) -> list[str]:
     names = [name.strip() for name in text.split(",")]
     for name in names:
         # Names from zz on are the repairs': a profile's file that sorts after theirs would undo them at boot.
-        if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_-]*", name) or name.startswith(fix.NAME[:2]):
+        if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_-]*", name) or name.startswith(fix.FIX_NAME[:2]):
             raise UsageError(f"{name!r} is no profile's name: expected the name of a folder in templates/")
     return list(dict.fromkeys(names))

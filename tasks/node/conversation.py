@@ -10,12 +10,12 @@ from typing import Protocol
 from tasks.core.errors import RemoteError, ShellEndedError
 from tasks.core.facts import Facts
 from tasks.core.host import Host
-from tasks.core.protocol import reply as facts_of_reply
+from tasks.core.protocol import reply
 from tasks.core.redact import Secret
 from tasks.core.result import NodeResult
 from tasks.node import script
+from tasks.node.context import StepContext
 from tasks.node.sudo import PasswordGate, passwordless
-from tasks.node.work import Work
 
 
 class Channel(Protocol):
@@ -45,7 +45,7 @@ class Conversation:
     def __init__(self, channel: Channel) -> None:
         self.channel = channel
         self.mark = script.new_mark()
-        self.started = False
+        self.has_shell = False
         self.known: set[str] = set()  # the parts of the script that the node's shell has
         self.had_lock = False
         self.window = (0.0, 0.0)  # our monotonic seconds before the last question and after its answer
@@ -54,16 +54,16 @@ class Conversation:
         """Sends a request that reads, as the login user, and returns what it found."""
         data = self._request(lines)
         before = time.monotonic()
-        if self.started:
+        if self.has_shell:
             self.channel.send(f"again {len(data)}\n".encode() + data)
         else:
             self.channel.start(script.command(self.mark, len(data)), data)
-        self.started = True
+        self.has_shell = True
         facts = self._reply()
         self.window = (before, time.monotonic())
         return facts
 
-    def change(self, lines: Sequence[str], host: Host, facts: Facts, work: Work) -> Facts:
+    def change(self, lines: Sequence[str], host: Host, facts: Facts, context: StepContext) -> Facts:
         """Sends a request that changes, as root, and returns what it found afterwards.
 
         facts: of an earlier look; what the request does not ask anew (`rescan`) is taken from them.
@@ -71,7 +71,7 @@ class Conversation:
         if facts.uid != 0:
             self.known.clear()  # root's shell is another one
         data = self._request(lines, changes=True)
-        password = host.become.password or work.password
+        password = host.become.password or context.password
         if facts.uid == 0:
             self.channel.send(f"again {len(data)}\n".encode() + data)
         elif host.become.wanted is False:
@@ -81,7 +81,7 @@ class Conversation:
         elif password is None:
             self._without_password(data)
         else:
-            self._with_password(data, host, password, work.gates.of(password))
+            self._with_password(data, host, password, context.gates.of(password))
         try:
             return self._reply(facts if "rescan" in lines else None)
         except ShellEndedError as error:
@@ -125,10 +125,10 @@ class Conversation:
             body = self.channel.receive(f"{self.mark} end\n".encode())[0]
         except ShellEndedError as error:  # the last it said is a piece of its reply
             raise ShellEndedError("the node's shell ended while it replied", "run the same command again") from error
-        return facts_of_reply.parse(body.decode("utf-8", "replace").replace(self.mark, "=="), known)
+        return reply.parse_reply(body.decode("utf-8", "replace").replace(self.mark, "=="), known)
 
 
 _INCORRECT = re.compile("(?i)incorrect (password|authentication)")  # sudo's and sudo-rs's words
 _FINISH = "run the same command again, and it finishes; or take back what was done: fab -H NODE rollback"
 _SUDOERS = "see sudo -l on the node: this needs a root shell (sh) through sudo without a terminal"
-Step = Callable[[Conversation, Host, Work], NodeResult]
+NodeStep = Callable[[Conversation, Host, StepContext], NodeResult]

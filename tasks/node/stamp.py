@@ -8,13 +8,13 @@ import secrets
 import socket
 from datetime import UTC, datetime
 
-from tasks.core.protocol.lock import Stamp
+from tasks.core.protocol.lock import ChangeId
 
 
-def new_stamp(verb: str = "apply") -> Stamp:
+def new_change_id(verb: str = "apply") -> ChangeId:
     """This user's run of a verb, beginning now. Two runs in one second differ by their last four digits."""
     run = f"{datetime.now(UTC):%Y%m%d-%H%M%S}-{secrets.token_hex(2)}"
-    return Stamp(run, f"{_word(_user())}@{_word(socket.gethostname())}", verb)
+    return ChangeId(run, f"{_word(_user())}@{_word(socket.gethostname())}", verb)
 
 
 def _user() -> str:

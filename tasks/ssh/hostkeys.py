@@ -86,11 +86,13 @@ class _Plain:
     def __init__(self, text: bytes, places: Iterable[tuple[str, int]]) -> None:
         """places: where in the text the line of each name begins."""
         self._text = text
-        self._places = array("Q", sorted({_half(name) | place for name, place in places}))  # by name, then by place
+        self._places = array(
+            "Q", sorted({_half_match(name) | place for name, place in places})
+        )  # by name, then by place
 
     def entries(self, name: str) -> Iterator[Entry]:
         """The lines about a name, in their order."""
-        wanted = _half(name)
+        wanted = _half_match(name)
         first, last = bisect_left(self._places, wanted), bisect_left(self._places, wanted + _HALF)
         for number in range(first, last):
             place = self._places[number] % _HALF
@@ -102,7 +104,7 @@ class _Plain:
 _HALF = 2**32
 
 
-def _half(name: str) -> int:
+def _half_match(name: str) -> int:
     """A number whose upper 32 bits are a name's hash; the lower ones are 0."""
     return hash(name) % _HALF * _HALF
 
@@ -189,7 +191,7 @@ def entry_name(host: str, port: int) -> str:
     return host.lower() if port == 22 else f"[{host.lower()}]:{port}"
 
 
-def names_of(host: str, port: int, alias: str) -> tuple[str, str]:
+def host_key_names(host: str, port: int, alias: str) -> tuple[str, str]:
     """The name to look a host up by, and the one to fall back on, as OpenSSH does: an alias stands as it is, and a key
     known without a port is taken for any port."""
     if alias:

@@ -9,7 +9,7 @@ import socket
 import subprocess
 import tempfile
 
-FOR_US = "FABRIC_SUDO_PASSWORD"  # a child would have it, too, in its own environment
+LOCAL_ERRORS = "FABRIC_SUDO_PASSWORD"  # a child would have it, too, in its own environment
 
 
 class Proxy:
@@ -24,7 +24,7 @@ class Proxy:
                 stdin=theirs.fileno(),
                 stdout=theirs.fileno(),
                 stderr=self._errors,
-                env={name: value for name, value in os.environ.items() if name != FOR_US},
+                env={name: value for name, value in os.environ.items() if name != LOCAL_ERRORS},
                 start_new_session=True,  # Ctrl-C is for us: hosts under way finish
             )
 

@@ -19,16 +19,16 @@ from tasks.core.host import Host, HostKeys
 from tasks.core.inventory.connection import strict_host_key_checking
 from tasks.ssh.client import Client
 from tasks.ssh.deadline import Deadline
-from tasks.ssh.hostkeys import DEFAULT_FILES, KnownHosts, Policy, names_of
+from tasks.ssh.hostkeys import DEFAULT_FILES, KnownHosts, Policy, host_key_names
 from tasks.ssh.proxy import Proxy, expand
 from tasks.ssh.route import Access, Hop, route
-from tasks.ssh.transport import Line, Stream, TooLateError
+from tasks.ssh.transport import DeadlineExceededError, DeadlineSocket, Transport
 
 LARGEST_REPLY = 2 * 1024 * 1024  # bytes; a healthy reply has some 5 kB, and its facts take twenty times its size
 
 # Pauses before a connection is tried again that an sshd took and closed without a key exchange, as it does above its
 # MaxStartups. Half as much more or less, at random, so that hosts behind one jump host do not come back together.
-PAUSES = (0.25, 0.5, 1.0, 2.0, 4.0)
+RETRY_DELAYS = (0.25, 0.5, 1.0, 2.0, 4.0)
 
 
 class _RefusedError(UnreachableError):
@@ -44,7 +44,7 @@ class Session:
     def __init__(self, host: Host, access: Access, deadline: Deadline) -> None:
         self.host, self.deadline = host, deadline
         self._access, self._route = access, route(host, access)
-        self._lines: list[Line] = []
+        self._lines: list[Transport] = []
         self._proxy: Proxy | None = None
         self._channel: Any = None  # paramiko.Channel; its stubs leave out half of it
         self._buffer = bytearray()
@@ -78,7 +78,7 @@ class Session:
     def start(self, command: str, data: bytes) -> None:
         """Connects, and runs a command with data on its stdin; more may be sent later."""
         turned_away: _RefusedError | None = None
-        for pause in (*PAUSES, None):
+        for pause in (*RETRY_DELAYS, None):
             try:
                 self._connect(command, data)
                 return
@@ -97,14 +97,14 @@ class Session:
     def _connect(self, command: str, data: bytes) -> None:
         *between, node = self._route.hops
         for hop in between:
-            self._reach(hop, None)
-        line = self._reach(node, (command, data))
-        with self._lost():
+            self._connect_hop(hop, None)
+        line = self._connect_hop(node, (command, data))
+        with self._translated_errors():
             self._channel = line.shell()
 
-    def _reach(self, hop: Hop, request: tuple[str, bytes] | None) -> Line:
+    def _connect_hop(self, hop: Hop, request: tuple[str, bytes] | None) -> Transport:
         """A line to a server whose key was checked, logged in; through those that were reached before."""
-        whose = "" if hop is self._route.hops[-1] else f"jump host {hop}: "
+        prefix = "" if hop is self._route.hops[-1] else f"jump host {hop}: "
         reached = len(self._lines)
         try:
             return self._log_in(hop, self._socket(hop), request)
@@ -113,30 +113,32 @@ class Session:
             if said and not isinstance(error, NodeError):
                 raise UnreachableError(f"ProxyCommand: {said}", "try the same with ssh -v") from error
             line = self._lines[reached] if len(self._lines) > reached else None
-            raise _unreachable(hop, line, error, whose) from error
+            raise _unreachable(hop, line, error, prefix) from error
 
     @property
-    def _patience(self) -> float:
+    def _handshake_timeout(self) -> float:
         """Seconds for a connection, and again for its key exchange."""
         return self.host.ssh.connect_timeout or self._access.seconds
 
     def _socket(self, hop: Hop) -> Any:
         """What leads to a server."""
         if self._lines:
-            with self.deadline.within(self._patience):
+            with self.deadline.within(self._handshake_timeout):
                 return self._lines[-1].tunnel(hop.host, hop.port)
         if self._route.proxy_command:
             self._proxy = Proxy(expand(self._route.proxy_command, hop.host, hop.port, hop.user))
             return self._proxy.socket
-        sock = socket.create_connection((hop.host, hop.port), min(self._patience, self.deadline.remaining()))
+        sock = socket.create_connection((hop.host, hop.port), min(self._handshake_timeout, self.deadline.remaining()))
         # Where a login goes step by step, Nagle and delayed ACKs cost two times 40 ms.
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         return sock
 
-    def _log_in(self, hop: Hop, sock: Any, request: tuple[str, bytes] | None) -> Line:
+    def _log_in(self, hop: Hop, sock: Any, request: tuple[str, bytes] | None) -> Transport:
         policy = _policy(hop, self.host, self._access)
-        stream = Stream(sock, self.deadline)
-        line = Line(stream, self._patience, request, disabled_algorithms={"keys": policy.refused_algorithms()})
+        stream = DeadlineSocket(sock, self.deadline)
+        line = Transport(
+            stream, self._handshake_timeout, request, disabled_algorithms={"keys": policy.refused_algorithms()}
+        )
         self._lines.append(line)
         client = Client()
         client.set_missing_host_key_policy(policy)
@@ -160,7 +162,7 @@ class Session:
 
     def send(self, data: bytes) -> None:
         """Sends to the command's stdin."""
-        with self._lost():
+        with self._translated_errors():
             self._line.send(self._open, data)
 
     def receive(self, *ends: bytes) -> tuple[bytes, bytes]:
@@ -169,7 +171,7 @@ class Session:
         Bytes of stdout and stderr that came before are part of it.
         """
         longest, searched = max(map(len, ends)), 0
-        with self._lost():
+        with self._translated_errors():
             while not (found := [(at, end) for end in ends if (at := self._buffer.find(end, searched)) >= 0]):
                 if len(self._buffer) > LARGEST_REPLY:
                     raise RemoteError(f"its reply has more than {LARGEST_REPLY} bytes", "look at what its shell prints")
@@ -182,7 +184,7 @@ class Session:
 
     def _more(self) -> bytes:
         channel = self._open
-        self._line.until(lambda: channel.recv_ready() or channel.eof_received or channel.closed)
+        self._line.read_until(lambda: channel.recv_ready() or channel.eof_received or channel.closed)
         if not channel.recv_ready():
             raise EOFError("its end of it is gone")
         data: bytes = channel.recv(65536)
@@ -193,7 +195,7 @@ class Session:
         channel = self._open
         # the end of the output comes before the exit status
         with contextlib.suppress(Exception), self.deadline.within(1.0):
-            self._line.until(lambda: channel.closed or channel.exit_status >= 0)
+            self._line.read_until(lambda: channel.closed or channel.exit_status >= 0)
         while len(self._buffer) < LARGEST_REPLY and channel.recv_ready():
             self._buffer += channel.recv(65536)
         status = channel.exit_status if channel.exit_status >= 0 else "unknown"
@@ -203,7 +205,7 @@ class Session:
         return ShellEndedError(problem, "log in with ssh, and see whether that user gets a shell")
 
     @property
-    def _line(self) -> Line:
+    def _line(self) -> Transport:
         if not self._lines:
             raise RemoteError("the session is not open")
         return self._lines[-1]
@@ -215,10 +217,10 @@ class Session:
         return self._channel
 
     @contextlib.contextmanager
-    def _lost(self) -> Any:
+    def _translated_errors(self) -> Any:
         try:
             yield
-        except TooLateError as error:
+        except DeadlineExceededError as error:
             problem = f"no answer within {self.deadline.seconds:g} s"
             raise RemoteError(problem, "look at the node's load, or give it more time: --timeout") from error
         except ChannelException as error:
@@ -239,7 +241,7 @@ def _policy(hop: Hop, host: Host, access: Access) -> Policy:
     return Policy(
         access.host_keys or host.ssh.host_keys or _configured_mode(settings),
         known_hosts(host.ssh.known_hosts or _configured_files(settings)),
-        *names_of(hop.host, hop.port, settings.get("hostkeyalias", "")),
+        *host_key_names(hop.host, hop.port, settings.get("hostkeyalias", "")),
     )
 
 
@@ -265,7 +267,7 @@ _READING = Lock()  # a cache alone may compute twice, and then one would not kno
 _known_hosts = cache(KnownHosts)
 
 
-def _unreachable(hop: Hop, line: Line | None, error: Exception, whose: str) -> NodeError:
+def _unreachable(hop: Hop, line: Transport | None, error: Exception, prefix: str) -> NodeError:
     """A transport's exception as one sentence and a next step; the same trouble of two nodes gives the same words.
 
     line: as far as it got. whose: put before what is said of a host in between.
@@ -281,12 +283,12 @@ def _unreachable(hop: Hop, line: Line | None, error: Exception, whose: str) -> N
         problem = f"the connection on port {hop.port} was closed before the key exchange{said}"
         step = "look at sshd's log there; too many at once: its MaxStartups, or fewer --forks"
     else:
-        problem, step = _no_handshake(hop.port) if line and _is_late(error) else _no_way(hop.port, error)
-    return kind(f"{whose}{problem}", step)
+        problem, step = _no_handshake(hop.port) if line and _is_late(error) else _connect_error(hop.port, error)
+    return kind(f"{prefix}{problem}", step)
 
 
 def _is_late(error: Exception) -> bool:
-    return isinstance(error, TooLateError | TimeoutError)
+    return isinstance(error, DeadlineExceededError | TimeoutError)
 
 
 def _no_handshake(port: int) -> tuple[str, str]:
@@ -294,7 +296,7 @@ def _no_handshake(port: int) -> tuple[str, str]:
 
 
 def _refused(user: str, error: Exception) -> tuple[str, str]:
-    if isinstance(error, TooLateError):
+    if isinstance(error, DeadlineExceededError):
         return "no answer to the login", "look at the node's load, and where its users come from"
     if isinstance(error, OSError) and error.filename:
         return f"{error.filename}: {error.strerror}", "correct the path of the key: inventory, or -i"
@@ -306,7 +308,7 @@ def _refused(user: str, error: Exception) -> tuple[str, str]:
     return f"the login as {user} failed: {str(error) or 'the connection was closed'}", step
 
 
-def _no_way(port: int, error: Exception) -> tuple[str, str]:
+def _connect_error(port: int, error: Exception) -> tuple[str, str]:
     if _is_late(error):
         return f"no answer on port {port}", "is it up, and is a firewall in between?"
     if isinstance(error, socket.gaierror):

@@ -30,12 +30,14 @@ KEEPALIVE_SECONDS = 15
 KEX_MESSAGES = range(30, 42)  # their meaning depends on the key exchange that was agreed on
 LARGEST_MESSAGE = 256 * 1024 + 64  # bytes; OpenSSH's limit, and a checksum
 REFUSALS = (b"Exceeded MaxStartups", b"Not allowed at this time")  # sshd's words when it closes at once
-PIECE = 32 * 1024 - 64  # bytes of data in one message, as paramiko cuts them for a peer that takes 32 kB
-READ = 8 * 1024  # bytes; room for 64 kB in each read, and given back, left holes of 10 to 20 MB in a process's heaps
-HASTE = 512 * 1024  # bytes that may be sent unasked: a quarter of the window that OpenSSH opens
+CHUNK_SIZE = 32 * 1024 - 64  # bytes of data in one message, as paramiko cuts them for a peer that takes 32 kB
+READ_SIZE = (
+    8 * 1024
+)  # bytes; room for 64 kB in each read, and given back, left holes of 10 to 20 MB in a process's heaps
+MAX_PIPELINED = 512 * 1024  # bytes that may be sent unasked: a quarter of the window that OpenSSH opens
 
 
-class TooLateError(Exception):
+class DeadlineExceededError(Exception):
     """The deadline passed during a wait. No OSError: paramiko takes a timeout for a reason to go on."""
 
 
@@ -43,7 +45,7 @@ class ClosedError(SSHException):
     """The other side ended the connection, and said why."""
 
 
-class Stream:
+class DeadlineSocket:
     """What paramiko takes for its socket: written when somebody waits, read in large pieces, never past the deadline.
 
     One write for everything up to the next wait, and one read for many messages, for paramiko asks for a header and a
@@ -58,7 +60,7 @@ class Stream:
         self._in, self._out = bytearray(), bytearray()
 
     @property
-    def holds(self) -> int:
+    def buffered(self) -> int:
         """Bytes that were read from the socket and not yet taken."""
         return len(self._in)
 
@@ -78,7 +80,7 @@ class Stream:
         del self._in[:size]
         return piece
 
-    def greeting(self) -> None:
+    def skip_greeting(self) -> None:
         """Passes over the lines that a server may send before its version (RFC 4253, 4.2), as many as OpenSSH does.
 
         Raises SSHException if it is something else that speaks, EOFError with its last words if it closes.
@@ -94,13 +96,13 @@ class Stream:
                 break
             del self._in[: end + 1]
         if not line.startswith(b"SSH-"):
-            raise SSHException(f"no SSH server: it says {_shown(line)}")
+            raise SSHException(f"no SSH server: it says {_as_text(line)}")
 
     def _ended(self, line: bytes) -> bytes:
         said = bytes(self._in) or line
         if said and not said.startswith(REFUSALS):
-            raise SSHException(f"no SSH server: it says {_shown(said)}")
-        raise EOFError(_shown(said))
+            raise SSHException(f"no SSH server: it says {_as_text(said)}")
+        raise EOFError(_as_text(said))
 
     def flush(self) -> None:
         """Sends what was written so far."""
@@ -110,17 +112,17 @@ class Stream:
             try:
                 self._sock.sendall(data)
             except TimeoutError as error:
-                raise TooLateError from error
+                raise DeadlineExceededError from error
 
     def _wait(self) -> bytes:
         if self.deadline.passed:  # also where there is always something to read
-            raise TooLateError
+            raise DeadlineExceededError
         self._sock.settimeout(min(KEEPALIVE_SECONDS, self.deadline.remaining()))
         try:
-            data: bytes = self._sock.recv(READ)
+            data: bytes = self._sock.recv(READ_SIZE)
         except TimeoutError as error:
             if self.deadline.passed:
-                raise TooLateError from error
+                raise DeadlineExceededError from error
             raise
         return data
 
@@ -133,7 +135,7 @@ class Stream:
         self._sock.close()
 
 
-def _shown(line: bytes) -> str:
+def _as_text(line: bytes) -> str:
     """What a stranger said, in short."""
     return line[:80].decode("utf-8", "replace").strip()
 
@@ -153,7 +155,7 @@ _Engine: Any = paramiko.Transport  # its stubs leave out what a subclass needs
 _Handler: Any = paramiko.auth_handler.AuthHandler
 
 
-class Line(_Engine):  # type: ignore[misc]
+class Transport(_Engine):  # type: ignore[misc]
     """A connection to one SSH server; see the module. Never started as the thread that paramiko makes of it.
 
     patience: seconds for the key exchange. request: a command and the beginning of its stdin. They are sent in the same
@@ -166,12 +168,12 @@ class Line(_Engine):  # type: ignore[misc]
     _preferred_kex = exchanges(_Engine._preferred_kex)
 
     def __init__(
-        self, stream: Stream, patience: float, request: tuple[str, bytes] | None = None, **options: Any
+        self, stream: DeadlineSocket, handshake_timeout: float, request: tuple[str, bytes] | None = None, **options: Any
     ) -> None:
         self._login: Any = None
         self._expected_packet: tuple[int, ...] = ()
         super().__init__(stream, **options)
-        self.stream, self._patience = stream, patience
+        self.stream, self._handshake_timeout = stream, handshake_timeout
         self._request = request or ("", b"")
         self._early: paramiko.Channel | None = None  # the channel of a request that was sent with the login
         self._granted = False  # whether the server has taken it
@@ -186,7 +188,7 @@ class Line(_Engine):  # type: ignore[misc]
         """Whether nothing more can come."""
         return self._over is not None
 
-    def until(self, done: Callable[[], Any]) -> None:
+    def read_until(self, done: Callable[[], Any]) -> None:
         """Takes messages until it is done. Raises what ended the connection, again if it is asked again."""
         while not done():
             if self._over:
@@ -237,7 +239,7 @@ class Line(_Engine):  # type: ignore[misc]
         elif self._login and kind in (login := self._login._handler_table):
             login[kind](message)
         elif kind != ssh.MSG_UNIMPLEMENTED:
-            self._say(ssh.MSG_UNIMPLEMENTED, message.seqno)
+            self._send(ssh.MSG_UNIMPLEMENTED, message.seqno)
 
     def _for_channel(self, number: int, handler: Callable[..., None], message: Message) -> None:
         if channel := self._channels.get(number):
@@ -258,7 +260,7 @@ class Line(_Engine):  # type: ignore[misc]
 
     # ---- writing ----
 
-    def _say(self, kind: int, *fields: bool | int | str | bytes) -> None:
+    def _send(self, kind: int, *fields: bool | int | str | bytes) -> None:
         """One message."""
         message = Message()
         message.add_byte(bytes([kind]))
@@ -273,7 +275,7 @@ class Line(_Engine):  # type: ignore[misc]
 
     def _send_user_message(self, data: Message) -> None:
         """What paramiko's channels send; not in the middle of a change of keys."""
-        self.until(self.clear_to_send.is_set)
+        self.read_until(self.clear_to_send.is_set)
         self._send_message(data)
 
     # ---- the handshake and the login ----
@@ -282,17 +284,17 @@ class Line(_Engine):  # type: ignore[misc]
         """Greetings and the key exchange. Raises EOFError or OSError if the server closes before it is done."""
         del event, timeout
         self.active = True
-        with self.stream.deadline.within(self._patience):
+        with self.stream.deadline.within(self._handshake_timeout):
             self._shake_hands()
         self.set_keepalive(KEEPALIVE_SECONDS)
 
     def _shake_hands(self) -> None:
         self.packetizer.write_all(f"{self.local_version}\r\n".encode())
-        self.stream.greeting()
+        self.stream.skip_greeting()
         self._check_banner()
         self._send_kex_init()
         self._expect_packet(ssh.MSG_KEXINIT)
-        self.until(lambda: self.initial_kex_done)
+        self.read_until(lambda: self.initial_kex_done)
 
     def close(self) -> None:
         """Ends the connection, also one that never came to be; never raises. It is then of no more use.
@@ -323,24 +325,24 @@ class Line(_Engine):  # type: ignore[misc]
         login: gives the handler, and does not hold it, because the handler holds this.
         """
         handler = login()
-        hurried = self._hurry(handler)
-        self.until(event.is_set)
+        hurried = self._pipeline_login(handler)
+        self.read_until(event.is_set)
         wanted: list[str] = _Handler.wait_for_response(handler, event)  # raises what the server said
         self._granted = hurried and not wanted
         return wanted
 
-    def _hurry(self, handler: Any) -> bool:
+    def _pipeline_login(self, handler: Any) -> bool:
         """Logs in without waiting for the service to be granted; whether the request went along."""
         if handler.auth_method != "publickey" or not self.remote_version.startswith("SSH-2.0-OpenSSH_"):
             return False
-        while self.stream.holds:
+        while self.stream.buffered:
             self._take()  # EXT_INFO may be there: which signatures of an RSA key the server knows
         granted = Message()
         granted.add_string("ssh-userauth")
         handler._parse_service_accept(Message(granted.asbytes()))
         self._accepts += 1
         command, data = self._request
-        if self._early or not command or len(data) > HASTE:
+        if self._early or not command or len(data) > MAX_PIPELINED:
             return False
         self._early = self._open("session")
         self._run(0)
@@ -360,7 +362,7 @@ class Line(_Engine):  # type: ignore[misc]
         channel._set_transport(self)
         channel._set_window(self.default_window_size, self.default_max_packet_size)
         channel.set_combine_stderr(True)
-        self._say(
+        self._send(
             ssh.MSG_CHANNEL_OPEN, kind, channel.chanid, self.default_window_size, self.default_max_packet_size, *fields
         )
         return channel  # type: ignore[no-any-return]
@@ -368,9 +370,9 @@ class Line(_Engine):  # type: ignore[misc]
     def _run(self, number: int) -> None:
         """Sends the request to the server's channel of that number without asking how much it takes."""
         command, data = self._request
-        self._say(ssh.MSG_CHANNEL_REQUEST, number, "exec", True, command)
-        for start in range(0, len(data), PIECE):
-            self._say(ssh.MSG_CHANNEL_DATA, number, data[start : start + PIECE])
+        self._send(ssh.MSG_CHANNEL_REQUEST, number, "exec", True, command)
+        for start in range(0, len(data), CHUNK_SIZE):
+            self._send(ssh.MSG_CHANNEL_DATA, number, data[start : start + CHUNK_SIZE])
         self._unasked = len(data)
 
     def shell(self) -> paramiko.Channel:
@@ -378,9 +380,9 @@ class Line(_Engine):  # type: ignore[misc]
         if self._granted and self._early:
             return self._early
         channel = self._open("session")
-        self.until(lambda: channel.active)
+        self.read_until(lambda: channel.active)
         command, data = self._request
-        self._say(ssh.MSG_CHANNEL_REQUEST, channel.remote_chanid, "exec", True, command)
+        self._send(ssh.MSG_CHANNEL_REQUEST, channel.remote_chanid, "exec", True, command)
         self._unasked = 0
         self.send(channel, data)
         return channel
@@ -388,13 +390,13 @@ class Line(_Engine):  # type: ignore[misc]
     def tunnel(self, host: str, port: int) -> Tunnel:
         """A connection from this server to another. Raises ChannelException where it cannot be made."""
         channel = self._open("direct-tcpip", host, port, "", 0)
-        self.until(lambda: channel.active)
+        self.read_until(lambda: channel.active)
         return Tunnel(self, channel)
 
     def send(self, channel: Any, data: bytes) -> None:
         """Sends to a channel as much as its window takes, and waits for it to open. Raises OSError if it is closed."""
         while data:
-            self.until(lambda: channel.out_window_size > self._unasked or channel.closed)
+            self.read_until(lambda: channel.out_window_size > self._unasked or channel.closed)
             if not channel.closed:
                 channel.out_window_size -= self._unasked
                 self._unasked = 0
@@ -404,13 +406,13 @@ class Line(_Engine):  # type: ignore[misc]
 class Tunnel:
     """A channel through a jump host, as the socket of the next line. The jump host's line has the deadline."""
 
-    def __init__(self, line: Line, channel: paramiko.Channel) -> None:
+    def __init__(self, line: Transport, channel: paramiko.Channel) -> None:
         self._line, self._channel = line, channel
 
     def recv(self, size: int) -> bytes:
         """Up to size bytes, none at the end."""
         channel: Any = self._channel
-        self._line.until(lambda: channel.recv_ready() or channel.eof_received or channel.closed)
+        self._line.read_until(lambda: channel.recv_ready() or channel.eof_received or channel.closed)
         return channel.recv(size) if channel.recv_ready() else b""
 
     def sendall(self, data: bytes) -> None:

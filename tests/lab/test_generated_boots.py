@@ -15,11 +15,11 @@ from pathlib import Path
 import pytest
 
 from lab.nodes import Lab, Node
-from tasks.core.boot.files import COMMAND_LINE, SYSCTL, in_order
-from tasks.core.boot.simulation import Boot
+from tasks.core.boot.files import COMMAND_LINE, SYSCTL, files_in_order
+from tasks.core.boot.simulation import NextBoot
 from tasks.core.facts import Facts, ModuleState
 from tasks.core.kernel import same_value
-from tasks.core.protocol.reply import parse
+from tasks.core.protocol.reply import parse_reply
 from tasks.node import orders as instructions
 from tasks.node import script
 from tests.lab.conftest import PORT_BASE
@@ -62,14 +62,14 @@ def test_generated_configurations_boot_as_predicted(node: Node) -> None:
     put(node, made)
 
     facts = asked(node, [*keys, *COUPLED], modules, made.arguments)
-    boot = Boot(facts, facts.files)
+    boot = NextBoot(facts, facts.files)
     expected = {key: said_of(boot, key, str(now)) for key, now in {**before, **keys}.items()}
     there = {name for name in modules if boot.module_obstacle(name) is None}
     node.arguments = " ".join(made.arguments)
     node.reboot()
 
-    if "/run/systemd/system" in facts.hidden:
-        assert files_that_systemd_reads(node) == [file.path for file in in_order(facts.files, SYSCTL)]
+    if "/run/systemd/system" in facts.present:
+        assert files_that_systemd_reads(node) == [file.path for file in files_in_order(facts.files, SYSCTL)]
     got, now = read(node, expected), loaded(node)
     wrong: dict[str, tuple[object, object]] = {
         key: (said, got.get(key, "")) for key, said in expected.items() if not same_value(key, said, got.get(key, ""))
@@ -121,7 +121,7 @@ def asked(node: Node, keys: Iterable[str], modules: Iterable[str], arguments: It
         [*node.ssh_command("root"), script.command(mark, len(data))], input=data, capture_output=True, check=True
     )
     reply = done.stdout.decode().partition(f"{mark} begin\n")[2].partition(f"{mark} end\n")[0]
-    facts = parse(reply.replace(mark, "=="))
+    facts = parse_reply(reply.replace(mark, "=="))
     line = " ".join([facts.values[COMMAND_LINE] or "", *arguments])
     return replace(facts, values={**facts.values, COMMAND_LINE: line})
 
@@ -135,7 +135,7 @@ def put(node: Node, made: Configuration) -> None:
     subprocess.run(command, input=made.archive(), check=True, capture_output=True, timeout=60)
 
 
-def said_of(boot: Boot, key: str, now: str) -> str:
+def said_of(boot: NextBoot, key: str, now: str) -> str:
     """What a key is going to be; as it is now, where nothing sets it."""
     found = boot.key(key)
     return now if found is None or found.value is None else found.value

@@ -249,7 +249,7 @@ Damage = Callable[[Suite, str], None]  # done to a node, given by its address
 
 
 @contextlib.contextmanager
-def serving(talk: Callable[[socket.socket], None]) -> Iterator[Address]:
+def serving(conversation: Callable[[socket.socket], None]) -> Iterator[Address]:
     """A listener that does this with each client in turn, and closes; an OSError of a client ends it."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
 
@@ -257,7 +257,7 @@ def serving(talk: Callable[[socket.socket], None]) -> Iterator[Address]:
             with contextlib.suppress(OSError):
                 while True:
                     with listener.accept()[0] as client:
-                        talk(client)
+                        conversation(client)
 
         thread = Thread(target=serve)
         thread.start()

@@ -207,7 +207,7 @@ def test_workers_with_other_code_are_refused_before_any_connection(
     suite: Suite, scheduler: Cluster, tmp_path: Path
 ) -> None:
     shutil.copytree(ROOT / "tasks", tmp_path / "old" / "tasks", ignore=shutil.ignore_patterns("__pycache__"))
-    with (tmp_path / "old" / "tasks" / "remote" / "node" / "main.sh").open("a") as script:
+    with (tmp_path / "old" / "tasks" / "node" / "scripts" / "main.sh").open("a") as script:
         script.write("# an older one\n")
     scheduler.start_worker(code=tmp_path / "old")
     host = suite.fresh("n")

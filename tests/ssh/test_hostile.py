@@ -223,13 +223,13 @@ def test_a_modprobe_that_hangs_is_ended_on_the_node_and_named(suite: Suite) -> N
 def server(greeting: bytes, again: bytes = b"") -> Iterator[Address]:
     """Says something to whoever connects, and something more for as long as anybody listens."""
 
-    def talk(client: socket.socket) -> None:
+    def conversation(client: socket.socket) -> None:
         with contextlib.suppress(OSError):
             client.sendall(greeting)
             while again:
                 client.sendall(again)
 
-    with serving(talk) as address:
+    with serving(conversation) as address:
         yield address
 
 

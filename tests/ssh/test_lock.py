@@ -18,12 +18,12 @@ from tasks.core.facts import Facts
 from tasks.core.host import Host, HostKeys, SshOptions
 from tasks.core.profile.profile import Profile
 from tasks.core.profile.template import Source
-from tasks.core.protocol.lock import LOCK, Stamp
+from tasks.core.protocol.lock import LOCK, ChangeId
 from tasks.core.result import NodeResult, Status
 from tasks.fleet import pool as runs
 from tasks.node import steps as node
+from tasks.node.context import StepContext
 from tasks.node.conversation import Conversation
-from tasks.node.work import Work
 from tasks.ssh.route import Access
 from tests.ssh.suite import Suite
 
@@ -42,11 +42,11 @@ def fleet() -> Iterator[Fleet]:
 class Meeting(Conversation):
     """A conversation that waits before its first change until the others have looked, too."""
 
-    def __init__(self, talk: Conversation, start: Barrier) -> None:
-        super().__init__(talk.channel)
+    def __init__(self, conversation: Conversation, start: Barrier) -> None:
+        super().__init__(conversation.channel)
         self.start: Barrier | None = start
 
-    def change(self, lines: Sequence[str], host: Host, facts: Facts, work: Work) -> Facts:
+    def change(self, lines: Sequence[str], host: Host, facts: Facts, work: StepContext) -> Facts:
         """The same, once they are there."""
         if self.start:
             self.start.wait(30)
@@ -58,12 +58,12 @@ def admin(fleet: Fleet, address: str, name: str, start: Barrier) -> NodeResult:
     """One admin's apply, in this process: it changes the node when the others are about to."""
     ssh = SshOptions((str(fleet.client / "id_ed25519"),), (str(fleet.client / "known_hosts"),), HostKeys.STRICT)
     host = Host("n", address, fleet.port, "root", ssh=ssh)
-    work = Work({"n": (PROFILE,)}, stamp=Stamp("20261125-021502-a3f1", f"{name}@desk", "apply"))
+    work = StepContext({"n": (PROFILE,)}, change=ChangeId("20261125-021502-a3f1", f"{name}@desk", "apply"))
 
-    def together(talk: Conversation, host: Host, work: Work) -> NodeResult:
-        return node.apply(Meeting(talk, start), host, work)
+    def together(conversation: Conversation, host: Host, work: StepContext) -> NodeResult:
+        return node.apply_host(Meeting(conversation, start), host, work)
 
-    return runs.one(together, host, work, Access.of(fabric.Config(), None), 30)
+    return runs.run_on_host(together, host, work, Access.of(fabric.Config(), None), 30)
 
 
 @contextmanager

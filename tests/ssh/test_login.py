@@ -158,11 +158,11 @@ def test_a_busy_sshd_that_turns_connections_away_is_asked_again(suite: Suite) ->
 def closing(words: bytes, taken: list[int]) -> Iterator[Address]:
     """A server that says some words and closes, and counts."""
 
-    def talk(client: socket.socket) -> None:
+    def conversation(client: socket.socket) -> None:
         taken.append(1)
         client.sendall(words)
 
-    with serving(talk) as address:
+    with serving(conversation) as address:
         yield address
 
 
@@ -181,14 +181,14 @@ def test_a_server_that_always_turns_away_is_given_up_in_time(suite: Suite) -> No
 def test_that_a_server_turned_us_away_counts_more_than_its_silence_after_that(suite: Suite) -> None:
     greeted: list[int] = []
 
-    def talk(client: socket.socket) -> None:
+    def conversation(client: socket.socket) -> None:
         if not greeted:
             client.sendall(b"Exceeded MaxStartups\r\n")
         greeted.append(1)
         while len(greeted) > 1 and client.recv(4096):
             pass
 
-    with serving(talk) as address:
+    with serving(conversation) as address:
         suite.add("n", address)
         done = suite.json("plan", "--timeout", "3")
     assert "closed before the key exchange" in done.problem("n")

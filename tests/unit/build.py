@@ -13,9 +13,9 @@ from tasks.core.facts import SYSCTL_ROOT, Facts
 from tasks.core.host import Host
 from tasks.core.kernel import key_path
 from tasks.core.ownfiles import assignments
-from tasks.core.profile.profile import Profile, Wishes, render
+from tasks.core.profile.profile import Profile, RenderedProfile, render
 from tasks.core.profile.template import Source
-from tasks.core.protocol.reply import parse
+from tasks.core.protocol.reply import parse_reply
 from tasks.core.result import Item
 
 KERNEL = "6.1.0-13-amd64"
@@ -35,7 +35,9 @@ def profile(
     )
 
 
-def wishes(sysctl: str | None = None, modules: str | None = None, *, name: str = "p", **variables: Any) -> Wishes:
+def rendered(
+    sysctl: str | None = None, modules: str | None = None, *, name: str = "p", **variables: Any
+) -> RenderedProfile:
     """A rendered profile from the texts of its files."""
     return render(profile(sysctl, modules, name=name), variables)
 
@@ -88,7 +90,7 @@ def reply(
     more: Mapping[str, Iterable[str]] | None = None,
     other_trees: Iterable[str] = (),
 ) -> str:
-    """A probe's reply. values: by key, or by path where it starts with a slash. more: sections of kubeadm.sh, by name."""
+    """A probe's reply. values: by key, or by path where it starts with a slash. more: sections by name."""
     shown = {(name if name[0] == "/" else SYSCTL_ROOT + key_path(name)): text for name, text in (values or {}).items()}
     if kernel is not None:
         shown[SYSCTL_ROOT + "kernel/osrelease"] = kernel
@@ -138,7 +140,7 @@ def mutated(draw: st.DrawFn, text: str) -> str:
 
 def facts(values: Mapping[str, str] | None = None, **more: Any) -> Facts:
     """Facts from the same words as reply()."""
-    return parse(reply(values, **more))
+    return parse_reply(reply(values, **more))
 
 
 def as_row(item: Item) -> tuple[str, str, str, str | None]:
@@ -208,7 +210,7 @@ class Node:
     @property
     def facts(self) -> Facts:
         """What a probe of it says."""
-        return parse(self.shown())
+        return parse_reply(self.shown())
 
     def _keep(self, path: str, text: list[str]) -> bool:
         if self.read_only:

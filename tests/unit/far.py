@@ -18,7 +18,7 @@ import pytest
 
 from tasks.core.errors import RemoteError, ShellEndedError
 from tasks.core.facts import Facts
-from tasks.core.protocol.reply import parse
+from tasks.core.protocol.reply import parse_reply
 from tasks.node import script
 
 SHELLS = {name: path for name in ("dash", "bash", "busybox") if (path := shutil.which(name))}
@@ -122,7 +122,7 @@ class Process:
     def _reply(self) -> Facts:
         self.receive(f"{self._mark} begin\n".encode())
         body = self.receive(f"{self._mark} end\n".encode())[0]
-        return parse(body.decode("utf-8", "replace").replace(self._mark, "=="))
+        return parse_reply(body.decode("utf-8", "replace").replace(self._mark, "=="))
 
     def finish(self) -> tuple[int, bytes]:
         """Closes its stdin; its status, and what else it said."""

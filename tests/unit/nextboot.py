@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from tasks.core.boot.inits import LOADER, SETTER
-from tasks.core.boot.simulation import Boot
+from tasks.core.boot.simulation import NextBoot
 from tasks.core.facts import Facts, FileFact, UnitState
 
 DEBIAN = {"/etc/runlevels/sysinit/kmod": "/etc/init.d/kmod", "/etc/runlevels/sysinit/procps": "/etc/init.d/procps"}
@@ -32,15 +32,15 @@ def facts(
     mask = f"/etc/systemd/system/{masked}"
     return Facts(
         values={**shown, "/proc/cmdline": cmdline},
-        hidden=frozenset({f"/run/{runs}"}),
+        present=frozenset({f"/run/{runs}"}),
         loaded=frozenset(loaded),
-        in_sys=frozenset(),
-        tree={builtin: True} if builtin else {},
-        has_tree=True,
+        sysfs_modules=frozenset(),
+        module_index={builtin: True} if builtin else {},
+        has_module_index=True,
         uid=0,
         files=found,
         complaints={},
-        needs=needs or {},
+        dependencies=needs or {},
         units={**UNITS, **(units or {}), **({mask: UnitState.MASKED} if masked else {})},
     )
 
@@ -50,6 +50,6 @@ def _file(path: str, text: str) -> FileFact:
     return FileFact(path, "-", 0o644, 0, len(text), None, lines)
 
 
-def boot(files: dict[str, str], **more: object) -> Boot:
+def boot(files: dict[str, str], **more: object) -> NextBoot:
     known = facts(files, **more)  # type: ignore[arg-type]
-    return Boot(known, known.files)
+    return NextBoot(known, known.files)

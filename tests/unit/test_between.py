@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tasks.core.kubeadm.cluster import NOT_COMPARED, TOLERANCE, compare
+from tasks.core.kubeadm.cluster import NOT_COMPARED, TOLERANCE, check_cluster
 from tasks.core.result import Identity, Item, ItemStatus, Kind, NodeResult, Status
 
 HOSTNAME = Item(Kind.CHECK, "Hostname", ItemStatus.OK, "unique", "n")
@@ -18,7 +18,7 @@ KEY = Item(Kind.SYSCTL, "vm.x", ItemStatus.OK, "1", "1")
 
 
 def result(name: str, *, status: Status = Status.OK, **changes: Any) -> NodeResult:
-    own = Identity(name, f"{name}-id", f"{name}-uuid", hidden=False, clock=(100.0, 101.0))
+    own = Identity(name, f"{name}-id", f"{name}-uuid", unreadable=False, clock=(100.0, 101.0))
     identity = replace(own, **changes)
     return NodeResult(name, status, (KEY, HOSTNAME._replace(got=identity.hostname)), identity=identity)
 
@@ -26,7 +26,7 @@ def result(name: str, *, status: Status = Status.OK, **changes: Any) -> NodeResu
 def compared(results: Iterable[NodeResult]) -> tuple[NodeResult, ...]:
     """What becomes of a run's results."""
     found = list(results)
-    compare(found)
+    check_cluster(found)
     return tuple(found)
 
 
@@ -90,7 +90,7 @@ def test_what_a_node_does_not_have_it_shares_with_nobody() -> None:
 
 
 def test_a_product_uuid_that_only_root_may_read_is_a_note_and_no_alarm() -> None:
-    shut: dict[str, Any] = {"product_uuid": "", "hidden": True}
+    shut: dict[str, Any] = {"product_uuid": "", "unreadable": True}
     found = compared([result("n1", **shut), result("n2", **shut)])
     assert [(each.status, each.notes) for each in found] == [(Status.OK, (NOT_COMPARED,))] * 2
     quiet = compared([result("n1", **shut, ignored=frozenset({"productuuid"})), result("n2")])

@@ -8,7 +8,7 @@ import pytest
 
 from tasks.core.boot import simulation as boot_of
 from tasks.core.boot.inits import LOADER, SETTER
-from tasks.core.boot.simulation import Boot
+from tasks.core.boot.simulation import NextBoot
 from tasks.core.boot.sysctl import Assignment
 from tasks.core.facts import Facts, Line, UnitState
 from tasks.core.ownfiles import RenderedFile
@@ -17,11 +17,11 @@ from tasks.core.plan import diff as plan_of
 from tasks.core.plan import persistence
 from tasks.core.plan.desired import resolve
 from tasks.core.plan.diff import diff
-from tasks.core.plan.persistence import planned
+from tasks.core.plan.persistence import planned_files
 from tasks.core.protocol import reply as facts_of_reply
 from tasks.core.result import ItemStatus
 from tests.unit import build
-from tests.unit.build import wishes
+from tests.unit.build import rendered
 from tests.unit.nextboot import DEBIAN, LISTED, UNITS, boot, facts
 
 ETC, LIB, LOCAL, RUN = "/etc/sysctl.d", "/usr/lib/sysctl.d", "/usr/local/lib/sysctl.d", "/run/sysctl.d"
@@ -278,9 +278,9 @@ def test_a_masked_setter_sets_nothing() -> None:
 
 
 def test_nothing_is_claimed_about_a_node_whose_init_is_unknown() -> None:
-    wanted = [wishes("net.ipv4.tcp_fin_timeout = 30")]
+    wanted = [rendered("net.ipv4.tcp_fin_timeout = 30")]
     known = facts({}, values={"net.ipv4.tcp_fin_timeout": "30"}, runs="runit")
-    plan = diff(resolve(wanted, known), known, Boot(known, known.files))
+    plan = diff(resolve(wanted, known), known, NextBoot(known, known.files))
     assert [item.status for item in plan.items] == [ItemStatus.OK, ItemStatus.DRIFT]
 
 
@@ -288,16 +288,16 @@ def applied(*more: tuple[str, str], **how: object) -> tuple[Facts, list[Rendered
     """A node that has the profile `a.b = 1` and the module foo, in files and running, and other files besides."""
     text, modules = "net.core.somaxconn = 1\n", "foo\n"
     bare = facts({}, values={"net.core.somaxconn": "1"}, loaded=("foo",))
-    files = list(resolve([wishes(text, modules)], bare).files)
+    files = list(resolve([rendered(text, modules)], bare).files)
     ours = {file.path: "\n".join(file.lines) for file in files}
     known = facts({**ours, **dict(more)}, values={"net.core.somaxconn": "1"}, loaded=("foo",), **how)  # type: ignore[arg-type]
     return known, files
 
 
 def statuses(known: Facts, *, as_planned: bool = False) -> dict[str, ItemStatus]:
-    wanted = resolve([wishes("net.core.somaxconn = 1\n", "foo\n")], known)
-    files = planned(wanted.files, known) if as_planned else known.files
-    return {item.name: item.status for item in diff(wanted, known, Boot(known, files)).items if item.kind != "file"}
+    wanted = resolve([rendered("net.core.somaxconn = 1\n", "foo\n")], known)
+    files = planned_files(wanted.files, known) if as_planned else known.files
+    return {item.name: item.status for item in diff(wanted, known, NextBoot(known, files)).items if item.kind != "file"}
 
 
 def test_an_applied_node_will_be_right_after_the_next_boot() -> None:
@@ -321,10 +321,10 @@ def test_another_file_beside_ours(path: str, text: str, key: ItemStatus, module:
 def test_a_masked_loader_takes_the_keys_of_its_modules_along() -> None:
     text, modules = "net.netfilter.nf_conntrack_max = 1\n", "nf_conntrack\n"
     bare = facts({}, values={"net.netfilter.nf_conntrack_max": "1"}, loaded=("nf_conntrack",))
-    files = resolve([wishes(text, modules)], bare).files
+    files = resolve([rendered(text, modules)], bare).files
     ours = {file.path: "\n".join(file.lines) for file in files}
     known = facts(ours, values={"net.netfilter.nf_conntrack_max": "1"}, loaded=("nf_conntrack",), masked=LOADER)
-    plan = diff(resolve([wishes(text, modules)], known), known, Boot(known, known.files))
+    plan = diff(resolve([rendered(text, modules)], known), known, NextBoot(known, known.files))
     assert [item.status for item in plan.items][:2] == [ItemStatus.BOOT_DRIFT] * 2
     assert all("masked" in item.why and "unmask" in item.next_step for item in plan.items[:2])
 
@@ -345,16 +345,20 @@ MASKS: dict[str, tuple[dict[str, object], str]] = {
 @pytest.mark.parametrize(("how", "step"), MASKS.values(), ids=MASKS)
 def test_a_mask_is_taken_away_where_it_is(how: dict[str, object], step: str) -> None:
     known, _ = applied(**how)
-    wanted = resolve([wishes("net.core.somaxconn = 1\n", "foo\n")], known)
-    item = next(item for item in diff(wanted, known, Boot(known, known.files)).items if item.name.startswith("net."))
+    wanted = resolve([rendered("net.core.somaxconn = 1\n", "foo\n")], known)
+    item = next(
+        item for item in diff(wanted, known, NextBoot(known, known.files)).items if item.name.startswith("net.")
+    )
     assert (item.status, item.next_step) == (ItemStatus.BOOT_DRIFT, step)
 
 
 def test_an_earlier_repair_that_wins_is_taken_back_with_fix() -> None:
     fix = "/etc/sysctl.d/99-zz-nodeprep-zz-fix.conf"
     known, _ = applied((fix, "net.core.somaxconn = 7"))
-    wanted = resolve([wishes("net.core.somaxconn = 1\n", "foo\n")], known)
-    item = next(item for item in diff(wanted, known, Boot(known, known.files)).items if item.name.startswith("net."))
+    wanted = resolve([rendered("net.core.somaxconn = 1\n", "foo\n")], known)
+    item = next(
+        item for item in diff(wanted, known, NextBoot(known, known.files)).items if item.name.startswith("net.")
+    )
     assert (item.got, item.next_step.startswith("fab -H NODE fix net.core.somaxconn='1'")) == ("7 at boot", True)
 
 
@@ -367,11 +371,11 @@ def test_plan_looks_at_the_boot_after_our_files_are_written() -> None:
 def test_a_key_whose_module_nobody_loads_at_boot_will_be_lost() -> None:
     """A profile without modules, on a node where someone loaded br_netfilter by hand."""
     key = "net.bridge.bridge-nf-call-iptables"
-    wanted = [wishes(f"{key} = 1\n")]
+    wanted = [rendered(f"{key} = 1\n")]
     bare = facts({}, values={key: "1"}, loaded=("br_netfilter",))
     (file,) = resolve(wanted, bare).files
     known = facts({file.path: "\n".join(file.lines)}, values={key: "1"}, loaded=("br_netfilter",))
-    item = diff(resolve(wanted, known), known, Boot(known, known.files)).items[0]
+    item = diff(resolve(wanted, known), known, NextBoot(known, known.files)).items[0]
     assert (item.status, item.why) == (ItemStatus.BOOT_DRIFT, "no file of modules-load.d names it")
 
 
@@ -380,7 +384,7 @@ def test_a_file_that_we_may_not_read_may_undo_everything_at_boot(uid: int, found
     known, _ = applied(("/etc/sysctl.d/zz.conf", ""))
     shut = known.files["/etc/sysctl.d/zz.conf"]._replace(mode=0o600)
     known = replace(known, uid=uid, files={**known.files, shut.path: shut})
-    plan = diff(resolve([], known), known, Boot(known, known.files))
+    plan = diff(resolve([], known), known, NextBoot(known, known.files))
     assert [item.status for item in plan.items] == found
 
 
@@ -397,21 +401,21 @@ def test_a_file_that_we_may_not_read_may_undo_everything_at_boot(uid: int, found
 def test_a_file_of_somebody_else_is_told_though_its_name_has_ours_in_it(path: str, told: bool) -> None:
     known = facts({path: ""})
     known = replace(known, uid=1000, files={path: known.files[path]._replace(mode=0o600)})
-    plan = diff(resolve([], known), known, Boot(known, known.files))
+    plan = diff(resolve([], known), known, NextBoot(known, known.files))
     assert [item.name for item in plan.items] == ([path] if told else [])
 
 
 def test_of_a_node_that_says_far_too_much_nothing_is_kept_for_the_next() -> None:
     caches = (
         *(boot_of._simulated, facts_of_reply._tree, facts_of_reply._needs),
-        *(desired_of._resolved, plan_of._right_key, persistence._decided, persistence._last_word),
+        *(desired_of._resolved, plan_of._right_key, persistence._decided, persistence._deciding_line),
     )
     text = "".join(f"vm.x{number} = 1\n" for number in range(9000))
     node = build.facts(files={"/etc/sysctl.d/x.conf": text}, loadable=["overlay"], hidden=["/run/systemd/system"])
     node = replace(node, units=UNITS)
     before = [cache.cache_info().currsize for cache in caches]
-    assert Boot(node, node.files).key("vm.x8999") is not None
-    wanted = resolve([wishes("vm.x8999 = 1", "overlay")], node)
-    seen = diff(wanted, replace(node, values={**node.values, "/proc/sys/vm/x8999": "1"}), Boot(node, node.files))
+    assert NextBoot(node, node.files).key("vm.x8999") is not None
+    wanted = resolve([rendered("vm.x8999 = 1", "overlay")], node)
+    seen = diff(wanted, replace(node, values={**node.values, "/proc/sys/vm/x8999": "1"}), NextBoot(node, node.files))
     assert seen.items[1].decided_by == "/etc/sysctl.d/x.conf:9000"
     assert (node.large, [cache.cache_info().currsize for cache in caches]) == (True, before)

@@ -21,8 +21,8 @@ import pytest
 
 from tasks.cli.options import Options
 from tasks.cli.run import Run
-from tasks.core.inventory.ini import parse
-from tasks.core.inventory.selection import select
+from tasks.core.inventory.ini import parse_ini
+from tasks.core.inventory.selection import select_hosts
 from tasks.core.result import Item, ItemStatus, Kind, NodeResult, RunSummary, Status
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -291,8 +291,8 @@ def said_after(typed: str, verb: str, *statuses: Status, monkeypatch: pytest.Mon
     """The commands that are told at the end of a run of -H."""
     words = typed.split()
     monkeypatch.setattr("sys.argv", ["/usr/bin/fab", *words])
-    inventory = parse("[nodes]\nnode-1 ansible_user=admin\nnode-2\n", "hosts.ini")
-    hosts = select(inventory, words[words.index("-H") + 1], reachable_name=lambda _: True)
+    inventory = parse_ini("[nodes]\nnode-1 ansible_user=admin\nnode-2\n", "hosts.ini")
+    hosts = select_hosts(inventory, words[words.index("-H") + 1], reachable_name=lambda _: True)
     results = [NodeResult(host.name, status, (DRIFT,)) for host, status in zip(hosts, statuses, strict=True)]
     stream = io.StringIO()
     monkeypatch.setattr("sys.stdout", stream)

@@ -7,15 +7,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tasks.core.host import Become, HostKeys, SshOptions
-from tasks.core.inventory.connection import Connection, connection
+from tasks.core.inventory.connection import Connection, resolve_connection
 from tasks.core.inventory.names import name_problem, port_number
 from tasks.core.inventory.ssh_args import HARMLESS
 from tasks.core.inventory.variables import VariableError
-from tasks.core.redact import is_secret
+from tasks.core.redact import is_secret_name
 
 
 def read(**variables: object) -> Connection:
-    return connection("n1", variables)
+    return resolve_connection("n1", variables)
 
 
 def arguments(text: str) -> SshOptions:
@@ -43,7 +43,7 @@ def test_without_variables_the_name_is_the_address_and_all_else_is_left_to_ssh_c
     ],
 )
 def test_the_address_comes_from_ansible_host_or_its_older_name(variables: dict[str, object], address: str) -> None:
-    assert connection("n1", variables).address == address
+    assert resolve_connection("n1", variables).address == address
 
 
 @pytest.mark.parametrize(
@@ -72,7 +72,7 @@ def test_an_address_that_is_none_names_host_and_variable(value: object) -> None:
 
 def test_a_host_name_that_is_no_address_is_an_error_too() -> None:
     with pytest.raises(VariableError, match=r"^host a b: its name: "):
-        connection("a b", {})
+        resolve_connection("a b", {})
 
 
 @pytest.mark.parametrize(("value", "port"), [(22, 22), ("2222", 2222), ("1", 1), (65535, 65535), (" 22 ", 22)])
@@ -84,7 +84,7 @@ def test_a_port_is_a_number_or_its_text(value: object, port: int) -> None:
 @pytest.mark.parametrize("value", [0, 65536, -1, "ssh", "", "22.0", True, "0x16", "٢٢", [22], "{{ port }}"])
 def test_a_port_out_of_range_names_host_and_variable(variable: str, value: object) -> None:
     with pytest.raises(VariableError, match=f"^host n1: {variable}: "):
-        connection("n1", {variable: value})
+        resolve_connection("n1", {variable: value})
 
 
 def test_the_older_port_variable_wins_as_in_ansible() -> None:
@@ -121,7 +121,7 @@ def test_a_user_with_characters_no_user_has_is_an_error(value: str) -> None:
 @pytest.mark.parametrize("value", ["{{ other }}", "{% if a %}b{% endif %}"])
 def test_a_jinja_expression_in_a_connection_variable_is_an_error(variable: str, value: str) -> None:
     with pytest.raises(VariableError, match=f"^host n1: {variable}: holds a Jinja expression") as caught:
-        connection("n1", {variable: value})
+        resolve_connection("n1", {variable: value})
     assert "other" not in str(caught.value)
 
 
@@ -134,7 +134,7 @@ def test_a_jinja_expression_elsewhere_is_only_text() -> None:
 
 @pytest.mark.parametrize("variable", ["ansible_password", "ansible_ssh_pass", "ansible_ssh_password"])
 def test_a_password_is_a_secret(variable: str) -> None:
-    found = connection("n1", {variable: "hunter2"})
+    found = resolve_connection("n1", {variable: "hunter2"})
     assert found.ssh.password == "hunter2"
     assert "hunter2" not in repr(found)
 
@@ -142,7 +142,7 @@ def test_a_password_is_a_secret(variable: str) -> None:
 @pytest.mark.parametrize("variable", ["ansible_become_password", "ansible_become_pass", "ansible_sudo_pass"])
 @pytest.mark.parametrize("value", ["hunter2", 12345])
 def test_a_become_password_is_a_secret_even_when_it_looks_like_a_number(variable: str, value: object) -> None:
-    found = connection("n1", {variable: value})
+    found = resolve_connection("n1", {variable: value})
     assert found.become.password == str(value)
     assert str(value) not in repr(found)
 
@@ -171,7 +171,7 @@ def test_the_newline_of_a_yaml_block_is_no_part_of_a_password(end: str) -> None:
 )
 def test_a_password_of_several_lines_is_an_error_that_does_not_show_it(variable: str, value: str, got: str) -> None:
     with pytest.raises(VariableError, match=f"^host n1: {variable}: expected one line, got a {got} in it$") as caught:
-        connection("n1", {variable: value})
+        resolve_connection("n1", {variable: value})
     assert "hunter2" not in str(caught.value)
 
 
@@ -206,7 +206,7 @@ def test_become_with_another_word_is_an_error() -> None:
     ],
 )
 def test_what_cannot_be_honoured_is_said(variable: str, value: str, said: str) -> None:
-    assert connection("n1", {variable: value}).ssh.not_honoured == (said,)
+    assert resolve_connection("n1", {variable: value}).ssh.not_honoured == (said,)
 
 
 @pytest.mark.parametrize(
@@ -222,7 +222,7 @@ def test_what_cannot_be_honoured_is_said(variable: str, value: str, said: str) -
     ],
 )
 def test_what_changes_nothing_here_is_not_spoken_of(variable: str, value: str) -> None:
-    assert connection("n1", {variable: value}) == read()
+    assert resolve_connection("n1", {variable: value}) == read()
 
 
 # ---------------------------------------------------------------- ssh's own arguments
@@ -342,8 +342,8 @@ def test_of_jump_and_command_the_first_counts_and_the_other_is_said() -> None:
 
 @pytest.mark.parametrize("variable", ["ansible_host_key_checking", "ansible_ssh_host_key_checking"])
 def test_host_key_checking_is_switched_off_only_by_a_no(variable: str) -> None:
-    assert connection("n1", {variable: "no"}).ssh.host_keys is HostKeys.OFF
-    assert connection("n1", {variable: True}).ssh.host_keys is None
+    assert resolve_connection("n1", {variable: "no"}).ssh.host_keys is HostKeys.OFF
+    assert resolve_connection("n1", {variable: True}).ssh.host_keys is None
 
 
 def test_a_timeout_variable_is_read() -> None:
@@ -380,7 +380,7 @@ def test_ports_are_plain_digits_in_range(text: str, port: int | None) -> None:
     [("ansible_ssh_pass", True), ("DB_PASSWORD", True), ("api_token", True), ("bypass_list", False), ("user", False)],
 )
 def test_secrets_are_known_by_the_end_of_their_names(name: str, secret: bool) -> None:
-    assert is_secret(name) is secret
+    assert is_secret_name(name) is secret
 
 
 VALUES = st.one_of(st.none(), st.booleans(), st.integers(), st.text(max_size=20), st.lists(st.integers(), max_size=2))
@@ -402,7 +402,7 @@ NAMES = st.sampled_from(
 @given(st.dictionaries(NAMES, VALUES, max_size=4))
 def test_whatever_the_variables_are_the_only_error_is_one_about_a_variable(variables: dict[str, object]) -> None:
     try:
-        found = connection("n1", variables)
+        found = resolve_connection("n1", variables)
     except VariableError as error:
         assert error.variable in variables
     else:

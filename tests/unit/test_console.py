@@ -21,7 +21,7 @@ from tasks.console.styles import STYLES
 from tasks.core.host import Become, Host, SshOptions
 from tasks.core.redact import Secret
 from tasks.core.result import Item, ItemStatus, Kind, NodeResult, RunSummary, Status
-from tasks.core.sanitize import UNSAFE
+from tasks.core.sanitize import UNSAFE_CHARACTERS
 
 OK = Item(Kind.SYSCTL, "vm.x", ItemStatus.OK, "1", "1")
 DRIFT = OK._replace(status=ItemStatus.DRIFT, got="0")
@@ -48,7 +48,7 @@ def going_on(verb: str, hosts: Iterable[str]) -> str:
 
 def shown(*results: NodeResult, verb: str = "verify", interrupted: bool = False) -> str:
     console, stream = plain()
-    summary.show(RunSummary(verb, results, 2.1, interrupted), console, going_on=going_on)
+    summary.show_summary(RunSummary(verb, results, 2.1, interrupted), console, going_on=going_on)
     return stream.getvalue()
 
 
@@ -108,7 +108,7 @@ def test_checks_come_first_with_their_own_step_and_apply_is_offered_only_for_the
 def test_a_remedy_that_nobody_would_read_is_said_in_words() -> None:
     console, stream = plain()
     run = RunSummary("verify", (NodeResult("n1", Status.DRIFT, (DRIFT,)),), 1.0)
-    summary.show(run, console, going_on=lambda *_: "")
+    summary.show_summary(run, console, going_on=lambda *_: "")
     assert "    → apply with the same -H and flags\n" in stream.getvalue()
 
 
@@ -234,7 +234,7 @@ def test_a_terminal_is_coloured_unless_it_is_not_to_be(
 ) -> None:
     stream = Terminal()
     with environment(monkeypatch, **variables):
-        summary.show(
+        summary.show_summary(
             RunSummary("verify", (NodeResult("n1", Status.FAILED),), 1.0), output.console(stream), going_on=going_on
         )
     assert bool(re.search(r"\x1b\[[0-9;]*3[0-9]", stream.getvalue())) is coloured
@@ -280,7 +280,7 @@ HOST = Host(
 @pytest.mark.parametrize("as_json", [True, False])
 def test_hosts_are_shown_without_their_secrets(as_json: bool) -> None:
     console, stream = plain()
-    hosts.show([HOST], console, as_json=as_json)
+    hosts.show_hosts([HOST], console, as_json=as_json)
     text = stream.getvalue()
     assert "hunter" not in text
     assert "hunter" not in repr(HOST.ssh) + repr(HOST.become)
@@ -290,7 +290,7 @@ def test_hosts_are_shown_without_their_secrets(as_json: bool) -> None:
 
 def test_hosts_are_json_too() -> None:
     console, stream = plain()
-    hosts.show([HOST, Host("n2", "n2")], console, as_json=True)
+    hosts.show_hosts([HOST, Host("n2", "n2")], console, as_json=True)
     first, second = json.loads(stream.getvalue())["hosts"]
     assert (first["port"], first["groups"], second["port"], second["variables"]) == (2222, ["nodes", "rack"], None, {})
 
@@ -304,7 +304,7 @@ FOUND = {
 
 def test_equal_files_are_shown_once_and_to_the_letter() -> None:
     console, stream = plain()
-    files.show(FOUND, [], console, as_json=False)
+    files.show_files(FOUND, [], console, as_json=False)
     assert "==> /etc/a.conf on n[1-2] <==\n# [x]\nvm.x = 1\n" in stream.getvalue()
     assert "==> /etc/a.conf on n3 <==\nb\n" in stream.getvalue()
 
@@ -313,7 +313,7 @@ def test_files_are_json_too() -> None:
     console, stream = plain()
     left = NodeResult("n4", Status.UNREACHABLE, problem="no route", next_step="look at the cable")
     results = [*(NodeResult(host, Status.OK) for host in FOUND), left, NodeResult("n5", Status.SKIPPED, same_as="n1")]
-    files.show(FOUND, results, console, as_json=True)
+    files.show_files(FOUND, results, console, as_json=True)
     told = {"host": "n4", "status": "unreachable", "problem": "no route", "next_step": "look at the cable"}
     assert json.loads(stream.getvalue()) == {"files": FOUND, "unfinished": [told]}
 
@@ -330,7 +330,7 @@ def test_a_secret_inside_a_variable_is_not_shown() -> None:
     stream = io.StringIO()
     inside = {"user": "a", "password": "hunter2", "list": [{"api_token": "hunter2"}]}
     host = Host("n1", "192.0.2.1", variables={"registry": inside, "aws_secret_access_key": "hunter2"})
-    hosts.show([host], Console(file=stream, width=200), as_json=True)
+    hosts.show_hosts([host], Console(file=stream, width=200), as_json=True)
     assert "hunter2" not in stream.getvalue()
     assert "[secret]" in stream.getvalue()
 
@@ -346,11 +346,11 @@ def test_json_says_everything_and_holds_nothing_that_a_terminal_acts_on(data: di
     console, stream = plain()
     machine.write_data(data, console)
     assert json.loads(stream.getvalue()) == data
-    assert not UNSAFE.search(stream.getvalue().replace("\n", ""))
+    assert not UNSAFE_CHARACTERS.search(stream.getvalue().replace("\n", ""))
 
 
 @given(ODD, ODD)
 def test_hosts_hold_nothing_that_a_terminal_acts_on(name: str, value: str) -> None:
     console, stream = plain()
-    hosts.show([Host("n1", "n1", variables={name: value, "more": {value: [value]}})], console, as_json=False)
-    assert not UNSAFE.search(stream.getvalue().replace("\n", ""))
+    hosts.show_hosts([Host("n1", "n1", variables={name: value, "more": {value: [value]}})], console, as_json=False)
+    assert not UNSAFE_CHARACTERS.search(stream.getvalue().replace("\n", ""))

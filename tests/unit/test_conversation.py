@@ -14,19 +14,19 @@ from hypothesis import strategies as st
 
 from tasks.core.errors import NodeError, RemoteError, ShellEndedError, UnreachableError, UsageError
 from tasks.core.host import Become, Host
-from tasks.core.plan.fix import MODULES_FILE, SYSCTL_FILE, wished
+from tasks.core.plan.fix import MODULES_FILE, SYSCTL_FILE, parse_item
 from tasks.core.profile.profile import Profile, render
-from tasks.core.protocol.reply import parse
+from tasks.core.protocol.reply import parse_reply
 from tasks.core.redact import Secret
 from tasks.core.result import Item, NodeResult, Status
-from tasks.core.sanitize import UNSAFE, printable
+from tasks.core.sanitize import UNSAFE_CHARACTERS, sanitize
 from tasks.node import converge as node_converge
 from tasks.node import orders as instructions
 from tasks.node import script
 from tasks.node import steps as node
-from tasks.node.conversation import Conversation, Step
-from tasks.node.results import failure
-from tasks.node.work import Work
+from tasks.node.context import StepContext
+from tasks.node.conversation import Conversation, NodeStep
+from tasks.node.results import failure_result
 from tests.unit.build import MODULES, SYSCTL, Node, host, mutated, profile, reply
 from tests.unit.far import Machine, no_namespaces
 
@@ -34,8 +34,8 @@ BRIDGE = "net.bridge.bridge-nf-call-iptables"
 real = pytest.mark.skipif(no_namespaces(), reason="no user namespaces here")
 
 
-def work(*profiles: Profile, hosts: tuple[str, ...] = ("n1",), **more: object) -> Work:
-    return replace(Work({name: profiles for name in hosts}), **more)  # type: ignore[arg-type]
+def work(*profiles: Profile, hosts: tuple[str, ...] = ("n1",), **more: object) -> StepContext:
+    return replace(StepContext({name: profiles for name in hosts}), **more)  # type: ignore[arg-type]
 
 
 def statuses(result: NodeResult) -> dict[str, str]:
@@ -52,14 +52,14 @@ def machine(tmp_path: Path) -> Machine:
     return made
 
 
-def on(machine: Machine, step: Step, jobs: Work, whom: Host | None = None) -> NodeResult:
+def on(machine: Machine, step: NodeStep, jobs: StepContext, whom: Host | None = None) -> NodeResult:
     """A step on a node, as the fleet runs it: an exception becomes the result."""
     whom = whom or host()
     with machine.open() as channel:
         try:
             return step(Conversation(channel), whom, jobs)
         except Exception as error:
-            return failure(whom, error)
+            return failure_result(whom, error)
 
 
 FULL = work(profile(f"vm.x = 1\nvm.y >= 3\n{BRIDGE} = 1\n-vm.z = 1\n", "br_netfilter\n-none\n"))
@@ -67,13 +67,13 @@ FULL = work(profile(f"vm.x = 1\nvm.y >= 3\n{BRIDGE} = 1\n-vm.z = 1\n", "br_netfi
 
 @real
 def test_plan_apply_and_apply_again_on_a_real_shell(machine: Machine) -> None:
-    planned = on(machine, node.plan, FULL)
+    planned = on(machine, node.plan_host, FULL)
     assert (planned.status, machine.key("vm.x"), machine.read("etc/modules-load.d/nodeprep-p.conf")) == (
         Status.DRIFT,
         "0",
         "",
     )
-    done = on(machine, node.apply, FULL)
+    done = on(machine, node.apply_host, FULL)
     assert done.status is Status.CHANGED, done
     assert statuses(done) == {
         "br_netfilter": "changed",
@@ -87,10 +87,10 @@ def test_plan_apply_and_apply_again_on_a_real_shell(machine: Machine) -> None:
     }
     assert (machine.key("vm.x"), machine.key("vm.y"), machine.key(BRIDGE)) == ("1", "5", "1")
     written = {path: path.stat().st_mtime_ns for path in (machine.root / "etc").rglob("*.conf")}
-    again = on(machine, node.apply, FULL)
+    again = on(machine, node.apply_host, FULL)
     assert (again.status, set(statuses(again).values())) == (Status.OK, {"ok", "skipped"})
     assert {path: path.stat().st_mtime_ns for path in (machine.root / "etc").rglob("*.conf")} == written
-    assert on(machine, node.verify, replace(FULL, ignored=frozenset({"all"}))).status is Status.OK
+    assert on(machine, node.verify_host, replace(FULL, ignored=frozenset({"all"}))).status is Status.OK
 
 
 @real
@@ -99,11 +99,11 @@ def test_an_optional_key_that_comes_with_a_module_nobody_connects_it_to_is_set_i
 ) -> None:
     machine.module("ip_vs", {"net.netfilter.nf_conntrack_max": "1"})
     jobs = work(profile("-net.netfilter.nf_conntrack_max = 7\n", "ip_vs\n"))
-    done = on(machine, node.apply, jobs)
+    done = on(machine, node.apply_host, jobs)
     assert done.status is Status.CHANGED
     assert machine.key("net.netfilter.nf_conntrack_max") == "7"
     assert machine.read(SYSCTL.format("p")[1:]).endswith("\nnet.netfilter.nf_conntrack_max = 7\n")
-    assert on(machine, node.apply, jobs).status is Status.OK
+    assert on(machine, node.apply_host, jobs).status is Status.OK
 
 
 @real
@@ -111,7 +111,7 @@ def test_a_required_key_that_comes_with_a_module_nobody_connects_it_to_is_set_in
     machine: Machine,
 ) -> None:
     machine.module("ip_vs", {"net.netfilter.nf_conntrack_max": "1"})
-    done = on(machine, node.apply, work(profile("net.netfilter.nf_conntrack_max = 7\n", "ip_vs\n")))
+    done = on(machine, node.apply_host, work(profile("net.netfilter.nf_conntrack_max = 7\n", "ip_vs\n")))
     assert (done.status, machine.key("net.netfilter.nf_conntrack_max")) == (Status.CHANGED, "7"), done.items
 
 
@@ -122,7 +122,7 @@ def test_what_a_first_pass_did_is_told_also_when_somebody_else_comes_before_the_
     lock = f"{os.getpid()} 0 none 00ff fix bob@desk 20261125-021502-a3f1\n"
     with machine.open() as channel:
         channel.before(3, lambda: machine.write("run/nodeprep.lock", lock))
-        done = node.apply(Conversation(channel), host(), jobs)
+        done = node.apply_host(Conversation(channel), host(), jobs)
     assert done.status is Status.FAILED
     found = statuses(done)
     assert found["ip_vs"] == "changed"
@@ -136,7 +136,7 @@ def test_what_a_first_pass_did_is_told_also_when_somebody_else_comes_before_the_
 def test_a_module_that_does_not_load_is_told_with_modprobes_words(machine: Machine) -> None:
     machine.module("broken")
     (machine.root / "brings/broken").unlink()
-    done = on(machine, node.apply, work(profile("vm.x = 1\n", "broken\nbr_netfilter\n")))
+    done = on(machine, node.apply_host, work(profile("vm.x = 1\n", "broken\nbr_netfilter\n")))
     assert done.status is Status.FAILED
     (item,) = (item for item in done.items if item.name == "broken")
     assert (item.status, "modprobe: FATAL: Module broken not found" in item.why) == ("drift", True)
@@ -156,8 +156,8 @@ def test_a_fix_puts_one_thing_right_and_keeps_it(
 ) -> None:
     jobs = work(profile("vm.y = 5\n"))
 
-    def repair(talk: Conversation, whom: Host, jobs: Work) -> NodeResult:
-        return node.fix(wished(item), True, talk, whom, jobs)
+    def repair(conversation: Conversation, whom: Host, jobs: StepContext) -> NodeResult:
+        return node.fix_host(parse_item(item), True, conversation, whom, jobs)
 
     done = on(machine, repair, jobs)
     assert (done.status, statuses(done)) == (Status.CHANGED, {changed: "changed", path: "changed"})
@@ -168,8 +168,8 @@ def test_a_fix_puts_one_thing_right_and_keeps_it(
 
 @real
 def test_a_fix_that_is_not_to_be_kept_writes_no_file(machine: Machine) -> None:
-    def repair(talk: Conversation, whom: Host, jobs: Work) -> NodeResult:
-        return node.fix(wished("vm.x=1"), False, talk, whom, jobs)
+    def repair(conversation: Conversation, whom: Host, jobs: StepContext) -> NodeResult:
+        return node.fix_host(parse_item("vm.x=1"), False, conversation, whom, jobs)
 
     done = on(machine, repair, work(profile("vm.x = 2\n")))
     assert (done.status, machine.key("vm.x")) == (Status.CHANGED, "1")
@@ -179,7 +179,11 @@ def test_a_fix_that_is_not_to_be_kept_writes_no_file(machine: Machine) -> None:
 
 @real
 def test_a_fix_of_a_key_that_the_kernel_does_not_have_keeps_nothing(machine: Machine) -> None:
-    done = on(machine, lambda *talk: node.fix(wished("vm.typo=1"), True, *talk), work(profile("vm.y = 5\n")))
+    done = on(
+        machine,
+        lambda *conversation: node.fix_host(parse_item("vm.typo=1"), True, *conversation),
+        work(profile("vm.y = 5\n")),
+    )
     assert (done.status, statuses(done)) == (Status.FAILED, {"vm.typo": "missing"})
     assert list((machine.root / "etc").rglob("*.conf")) == []
 
@@ -187,7 +191,7 @@ def test_a_fix_of_a_key_that_the_kernel_does_not_have_keeps_nothing(machine: Mac
 @real
 @pytest.mark.parametrize("only", ["modules", "sysctl"])
 def test_only_one_half_is_looked_at_and_changed(only: str, machine: Machine) -> None:
-    done = on(machine, node.apply, replace(work(profile("vm.x = 1\n", "br_netfilter\n")), only=only))
+    done = on(machine, node.apply_host, replace(work(profile("vm.x = 1\n", "br_netfilter\n")), only=only))
     assert {str(item.kind) for item in done.items} == {"file", "module" if only == "modules" else "sysctl"}
     assert machine.key("vm.x") == ("0" if only == "modules" else "1")
     assert ("br_netfilter" in machine.read("proc/modules")) is (only == "modules")
@@ -203,7 +207,7 @@ def test_a_file_that_cannot_be_written_does_not_keep_keys_from_being_set_nor_bri
     stub = '#!/bin/sh\ncase $* in */etc/*) echo mv: no >&2; exit 1 ;; esac\nexec /usr/bin/mv "$@"\n'
     (machine.root / "stub/mv").write_text(stub)
     (machine.root / "stub/mv").chmod(0o755)
-    done = on(machine, node.apply, jobs)
+    done = on(machine, node.apply_host, jobs)
     assert (done.status, machine.key("vm.x"), machine.key("vm.y")) == (Status.FAILED, "1", "6")
     assert [item.why for item in done.items if item.name == SYSCTL.format("p")] == ["mv: no"]
     assert [path.name for path in (machine.root / "etc/sysctl.d").iterdir()] == [Path(SYSCTL.format("p")).name]
@@ -213,7 +217,7 @@ def test_a_file_that_cannot_be_written_does_not_keep_keys_from_being_set_nor_bri
 def test_facts_decide_which_names_a_template_asks_for(machine: Machine) -> None:
     text = "{% if facts.kernel == '6.1.0' %}\nvm.x = 1\n{% else %}\nvm.y = 5\n{% endif %}\n"
     with machine.open() as channel:
-        done = node.apply(Conversation(channel), host(), work(profile(text)))
+        done = node.apply_host(Conversation(channel), host(), work(profile(text)))
     assert (done.status, statuses(done)) == (Status.CHANGED, {"vm.x": "changed", SYSCTL.format("p"): "changed"})
     assert channel.sent.count(b"again ") == 2
 
@@ -221,7 +225,7 @@ def test_facts_decide_which_names_a_template_asks_for(machine: Machine) -> None:
 @real
 def test_a_template_that_fails_with_a_nodes_own_facts_fails_that_node(machine: Machine) -> None:
     text = "vm.x = {% if facts.kernel == '6.1.0' %}{{ 1 // 0 }}{% else %}1{% endif %}\n\n"
-    done = on(machine, node.plan, work(profile(text)))
+    done = on(machine, node.plan_host, work(profile(text)))
     assert done.status is Status.FAILED
     assert "with this node's facts: templates/p/sysctl.conf.j2:1: ZeroDivisionError" in done.problem
 
@@ -229,7 +233,7 @@ def test_a_template_that_fails_with_a_nodes_own_facts_fails_that_node(machine: M
 @real
 def test_profiles_that_contradict_each_other_with_a_nodes_own_facts_fail_that_node(machine: Machine) -> None:
     text = "vm.x = {{ 2 if facts.kernel == '6.1.0' else 1 }}\n"
-    done = on(machine, node.apply, work(profile("vm.x = 1\n", name="a"), profile(text, name="b")))
+    done = on(machine, node.apply_host, work(profile("vm.x = 1\n", name="a"), profile(text, name="b")))
     assert (done.status, machine.key("vm.x")) == (Status.FAILED, "0")
     assert "profile a wants vm.x = 1" in done.problem
 
@@ -247,9 +251,9 @@ JOBS = work(profile("vm.x = 1\n"))
 
 @real
 def test_sudo_without_a_password_is_used_for_the_change_only(unprivileged: Machine) -> None:
-    assert on(unprivileged, node.plan, JOBS).status is Status.DRIFT
+    assert on(unprivileged, node.plan_host, JOBS).status is Status.DRIFT
     assert "1000" in unprivileged.read("proc/self/status")
-    done = on(unprivileged, node.apply, JOBS)
+    done = on(unprivileged, node.apply_host, JOBS)
     assert (done.status, unprivileged.key("vm.x")) == (Status.CHANGED, "1")
     assert "\t0\t" in unprivileged.read("proc/self/status")
 
@@ -257,14 +261,14 @@ def test_sudo_without_a_password_is_used_for_the_change_only(unprivileged: Machi
 @real
 def test_the_right_password_is_sent_once_and_only_when_it_is_asked_for(unprivileged: Machine) -> None:
     unprivileged.write("password", "pa$$ 'w\"rd`\\")
-    done = on(unprivileged, node.apply, replace(JOBS, password=Secret("pa$$ 'w\"rd`\\")))
+    done = on(unprivileged, node.apply_host, replace(JOBS, password=Secret("pa$$ 'w\"rd`\\")))
     assert (done.status, unprivileged.read("attempts")) == (Status.CHANGED, "tried\n")
 
 
 @real
 def test_a_password_that_nobody_asks_for_is_not_sent(unprivileged: Machine) -> None:
     with unprivileged.open() as channel:
-        done = node.apply(Conversation(channel), host(), replace(JOBS, password=Secret("correct horse")))
+        done = node.apply_host(Conversation(channel), host(), replace(JOBS, password=Secret("correct horse")))
     assert done.status is Status.CHANGED
     assert b"correct horse" not in channel.sent
 
@@ -277,8 +281,8 @@ def test_a_wrong_password_is_tried_once_and_nowhere_else(tries: int, unprivilege
     for machine in (unprivileged, other):
         machine.write("password", "right")
         machine.write("tries", str(tries))
-    first = on(unprivileged, node.apply, jobs)
-    second = on(other, node.apply, jobs, host("n2"))
+    first = on(unprivileged, node.apply_host, jobs)
+    second = on(other, node.apply_host, jobs, host("n2"))
     assert (first.status, second.status) == (Status.FAILED, Status.FAILED)
     assert ("password" in first.problem, "n1 refused it" in second.problem) == (True, True)
     assert (unprivileged.read("attempts"), other.read("attempts")) == ("tried\n", "")
@@ -290,7 +294,7 @@ def test_a_wrong_password_is_tried_once_and_nowhere_else(tries: int, unprivilege
 def test_a_password_of_the_inventorys_own_beats_the_one_that_was_typed(unprivileged: Machine) -> None:
     unprivileged.write("password", "mine")
     whom = replace(host(), become=Become(password=Secret("mine")))
-    assert on(unprivileged, node.apply, replace(JOBS, password=Secret("typed")), whom).status is Status.CHANGED
+    assert on(unprivileged, node.apply_host, replace(JOBS, password=Secret("typed")), whom).status is Status.CHANGED
 
 
 @real
@@ -310,7 +314,7 @@ def test_a_sudo_that_refuses_says_why_and_what_helps(
         unprivileged.write("password", password)
     if not allowed:
         (unprivileged.root / "allowed").unlink()
-    done = on(unprivileged, node.apply, replace(JOBS, password=Secret(given) if given else None))
+    done = on(unprivileged, node.apply_host, replace(JOBS, password=Secret(given) if given else None))
     assert done.status is Status.FAILED
     assert problem in done.problem
     assert step in done.next_step
@@ -319,7 +323,7 @@ def test_a_sudo_that_refuses_says_why_and_what_helps(
 
 @real
 def test_a_host_that_may_not_become_root_is_not_changed(unprivileged: Machine) -> None:
-    done = on(unprivileged, node.apply, JOBS, replace(host(), become=Become(wanted=False)))
+    done = on(unprivileged, node.apply_host, JOBS, replace(host(), become=Become(wanted=False)))
     assert done.status is Status.FAILED
     assert "ansible_become is false" in done.problem
 
@@ -364,9 +368,9 @@ class Dicts:
         raise AssertionError("asked for more than was said")
 
 
-def apply(far: Node, jobs: Work) -> tuple[NodeResult, Dicts]:
+def apply(far: Node, jobs: StepContext) -> tuple[NodeResult, Dicts]:
     channel = Dicts(far)
-    return node.apply(Conversation(channel), host(), jobs), channel
+    return node.apply_host(Conversation(channel), host(), jobs), channel
 
 
 def test_nothing_to_do_costs_one_request() -> None:
@@ -409,7 +413,7 @@ def test_a_key_that_never_comes_to_rest_does_not_keep_the_conversation_going() -
 
 def test_what_is_uploaded_can_be_shown_without_changing_anything() -> None:
     far = Node(keys={"vm.x": "9"})
-    shown = node.texts(node.show(Conversation(Dicts(far)), host(), work(profile("vm.x >= 1\n"))))
+    shown = node.rendered_files(node.render_host(Conversation(Dicts(far)), host(), work(profile("vm.x >= 1\n"))))
     assert list(shown) == [SYSCTL.format("p")]
     assert shown[SYSCTL.format("p")].endswith("\nvm.x = 9\n")
     assert far.log == []
@@ -418,7 +422,7 @@ def test_what_is_uploaded_can_be_shown_without_changing_anything() -> None:
 def test_terminal_escapes_of_a_node_never_reach_the_result() -> None:
     far = Node(keys={"vm.x": "\x1b[31mred\x9b"})
     channel = Dicts(far)
-    done = node.plan(Conversation(channel), host(), JOBS)
+    done = node.plan_host(Conversation(channel), host(), JOBS)
     assert [item.got for item in done.items if item.name == "vm.x"] == ["?[31mred?"]
 
 
@@ -450,10 +454,10 @@ SOUND = reply(
 def test_whatever_a_node_replies_is_a_plan_that_can_be_sent_or_a_node_error(said: str) -> None:
     wanted = [render(profile(WANTED, "-br_netfilter\n-overlay | x\n"), {})]
     try:
-        seen = node.compare(wanted, node.Besides(take_over=True), parse(said))
+        seen = node.observe(wanted, node.Cleanup(comment_out=True), parse_reply(said))
     except NodeError:
         return
-    sent = script.request("0" * 32, instructions.apply(seen.plan), changes=True)
+    sent = script.request("0" * 32, instructions.apply_instructions(seen.plan), changes=True)
     assert sent.count(b"0" * 32) == 2
 
 
@@ -461,7 +465,7 @@ def test_whatever_a_node_replies_is_a_plan_that_can_be_sent_or_a_node_error(said
 def test_whatever_a_node_replies_a_repair_can_be_sent_or_is_a_node_error(said: str, item: str) -> None:
     channel = Scripted(["MARK begin\n", f"{said}MARK end\n", UnreachableError("it went away")])
     with pytest.raises(NodeError):
-        done = node.fix(wished(item), True, Conversation(channel), host(), work(profile(WANTED)))
+        done = node.fix_host(parse_item(item), True, Conversation(channel), host(), work(profile(WANTED)))
         raise NodeError(f"nothing to send: {done.status}")
 
 
@@ -469,11 +473,11 @@ def test_whatever_a_node_replies_a_repair_can_be_sent_or_is_a_node_error(said: s
 def test_whatever_bytes_a_node_sends_become_a_result_without_a_bug_and_without_an_escape(said: bytes) -> None:
     channel = Scripted([b"MARK begin\n", said + b"MARK end\n"])
     try:
-        done = node.verify(Conversation(channel), host(), work(profile(WANTED)))
+        done = node.verify_host(Conversation(channel), host(), work(profile(WANTED)))
     except NodeError as error:
-        done = failure(host(), error)
+        done = failure_result(host(), error)
     texts = [done.problem, done.next_step, *(str(value) for item in done.items for value in vars_of(item))]
-    assert not any(UNSAFE.search(text) for text in texts)
+    assert not any(UNSAFE_CHARACTERS.search(text) for text in texts)
 
 
 def vars_of(item: Item) -> tuple[object, ...]:
@@ -517,7 +521,7 @@ LOOK: list[str | Exception] = [
 ]
 
 
-def with_password() -> Work:
+def with_password() -> StepContext:
     """Work with a password whose gate nobody has gone through."""
     return replace(work(profile("vm.x = 1\n")), password=Secret("secret"))
 
@@ -559,13 +563,13 @@ ENDED = "the node's shell ended with status 1: "
     ],
 )
 def test_what_goes_wrong_on_the_way_becomes_the_hosts_result(
-    says: list[str | Exception], jobs: Work, status: Status, problem: str
+    says: list[str | Exception], jobs: StepContext, status: Status, problem: str
 ) -> None:
     channel, whom = Scripted(list(says)), host()
     try:
-        result = node.apply(Conversation(channel), whom, jobs)
+        result = node.apply_host(Conversation(channel), whom, jobs)
     except Exception as error:
-        result = failure(whom, error)
+        result = failure_result(whom, error)
     assert (result.host, result.status, result.items) == ("n1", status, ())
     assert problem in result.problem
     assert "secret" not in result.problem + result.next_step
@@ -575,7 +579,7 @@ def test_what_goes_wrong_on_the_way_becomes_the_hosts_result(
 def test_the_change_is_not_sent_before_sudo_took_the_password() -> None:
     channel = Scripted([*LOOK, "MARK password", ShellEndedError(ENDED)])
     with pytest.raises(NodeError):
-        node.apply(Conversation(channel), host(), with_password())
+        node.apply_host(Conversation(channel), host(), with_password())
     assert [bool(re.match(rb"password \d+\n\Z", data)) for data in channel.sent] == [False, True, False]
     assert channel.sent[2] == b"secret\n"
 
@@ -594,10 +598,10 @@ def test_the_change_is_not_sent_before_sudo_took_the_password() -> None:
 def test_only_a_refused_password_keeps_the_others_from_trying(end: list[str | Exception], others_try: bool) -> None:
     jobs = replace(work(profile("vm.x = 1\n"), hosts=("n1", "n2")), password=Secret("secret"))
     with pytest.raises(NodeError):
-        node.apply(Conversation(Scripted([*LOOK, "MARK password", *end])), host(), jobs)
+        node.apply_host(Conversation(Scripted([*LOOK, "MARK password", *end])), host(), jobs)
     second = Scripted([*LOOK, "MARK password", UnreachableError("far enough")])
     with pytest.raises(NodeError, match="far enough" if others_try else "n1 refused it"):
-        node.apply(Conversation(second), host("n2"), jobs)
+        node.apply_host(Conversation(second), host("n2"), jobs)
     assert (b"secret\n" in second.sent) is others_try
 
 
@@ -607,7 +611,7 @@ def test_a_host_waits_for_its_turn_with_the_password_no_longer_than_it_may_take(
     jobs.gates.of(jobs.password).enter("first", 1.0)  # and never leaves
     channel = Scripted([*LOOK], seconds_left=0.05)
     with pytest.raises(NodeError, match="at this one's deadline"):
-        node.apply(Conversation(channel), host(), jobs)
+        node.apply_host(Conversation(channel), host(), jobs)
     assert b"secret\n" not in channel.sent
 
 
@@ -618,7 +622,7 @@ def test_one_wrong_password_among_many_hosts_at_once_is_tried_once() -> None:
 
     def attempt(name: str) -> str:
         with pytest.raises(NodeError) as caught:
-            node.apply(Conversation(channels[name]), host(name), jobs)
+            node.apply_host(Conversation(channels[name]), host(name), jobs)
         return caught.value.problem
 
     with ThreadPoolExecutor(8) as pool:
@@ -632,7 +636,7 @@ def test_one_wrong_password_among_many_hosts_at_once_is_tried_once() -> None:
     ("text", "shown"), [("a\tb", "a\tb"), ("\x1b[1m\r\n\0\x7f\x85", "?[1m?????"), ("grün 漢", "grün 漢")]
 )
 def test_what_is_printed_of_a_node_holds_no_control_characters(text: str, shown: str) -> None:
-    assert printable(text) == shown
+    assert sanitize(text) == shown
 
 
 @pytest.mark.parametrize(
@@ -645,6 +649,6 @@ def test_what_is_printed_of_a_node_holds_no_control_characters(text: str, shown:
     ],
 )
 def test_an_error_is_its_hosts_own_result(error: Exception, status: Status, step: str) -> None:
-    found = failure(host(), error)
+    found = failure_result(host(), error)
     assert (found.host, found.status) == ("n1", status)
     assert step in found.next_step

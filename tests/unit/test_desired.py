@@ -9,13 +9,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tasks.core.kernel import at_least, is_port_list, port_text
-from tasks.core.ownfiles import HASH, RenderedFile, assignments, with_header
-from tasks.core.plan.desired import Setting, choose, resolve
+from tasks.core.kernel import at_least, format_ports, is_port_list
+from tasks.core.ownfiles import HASH_PREFIX, RenderedFile, assignments, with_header
+from tasks.core.plan.desired import Setting, choose_module, resolve
 from tasks.core.plan.diff import diff
-from tasks.core.profile.entries import ModuleWish
+from tasks.core.profile.entries import ModuleEntry
 from tasks.node import orders as instructions
-from tests.unit.build import MODULES, SYSCTL, Node, facts, wishes
+from tests.unit.build import MODULES, SYSCTL, Node, facts, rendered
 
 RESERVED = "net.ipv4.ip_local_reserved_ports"
 
@@ -26,7 +26,7 @@ def body(file: RenderedFile) -> list[str]:
 
 
 @pytest.mark.parametrize(
-    ("line", "values", "rendered"),
+    ("line", "values", "expected"),
     [
         ("vm.x = 1", {"vm.x": "9"}, "vm.x = 1"),
         ("vm/x=1", {}, "vm.x = 1"),
@@ -46,18 +46,18 @@ def body(file: RenderedFile) -> list[str]:
         ("# a comment", {}, "# a comment"),
     ],
 )
-def test_a_line_becomes_plain_on_the_node(line: str, values: dict[str, str], rendered: str) -> None:
-    assert body(resolve([wishes(sysctl=line)], facts(values)).files[0]) == [rendered]
+def test_a_line_becomes_plain_on_the_node(line: str, values: dict[str, str], expected: str) -> None:
+    assert body(resolve([rendered(sysctl=line)], facts(values)).files[0]) == [expected]
 
 
 def test_a_hidden_key_is_there_and_a_floor_over_it_is_the_floor() -> None:
     node = facts(hidden=["/proc/sys/vm/x"])
-    state = resolve([wishes(sysctl="-vm.x >= 10")], node)
+    state = resolve([rendered(sysctl="-vm.x >= 10")], node)
     assert (state.settings, state.skipped_keys) == ((Setting("vm.x", "10", "10"),), ())
 
 
 @pytest.mark.parametrize(
-    ("line", "node", "rendered"),
+    ("line", "node", "expected"),
     [
         ("overlay", {"loaded": ["overlay"]}, "overlay"),
         ("overlay", {"builtin": ["overlay"]}, "overlay"),
@@ -69,26 +69,26 @@ def test_a_hidden_key_is_there_and_a_floor_over_it_is_the_floor() -> None:
         ("-extra", {}, f"# extra: not in this node's kernel {facts().kernel}"),
     ],
 )
-def test_a_module_is_the_first_that_this_kernel_has(line: str, node: dict[str, Any], rendered: str) -> None:
-    assert body(resolve([wishes(modules=line)], facts(**node)).files[0]) == [rendered]
+def test_a_module_is_the_first_that_this_kernel_has(line: str, node: dict[str, Any], expected: str) -> None:
+    assert body(resolve([rendered(modules=line)], facts(**node)).files[0]) == [expected]
 
 
 def test_a_module_that_is_missing_is_skipped_only_if_it_is_optional() -> None:
-    state = resolve([wishes(modules="a\n-b\nc | d\n-e | f\ng\ng\n")], facts(loaded=["g"]))
+    state = resolve([rendered(modules="a\n-b\nc | d\n-e | f\ng\ng\n")], facts(loaded=["g"]))
     assert (state.modules, state.skipped_modules, state.missing_modules) == (("g",), ("b", "e"), ("a", "c"))
 
 
 def test_no_candidate_is_chosen_where_the_kernel_has_none() -> None:
-    assert choose(ModuleWish(1, ("a", "b"), False), facts()) is None
+    assert choose_module(ModuleEntry(1, ("a", "b"), False), facts()) is None
 
 
 @pytest.mark.parametrize("module", ["br_netfilter", "br-netfilter"])
 def test_an_optional_key_that_comes_with_a_module_of_the_profile_is_wanted_before_it_is_there(module: str) -> None:
     key = "net.bridge.bridge-nf-call-iptables"
-    both = wishes(f"-{key} = 1", module)
+    both = rendered(f"-{key} = 1", module)
     assert resolve([both], facts(loadable=["br_netfilter"])).settings == (Setting(key, "1", None),)
     assert resolve([both], facts()).skipped_keys == (key,)
-    alone = wishes(f"-{key} = 1")
+    alone = rendered(f"-{key} = 1")
     assert resolve([alone], facts(loadable=["br_netfilter"])).skipped_keys == (key,)
 
 
@@ -106,7 +106,7 @@ def test_an_optional_key_that_comes_with_a_module_of_the_profile_is_wanted_befor
     ],
 )
 def test_forwarding_comes_first_because_it_resets_others(text: str, order: list[str]) -> None:
-    assert body(resolve([wishes(sysctl=text)], facts()).files[0]) == order
+    assert body(resolve([rendered(sysctl=text)], facts()).files[0]) == order
 
 
 def test_a_file_says_who_owns_it_and_hashes_what_follows() -> None:
@@ -119,16 +119,16 @@ def test_a_file_says_who_owns_it_and_hashes_what_follows() -> None:
         "",
         "vm.x = 1",
     )
-    assert file.effective == (f"{HASH}{digest}", "vm.x = 1")
+    assert file.effective == (f"{HASH_PREFIX}{digest}", "vm.x = 1")
 
 
 def test_each_part_of_each_profile_has_its_own_file() -> None:
-    state = resolve([wishes("vm.x = 1", "a", name="one"), wishes("vm.y = 1", name="two")], facts(loaded=["a"]))
+    state = resolve([rendered("vm.x = 1", "a", name="one"), rendered("vm.y = 1", name="two")], facts(loaded=["a"]))
     assert [file.path for file in state.files] == [MODULES.format("one"), SYSCTL.format("one"), SYSCTL.format("two")]
 
 
 @pytest.mark.parametrize(
-    ("texts", "value", "floor"),
+    ("texts", "value", "minimum"),
     [
         (["vm.x >= 1", "vm.x >= 5"], "5", "5"),
         (["vm.x >= 5", "vm.x >= 1"], "5", "5"),
@@ -138,17 +138,17 @@ def test_each_part_of_each_profile_has_its_own_file() -> None:
     ],
 )
 def test_of_two_profiles_the_stronger_wish_stands_in_both_files(
-    texts: list[str], value: str, floor: str | None
+    texts: list[str], value: str, minimum: str | None
 ) -> None:
-    both = [wishes(sysctl=text, name=name) for text, name in zip(texts, "ab", strict=True)]
+    both = [rendered(sysctl=text, name=name) for text, name in zip(texts, "ab", strict=True)]
     state = resolve(both, facts({"vm.x": "0"}))
-    assert state.settings == (Setting("vm.x", value, floor),)
+    assert state.settings == (Setting("vm.x", value, minimum),)
     assert [body(file) for file in state.files] == [[f"vm.x = {value}"]] * 2
 
 
 @pytest.mark.parametrize("texts", [["-vm.x = 1", "vm.x = 1"], ["vm.x = 1", "-vm.x = 1"], ["-vm.x >= 1", "vm.x >= 1"]])
 def test_a_key_that_one_profile_requires_is_not_optional(texts: list[str]) -> None:
-    both = [wishes(sysctl=text, name=name) for text, name in zip(texts, "ab", strict=True)]
+    both = [rendered(sysctl=text, name=name) for text, name in zip(texts, "ab", strict=True)]
     assert resolve(both, facts()).skipped_keys == ()
 
 
@@ -164,7 +164,7 @@ def test_a_key_that_one_profile_requires_is_not_optional(texts: list[str]) -> No
 def test_the_number_in_our_file_stays_while_it_is_high_enough(written: str, running: str, value: str) -> None:
     """Kernels round some values up; following them would rewrite the file after each apply."""
     node = facts({"vm.x": running}, files={SYSCTL.format("p"): f"vm.x = {written}\n"})
-    assert resolve([wishes(sysctl="vm.x >= 577680")], node).settings == (Setting("vm.x", value, "577680"),)
+    assert resolve([rendered(sysctl="vm.x >= 577680")], node).settings == (Setting("vm.x", value, "577680"),)
 
 
 @pytest.mark.parametrize(
@@ -194,7 +194,7 @@ def test_any_file_is_read_without_an_error(lines: list[str]) -> None:
 
 NUMBERS = st.integers(-5, 2**40)
 VALUE = st.lists(NUMBERS, min_size=1, max_size=3).map(lambda numbers: " ".join(map(str, numbers)))
-PORTS = st.frozensets(st.integers(1, 65535), min_size=1, max_size=5).map(port_text)
+PORTS = st.frozensets(st.integers(1, 65535), min_size=1, max_size=5).map(format_ports)
 KEYS = ["vm.a", "vm.b", "net.ipv4.ip_forward", "net.ipv4.conf.eth0/1.c", RESERVED, "net.bridge.d"]
 
 
@@ -218,45 +218,45 @@ def nodes(draw: st.DrawFn) -> Node:
 @settings(max_examples=200, deadline=None)
 @given(templates(), templates(), nodes())
 def test_after_an_apply_the_same_files_are_wanted_and_nothing_is_to_do(one: str, other: str, node: Node) -> None:
-    both = [wishes(one, "-br_netfilter\n-overlay | x\n", name="a")]
+    both = [rendered(one, "-br_netfilter\n-overlay | x\n", name="a")]
     if {line.lstrip("-").split()[0] for line in other.split("\n")[1:]}.isdisjoint(
         line.lstrip("-").split()[0] for line in one.split("\n")[1:]
     ):
-        both.append(wishes(other, name="b"))
+        both.append(rendered(other, name="b"))
     state = resolve(both, node.facts)
     before = dict(node.keys)
-    node.obey(instructions.apply(diff(state, node.facts)))
+    node.obey(instructions.apply_instructions(diff(state, node.facts)))
     again = resolve(both, node.facts)
     assert again.files == state.files
-    assert instructions.apply(diff(again, node.facts)) == []
+    assert instructions.apply_instructions(diff(again, node.facts)) == []
     for setting in state.settings:
-        if setting.floor is not None and setting.key in before:
-            assert at_least(setting.key, node.keys[setting.key], setting.floor)
+        if setting.minimum is not None and setting.key in before:
+            assert at_least(setting.key, node.keys[setting.key], setting.minimum)
 
 
 @given(VALUE, VALUE)
-def test_a_floor_never_lowers_what_the_node_has(running: str, floor: str) -> None:
+def test_a_floor_never_lowers_what_the_node_has(running: str, minimum: str) -> None:
     node = Node(keys={"vm.a": running})
-    state = resolve([wishes(sysctl=f"vm.a >= {floor}")], node.facts)
-    if len(running.split()) == len(floor.split()):
+    state = resolve([rendered(sysctl=f"vm.a >= {minimum}")], node.facts)
+    if len(running.split()) == len(minimum.split()):
         assert at_least("vm.a", state.settings[0].value, running)
 
 
 def test_a_kernel_that_rounds_up_is_not_written_to_again() -> None:
     node = Node(keys={"vm.x": "100"}, turned={"vm.x": lambda text: str(-(-int(text) // 512) * 512)})
-    both = [wishes(sysctl="vm.x >= 1000")]
-    node.obey(instructions.apply(diff(resolve(both, node.facts), node.facts)))
+    both = [rendered(sysctl="vm.x >= 1000")]
+    node.obey(instructions.apply_instructions(diff(resolve(both, node.facts), node.facts)))
     assert node.keys["vm.x"] == "1024"
-    assert instructions.apply(diff(resolve(both, node.facts), node.facts)) == []
+    assert instructions.apply_instructions(diff(resolve(both, node.facts), node.facts)) == []
 
 
 def test_setting_another_key_does_not_lower_one_that_rose_above_its_floor_meanwhile() -> None:
     """`>=` means never lower what the node has: also not by `sysctl -p` of a file with an older, lower number."""
     node = Node(keys={"vm.x": "100", "vm.y": "0"})
-    both = [wishes(sysctl="vm.x >= 1000\nvm.y = 1\n")]
-    node.obey(instructions.apply(diff(resolve(both, node.facts), node.facts)))
+    both = [rendered(sysctl="vm.x >= 1000\nvm.y = 1\n")]
+    node.obey(instructions.apply_instructions(diff(resolve(both, node.facts), node.facts)))
     node.keys |= {"vm.x": "5000", "vm.y": "0"}
     assert diff(resolve(both, node.facts), node.facts).keys == (("vm.y", "1"),)
-    node.obey(instructions.apply(diff(resolve(both, node.facts), node.facts)))
+    node.obey(instructions.apply_instructions(diff(resolve(both, node.facts), node.facts)))
     assert node.keys == {"vm.x": "5000", "vm.y": "1"}
-    assert instructions.apply(diff(resolve(both, node.facts), node.facts)) == []
+    assert instructions.apply_instructions(diff(resolve(both, node.facts), node.facts)) == []

@@ -11,8 +11,8 @@ import pytest
 
 from tasks.core.errors import UsageError
 from tasks.core.host import Become, Host, SshOptions
-from tasks.core.plan.fix import wished
-from tasks.core.redact import Secret, without_secrets
+from tasks.core.plan.fix import parse_item
+from tasks.core.redact import Secret, redact_variables
 from tasks.fleet import dask, engine
 from tasks.fleet import engines as engine_engines
 from tasks.node import conversation as node_conversation
@@ -29,12 +29,12 @@ PLAIN = Host("n1", "192.0.2.9", variables={"x": 1})
 )
 def test_what_is_no_engine_is_refused(name: str) -> None:
     with pytest.raises(UsageError, match="--engine: expected threads, or dask=tcp://"):
-        engine_engines.prepared(name, [PLAIN], secrets=False)
+        engine_engines.hosts_for_engine(name, [PLAIN], secrets=False)
 
 
 def test_threads_get_the_hosts_as_they_are() -> None:
     host = replace(PLAIN, become=Become(password=Secret("x")), variables={"db_password": "y"})
-    assert engine_engines.prepared("threads", [host], secrets=True) == (host,)
+    assert engine_engines.hosts_for_engine("threads", [host], secrets=True) == (host,)
 
 
 @pytest.mark.parametrize(
@@ -48,31 +48,31 @@ def test_threads_get_the_hosts_as_they_are() -> None:
 @pytest.mark.parametrize("name", [SCHEDULER, SCHEDULER.replace("tcp", "tls")])
 def test_no_password_travels_to_a_worker(name: str, host: Host, secrets: bool, whose: str) -> None:
     with pytest.raises(UsageError, match=f"no password travels to dask workers, and {whose} has one") as caught:
-        engine_engines.prepared(name, [host], secrets=secrets)
+        engine_engines.hosts_for_engine(name, [host], secrets=secrets)
     assert "hunter2" not in str(caught.value)
 
 
 def test_variables_that_hold_a_secret_anywhere_stay_behind() -> None:
     kept = {"kube_proxy_mode": "ipvs", "ansible_host": "192.0.2.9", "nested": {"a": [1, {"b": "c"}]}, "none": None}
     secret = {"api_token": "s", "db": {"user": "u", "password": "s"}, "all": [{"deep": {"client_secret": "s"}}]}
-    (host,) = engine_engines.prepared(SCHEDULER, [replace(PLAIN, variables={**kept, **secret})], secrets=False)
-    assert host.variables == without_secrets({**kept, **secret}) == kept
+    (host,) = engine_engines.hosts_for_engine(SCHEDULER, [replace(PLAIN, variables={**kept, **secret})], secrets=False)
+    assert host.variables == redact_variables({**kept, **secret}) == kept
 
 
-STEPS: list[node_conversation.Step] = [
-    node.plan,
-    node.apply,
-    node.verify,
-    node.show,
-    partial(node.fix, wished("vm.x=1"), True),
-    rollback.listed,
-    partial(rollback.plan, ""),
-    partial(rollback.take_back, ""),
+STEPS: list[node_conversation.NodeStep] = [
+    node.plan_host,
+    node.apply_host,
+    node.verify_host,
+    node.render_host,
+    partial(node.fix_host, parse_item("vm.x=1"), True),
+    rollback.list_snapshots,
+    partial(rollback.plan_rollback, ""),
+    partial(rollback.rollback_host, ""),
 ]
 
 
 @pytest.mark.parametrize("step", STEPS)
-def test_every_verbs_step_can_travel(step: node_conversation.Step) -> None:
+def test_every_verbs_step_can_travel(step: node_conversation.NodeStep) -> None:
     assert callable(pickle.loads(pickle.dumps(step)))
 
 
@@ -85,7 +85,10 @@ def test_gates_are_new_where_they_arrive() -> None:
 
 def test_without_dask_the_engine_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "distributed", None)
-    with pytest.raises(UsageError, match=r"pip install -r requirements-dask.txt"), engine_engines.named(SCHEDULER):
+    with (
+        pytest.raises(UsageError, match=r"pip install -r requirements-dask.txt"),
+        engine_engines.open_engine(SCHEDULER),
+    ):
         pass
 
 
@@ -94,12 +97,12 @@ def test_a_worker_takes_as_many_hosts_as_it_has_threads_and_no_more_than_forks()
         def nthreads(self) -> dict[str, int]:
             return {"tcp://a": 4, "tcp://b": 50}
 
-    assert dask.Workers(Client(), "tcp://s").at_once(20) == 24
-    assert engine.Threads().at_once(20) == 20
+    assert dask.Workers(Client(), "tcp://s").concurrency(20) == 24
+    assert engine.Threads().concurrency(20) == 20
 
 
 def test_the_digest_of_the_code_covers_every_script_of_the_nodes() -> None:
     scripts = {path.name for path in dask.CODE.rglob("*.sh")}
     assert {"boot.sh", "main.sh", "probe.sh", "apply.sh"} <= scripts
-    assert dask.code() == dask.code.__wrapped__()
-    assert len(dask.code()) == 12
+    assert dask.code_digest() == dask.code_digest.__wrapped__()
+    assert len(dask.code_digest()) == 12

@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 from tasks.core.errors import RemoteError
 from tasks.core.facts import FileFact, ModuleState, key_file
 from tasks.core.profile.variables import SAMPLE
-from tasks.core.protocol.reply import parse
-from tasks.node.orders import ALWAYS
+from tasks.core.protocol.reply import parse_reply
+from tasks.node.orders import COMMON_PATHS
 from tests.unit.build import KERNEL, OnNode, facts, mutated, reply
 
 # Taken from the real script on Debian 12 (dash, GNU grep and ls), shortened.
@@ -73,8 +73,8 @@ crw-rw-rw-    1 0        0           1,   3 Jan  1  2023 /etc/sysctl.d/device.co
 
 
 def test_a_debian_nodes_reply_is_understood() -> None:
-    node = parse(DEBIAN)
-    assert (node.kernel, node.uid, node.has_tree, node.container) == (KERNEL, 1000, True, "")
+    node = parse_reply(DEBIAN)
+    assert (node.kernel, node.uid, node.has_module_index, node.container) == (KERNEL, 1000, True, "")
     assert node.key("net.ipv4.ip_forward") == "0"
     assert node.key("net.ipv4.ip_local_port_range") == "1024 65535"
     assert node.key("net.ipv4.ip_local_reserved_ports") == ""
@@ -98,8 +98,8 @@ def test_a_debian_nodes_reply_is_understood() -> None:
     ],
 )
 def test_a_key_that_is_empty_or_hidden_is_there_all_the_same(key: str, there: bool) -> None:
-    node = parse(DEBIAN)
-    assert node.has_key(key) is node.is_there(key_file(key)) is there
+    node = parse_reply(DEBIAN)
+    assert node.has_key(key) is node.exists(key_file(key)) is there
 
 
 @pytest.mark.parametrize(
@@ -116,7 +116,7 @@ def test_a_key_that_is_empty_or_hidden_is_there_all_the_same(key: str, there: bo
     ],
 )
 def test_a_module_is_what_the_kernel_shows_of_it(name: str, state: ModuleState) -> None:
-    assert parse(DEBIAN).module(name) is state
+    assert parse_reply(DEBIAN).module(name) is state
 
 
 @pytest.mark.parametrize(
@@ -130,25 +130,25 @@ def test_a_module_is_what_the_kernel_shows_of_it(name: str, state: ModuleState) 
 )
 def test_a_second_look_says_only_what_may_have_changed(said: str, states: dict[str, ModuleState]) -> None:
     first = facts({"vm.x": "0"}, loaded=["overlay"], loadable=["overlay", "br_netfilter"], builtin=["bridge"], uid=1000)
-    second = parse(f"{said}\nr/proc/sys/vm/x\n== found\n/proc/sys/vm/x:1:1\n", first)
+    second = parse_reply(f"{said}\nr/proc/sys/vm/x\n== found\n/proc/sys/vm/x:1:1\n", first)
     assert {name: second.module(name) for name in states} == states
     assert (second.uid, second.key("vm.x"), second.module("bridge")) == (first.uid, "1", ModuleState.BUILTIN)
-    assert (second.has_tree, second.needs, second.files) == (True, first.needs, {})
+    assert (second.has_module_index, second.dependencies, second.files) == (True, first.dependencies, {})
     assert not second.large
-    assert parse("== found\n", replace(first, large=True)).large
+    assert parse_reply("== found\n", replace(first, large=True)).large
 
 
 @pytest.mark.parametrize("ending", [".ko", ".ko.xz", ".ko.zst", ".ko.gz", ".ko.xz: kernel/net/a.ko.xz"])
 @pytest.mark.parametrize(("index", "state"), [("dep", ModuleState.LOADABLE), ("builtin", ModuleState.BUILTIN)])
 def test_compressed_modules_are_modules(ending: str, index: str, state: ModuleState) -> None:
-    node = parse(f"{AS_ROOT}== found\n/lib/modules/x/modules.{index}:kernel/net/ip-vs{ending}\n")
+    node = parse_reply(f"{AS_ROOT}== found\n/lib/modules/x/modules.{index}:kernel/net/ip-vs{ending}\n")
     assert node.module("ip_vs") is state
 
 
 def test_built_in_wins_whichever_index_comes_first() -> None:
     lines = ["/lib/modules/x/modules.dep:kernel/a.ko:", "/lib/modules/x/modules.builtin:kernel/a.ko"]
     for order in (lines, lines[::-1]):
-        assert parse("\n".join([f"{AS_ROOT}== found", *order])).module("a") is ModuleState.BUILTIN
+        assert parse_reply("\n".join([f"{AS_ROOT}== found", *order])).module("a") is ModuleState.BUILTIN
 
 
 @pytest.mark.parametrize(
@@ -163,13 +163,13 @@ def test_built_in_wins_whichever_index_comes_first() -> None:
 def test_files_are_listed_with_kind_mode_owner_size_and_link(
     path: str, fact: tuple[str, int, int, int, str | None]
 ) -> None:
-    found = parse(DEBIAN).files[path]
+    found = parse_reply(DEBIAN).files[path]
     assert (found.kind, found.mode, found.uid, found.size, found.link) == fact
 
 
 def test_busyboxs_list_is_understood_and_what_is_no_file_is_left_out() -> None:
     ours, link = "/etc/sysctl.d/99-zz-nodeprep-kubernetes.conf", "/etc/sysctl.d/99-sysctl.conf"
-    assert parse(BUSYBOX).files == {
+    assert parse_reply(BUSYBOX).files == {
         ours: FileFact(ours, "-", 0o644, 0, 57, None, ()),
         link: FileFact(link, "l", 0o777, 0, 14, "../sysctl.conf", ()),
     }
@@ -194,7 +194,7 @@ def test_a_folder_that_may_be_listed_and_not_entered_is_unreadable_too(mode: str
 
 
 def test_what_templates_see_is_read_from_the_reply() -> None:
-    assert parse(DEBIAN).for_templates() == {
+    assert parse_reply(DEBIAN).for_templates() == {
         "kernel": KERNEL,
         "hostname": "node-7",
         "cpus": 5,
@@ -208,7 +208,7 @@ def test_what_templates_see_is_read_from_the_reply() -> None:
 
 
 def test_templates_are_tried_with_the_same_names_that_nodes_give() -> None:
-    for seen in (parse(DEBIAN), parse(AS_ROOT)):
+    for seen in (parse_reply(DEBIAN), parse_reply(AS_ROOT)):
         shown = seen.for_templates()
         assert {name: type(value) for name, value in shown.items()} == {name: type(v) for name, v in SAMPLE.items()}
 
@@ -233,7 +233,7 @@ def test_a_container_says_so() -> None:
     ],
 )
 def test_a_complaint_is_known_by_what_was_asked(line: str, key: tuple[str, str], text: str) -> None:
-    assert parse(f"{AS_ROOT}{line}\n").complaints == {key: text}
+    assert parse_reply(f"{AS_ROOT}{line}\n").complaints == {key: text}
 
 
 def test_a_value_with_colons_and_a_key_with_colons_are_told_apart() -> None:
@@ -243,7 +243,7 @@ def test_a_value_with_colons_and_a_key_with_colons_are_told_apart() -> None:
 
 
 def test_only_the_first_line_of_a_key_is_its_value() -> None:
-    node = parse(
+    node = parse_reply(
         f"{AS_ROOT}r/proc/sys/a/b\nr/proc/sys/a/c\n== found\n/proc/sys/a/b:1:x\n/proc/sys/a/b:2:y\n/proc/sys/a/c:2:z"
     )
     assert (node.key("a.b"), node.key("a.c")) == ("x", "")
@@ -267,7 +267,7 @@ def test_only_the_first_line_of_a_key_is_its_value() -> None:
 )
 def test_a_reply_without_sense_is_a_remote_error_that_shows_it(nonsense: str) -> None:
     with pytest.raises(RemoteError, match="makes no sense"):
-        parse(nonsense)
+        parse_reply(nonsense)
 
 
 @pytest.mark.parametrize(
@@ -292,7 +292,7 @@ def test_a_reply_without_sense_is_a_remote_error_that_shows_it(nonsense: str) ->
     ],
 )
 def test_lines_that_make_no_sense_do_no_harm_to_the_others(junk: str) -> None:
-    node = parse(f"{AS_ROOT}r/proc/sys/vm/x\n{junk}\n== found\n/proc/sys/vm/x:1:7\n")
+    node = parse_reply(f"{AS_ROOT}r/proc/sys/vm/x\n{junk}\n== found\n/proc/sys/vm/x:1:7\n")
     assert (node.uid, node.key("vm.x"), dict(node.files), dict(node.complaints)) == (0, "7", {}, {})
 
 
@@ -302,23 +302,23 @@ LINES = st.text(st.sampled_from("ulraxyte= /:0159²٣-wrd.ko\r\n \x85\u2028"), m
 @given(st.one_of(st.text(max_size=200), LINES))
 def test_any_reply_is_facts_or_a_remote_error(said: str) -> None:
     with contextlib.suppress(RemoteError):
-        parse(said).for_templates()
-    parse(f"{AS_ROOT}{said}").for_templates()
+        parse_reply(said).for_templates()
+    parse_reply(f"{AS_ROOT}{said}").for_templates()
 
 
 @given(mutated(DEBIAN))
 def test_a_damaged_reply_is_facts_or_a_remote_error(said: str) -> None:
     with contextlib.suppress(RemoteError):
-        node = parse(said)
+        node = parse_reply(said)
         node.for_templates()
         assert all("\n" not in text and "\0" not in text for file in node.files.values() for _, text in file.lines)
 
 
 @given(st.integers(0, len(DEBIAN)))
 def test_a_reply_cut_off_anywhere_never_holds_more_than_the_whole_one(end: int) -> None:
-    whole = parse(DEBIAN)
+    whole = parse_reply(DEBIAN)
     with contextlib.suppress(RemoteError):
-        part = parse(DEBIAN[:end])
+        part = parse_reply(DEBIAN[:end])
         # the last line may be half a name
         assert len(part.values.keys() - whole.values.keys()) <= 1
         assert len(part.files.keys() - whole.files.keys()) <= 1
@@ -332,14 +332,14 @@ def test_a_reply_cut_off_anywhere_never_holds_more_than_the_whole_one(end: int) 
 @pytest.mark.parametrize("head", ["", "== found\n"])
 def test_a_long_reply_takes_no_more_than_its_length(head: str, line: str) -> None:
     """Ten times the reply may take some twenty times as long on a busy machine, but not a hundred times."""
-    short, long = (timed(parse, f"{AS_ROOT}{head}" + f"{line}\n" * count) for count in (3_000, 30_000))
+    short, long = (timed(parse_reply, f"{AS_ROOT}{head}" + f"{line}\n" * count) for count in (3_000, 30_000))
     assert long < 30 * short + 0.05
 
 
 @pytest.mark.parametrize("text", [":" * 300_000, "/" + ":" * 300_000, "/:1" * 100_000, " " * 300_000, "- " * 150_000])
 @pytest.mark.parametrize("head", ["", "== found\n"])
 def test_a_long_line_takes_no_more_than_its_length(head: str, text: str) -> None:
-    short, long = (timed(parse, f"{AS_ROOT}{head}{text[: len(text) // part]}") for part in (10, 1))
+    short, long = (timed(parse_reply, f"{AS_ROOT}{head}{text[: len(text) // part]}") for part in (10, 1))
     assert long < 30 * short + 0.05
 
 
@@ -370,10 +370,10 @@ def test_what_the_builder_of_these_tests_writes_is_what_is_read(
 
 def test_the_builder_shows_comments_as_grep_does() -> None:
     text = "# a\n; b\n\n  vm.x = 1\n# sha256 of the lines below: 00\n# sha256 of something else\n"
-    node = parse(reply(files={"/etc/sysctl.d/a.conf": OnNode(text)}))
+    node = parse_reply(reply(files={"/etc/sysctl.d/a.conf": OnNode(text)}))
     assert node.lines("/etc/sysctl.d/a.conf") == ("  vm.x = 1", "# sha256 of the lines below: 00")
 
 
 def test_what_is_looked_at_everywhere_is_absolute_and_named_once() -> None:
-    assert all(path.startswith(("/proc/", "/run/", "/sys/", "/.dockerenv")) for path in ALWAYS)
-    assert len(set(ALWAYS)) == len(ALWAYS)
+    assert all(path.startswith(("/proc/", "/run/", "/sys/", "/.dockerenv")) for path in COMMON_PATHS)
+    assert len(set(COMMON_PATHS)) == len(COMMON_PATHS)

@@ -9,14 +9,14 @@ from tasks.core.facts import Facts
 from tasks.core.ownfiles import with_header
 from tasks.core.plan.desired import Setting
 from tasks.core.plan.diff import diff
-from tasks.core.plan.fix import MODULES_FILE, SYSCTL_FILE, desired, wished
+from tasks.core.plan.fix import MODULES_FILE, SYSCTL_FILE, fix_desired, parse_item
 from tasks.node import orders as instructions
 from tests.unit.build import MODULES, SYSCTL, facts
 
 
 def kept(item: str, node: Facts) -> dict[str, list[str]]:
     """The repairs' files without their headers."""
-    return {file.path: list(file.lines[2:]) for file in desired(wished(item), node, persist=True).files}
+    return {file.path: list(file.lines[2:]) for file in fix_desired(parse_item(item), node, persist=True).files}
 
 
 def ours(*lines: str) -> str:
@@ -24,7 +24,7 @@ def ours(*lines: str) -> str:
 
 
 @pytest.mark.parametrize(
-    ("item", "key", "value", "floor"),
+    ("item", "key", "value", "minimum"),
     [
         ("net.ipv4.ip_forward=1", "net.ipv4.ip_forward", "1", False),
         ("net/ipv4/ip_forward = 1", "net.ipv4.ip_forward", "1", False),
@@ -33,19 +33,19 @@ def ours(*lines: str) -> str:
         ("kernel.core_pattern={{ x }}", "kernel.core_pattern", "{{ x }}", False),
     ],
 )
-def test_a_key_may_be_typed_as_in_a_profile(item: str, key: str, value: str, floor: bool) -> None:
-    (wish,) = wished(item).key_wishes()
-    assert (wish.key, wish.value, wish.floor) == (key, value, floor)
-    assert wished(item).modules is None
+def test_a_key_may_be_typed_as_in_a_profile(item: str, key: str, value: str, minimum: bool) -> None:
+    (entry,) = parse_item(item).sysctl_entries()
+    assert (entry.key, entry.value, entry.minimum) == (key, value, minimum)
+    assert parse_item(item).modules is None
 
 
 @pytest.mark.parametrize(
     ("item", "candidates"), [("br_netfilter", ("br_netfilter",)), ("a | b", ("a", "b")), ("-a", ("a",))]
 )
 def test_a_module_may_be_typed_as_in_a_profile(item: str, candidates: tuple[str, ...]) -> None:
-    (wish,) = wished(item).module_wishes()
-    assert wish.candidates == candidates
-    assert wished(item).sysctl is None
+    (entry,) = parse_item(item).module_entries()
+    assert entry.candidates == candidates
+    assert parse_item(item).sysctl is None
 
 
 @pytest.mark.parametrize(
@@ -70,14 +70,14 @@ def test_a_module_may_be_typed_as_in_a_profile(item: str, candidates: tuple[str,
 )
 def test_anything_else_is_a_usage_error(item: str, words: str) -> None:
     with pytest.raises(UsageError, match=words):
-        wished(item)
+        parse_item(item)
 
 
 def test_a_repair_without_keeping_writes_no_file_and_sets_the_key_directly() -> None:
-    state = desired(wished("vm.x=1"), facts({"vm.x": "0"}), persist=False)
+    state = fix_desired(parse_item("vm.x=1"), facts({"vm.x": "0"}), persist=False)
     assert (state.files, state.settings) == ((), (Setting("vm.x", "1", None),))
     plan = diff(state, facts({"vm.x": "0"}))
-    assert instructions.apply(plan) == ["set /proc/sys/vm/x 1"]
+    assert instructions.apply_instructions(plan) == ["set /proc/sys/vm/x 1"]
 
 
 @pytest.mark.parametrize(

@@ -15,10 +15,10 @@ import pytest
 
 from tasks.core.host import Host, HostKeys, SshOptions
 from tasks.core.result import NodeResult, RunSummary, Status
-from tasks.core.run.batches import pace
+from tasks.core.run.batches import parse_rollout
 from tasks.fleet import pool as fleet
+from tasks.node.context import StepContext
 from tasks.node.conversation import Conversation
-from tasks.node.work import Work
 from tasks.ssh.route import Access
 
 SECONDS = 10.0
@@ -70,7 +70,7 @@ def test_results_come_in_the_order_of_the_hosts_however_they_finish() -> None:
         return fine(host)
 
     watching = Watching()
-    summary = fleet.run("plan", hosts(5), task, 5, watching)
+    summary = fleet.run_on_all("plan", hosts(5), task, 5, watching)
     assert [result.host for result in summary.results] == ["n0", "n1", "n2", "n3", "n4"]
     assert (summary.verb, summary.interrupted, watching.ended[0]) == ("plan", False, "n4")
     assert Counter(watching.began) == Counter(watching.ended) == Counter(host.name for host in hosts(5))
@@ -91,7 +91,7 @@ def test_no_more_hosts_than_forks_are_worked_on_at_once_and_no_fewer(forks: int)
             inside -= 1
         return fine(host)
 
-    summary = fleet.run("plan", hosts(6), task, forks, Watching())
+    summary = fleet.run_on_all("plan", hosts(6), task, forks, Watching())
     assert {result.status for result in summary.results} == {Status.OK}
     assert most == at_once
 
@@ -102,7 +102,7 @@ def test_an_exception_of_one_host_is_its_result_and_nobody_elses() -> None:
             raise RuntimeError("oops")
         return fine(host)
 
-    summary = fleet.run("plan", hosts(3), task, 1, Watching())
+    summary = fleet.run_on_all("plan", hosts(3), task, 1, Watching())
     assert [str(result.status) for result in summary.results] == ["ok", "failed", "ok"]
     assert summary.results[1].problem == "RuntimeError: oops"
 
@@ -113,7 +113,7 @@ def test_a_progress_that_fails_is_no_reason_to_stop(error: Exception) -> None:
         def finished(self, result: NodeResult) -> None:
             raise error
 
-    summary = fleet.run("plan", hosts(3), fine, 2, Broken())
+    summary = fleet.run_on_all("plan", hosts(3), fine, 2, Broken())
     assert [str(result.status) for result in summary.results] == ["ok"] * 3
 
 
@@ -128,7 +128,7 @@ def test_what_is_no_exception_is_that_hosts_result_too() -> None:
             raise Panic("out of order")
         return fine(host)
 
-    summary = fleet.run("plan", hosts(3), task, 3, Watching())
+    summary = fleet.run_on_all("plan", hosts(3), task, 3, Watching())
     assert [result.status for result in summary.results] == [Status.OK, Status.FAILED, Status.OK]
     assert summary.results[1].problem == "Panic: out of order"
 
@@ -136,14 +136,14 @@ def test_what_is_no_exception_is_that_hosts_result_too() -> None:
 def test_the_same_node_under_two_names_is_worked_on_once() -> None:
     twins = [Host("a", "192.0.2.1"), Host("b", "192.0.2.1"), Host("c", "192.0.2.1", port=2222)]
     watching = Watching()
-    summary = fleet.run("apply", twins, fine, 5, watching)
+    summary = fleet.run_on_all("apply", twins, fine, 5, watching)
     assert [str(result.status) for result in summary.results] == ["ok", "skipped", "ok"]
     assert summary.results[1].problem == "the same node as a"
     assert sorted(watching.began) == ["a", "c"]
 
 
 def test_no_hosts_are_no_trouble() -> None:
-    assert fleet.run("plan", [], fine, 5, Watching()).results == ()
+    assert fleet.run_on_all("plan", [], fine, 5, Watching()).results == ()
 
 
 # Ctrl-C
@@ -163,13 +163,13 @@ in_main = pytest.mark.skipif(
 
 def interrupted(monkeypatch: pytest.MonkeyPatch) -> list[Event]:
     """For the first and the second Ctrl-C an event: it was taken notice of."""
-    taken, real = [Event(), Event()], fleet._Crew.interrupt
+    taken, real = [Event(), Event()], fleet._WorkerPool.interrupt
 
-    def interrupt(crew: fleet._Crew) -> None:
+    def interrupt(crew: fleet._WorkerPool) -> None:
         real(crew)
         taken[crew._interrupts - 1].set()
 
-    monkeypatch.setattr(fleet._Crew, "interrupt", interrupt)
+    monkeypatch.setattr(fleet._WorkerPool, "interrupt", interrupt)
     return taken
 
 
@@ -183,7 +183,7 @@ def test_after_ctrl_c_no_host_starts_and_those_under_way_finish() -> None:
             assert watching.ending.wait(SECONDS)  # it is told while they are under way
         return fine(host)
 
-    summary = fleet.run("apply", hosts(4), task, 1, watching)
+    summary = fleet.run_on_all("apply", hosts(4), task, 1, watching)
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
     assert summary.interrupted
     assert [str(result.status) for result in summary.results] == ["ok", "ok", "skipped", "skipped"]
@@ -203,7 +203,7 @@ def test_a_second_ctrl_c_gives_up_on_those_under_way(monkeypatch: pytest.MonkeyP
         return fine(host)
 
     try:
-        summary = fleet.run("apply", hosts(4), task, 1, Watching())
+        summary = fleet.run_on_all("apply", hosts(4), task, 1, Watching())
     finally:
         over.set()
     assert [str(result.status) for result in summary.results] == ["ok", "failed", "skipped", "skipped"]
@@ -217,7 +217,7 @@ def test_after_ctrl_c_no_further_batch_starts() -> None:
         return fine(host)
 
     watching = Watching()
-    summary = fleet.run("apply", hosts(4), task, 4, watching, pace("2", ""))
+    summary = fleet.run_on_all("apply", hosts(4), task, 4, watching, parse_rollout("2", ""))
     assert {result.problem for result in summary.results[2:]} == {"interrupted before it started"}
     assert watching.batches == [(1, 2, 2)]
 
@@ -229,7 +229,7 @@ def test_a_ctrl_c_while_a_batch_is_being_told_starts_none_of_it() -> None:
             if number == 2:
                 signal.raise_signal(signal.SIGINT)
 
-    summary = fleet.run("apply", hosts(4), fine, 4, Interrupting(), pace("2", ""))
+    summary = fleet.run_on_all("apply", hosts(4), fine, 4, Interrupting(), parse_rollout("2", ""))
     assert [str(result.status) for result in summary.results] == ["ok", "ok", "skipped", "skipped"]
 
 
@@ -266,7 +266,7 @@ def test_a_batch_starts_when_the_one_before_is_done() -> None:
             working.clear()
 
     watching = Between()
-    summary = fleet.run("apply", hosts(7), task, 9, watching, pace("1,2,50%", ""))
+    summary = fleet.run_on_all("apply", hosts(7), task, 9, watching, parse_rollout("1,2,50%", ""))
     assert statuses(summary) == "o" * 7
     assert watching.batches == [(1, 4, 1), (2, 4, 2), (3, 4, 3), (4, 4, 1)]
     groups = [{"n0"}, {"n1", "n2"}, {"n3", "n4", "n5"}, {"n6"}]
@@ -275,7 +275,7 @@ def test_a_batch_starts_when_the_one_before_is_done() -> None:
 
 def test_one_batch_is_not_told() -> None:
     watching = Watching()
-    fleet.run("apply", hosts(3), fine, 1, watching)
+    fleet.run_on_all("apply", hosts(3), fine, 1, watching)
     assert watching.batches == []
 
 
@@ -294,7 +294,7 @@ def test_one_batch_is_not_told() -> None:
 def test_too_many_failures_start_no_further_batch_or_without_batches_no_further_host(
     serial: str, limit: str, bad: tuple[str, ...], expected: str, why: str
 ) -> None:
-    summary = fleet.run("apply", hosts(6), failing(*bad), 1, Watching(), pace(serial, limit))
+    summary = fleet.run_on_all("apply", hosts(6), failing(*bad), 1, Watching(), parse_rollout(serial, limit))
     assert not summary.interrupted
     assert statuses(summary) == expected
     reasons = {result.problem for result in summary.results if result.status is Status.SKIPPED}
@@ -304,7 +304,7 @@ def test_too_many_failures_start_no_further_batch_or_without_batches_no_further_
 def test_hosts_that_are_the_same_node_count_once_in_a_batch() -> None:
     four = [*hosts(2), Host("twin", "192.0.2.0"), Host("n3", "192.0.2.3")]
     watching = Watching()
-    summary = fleet.run("apply", four, fine, 1, watching, pace("2", ""))
+    summary = fleet.run_on_all("apply", four, fine, 1, watching, parse_rollout("2", ""))
     assert watching.batches == [(1, 2, 2), (2, 2, 1)]
     assert [result.same_as for result in summary.results] == ["", "", "n0", ""]
 
@@ -312,9 +312,9 @@ def test_hosts_that_are_the_same_node_count_once_in_a_batch() -> None:
 # One host
 
 
-def asking(talk: Conversation, host: Host, _: Work) -> NodeResult:
+def asking(conversation: Conversation, host: Host, _: StepContext) -> NodeResult:
     """The smallest step: a question, which connects."""
-    talk.ask(["scan"])
+    conversation.ask(["scan"])
     return fine(host)
 
 
@@ -327,7 +327,7 @@ def test_one_host_that_nobody_listens_on_is_unreachable_and_timed(access: Access
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         whom = Host("n1", "127.0.0.1", port=taken.getsockname()[1], ssh=SshOptions(not_honoured=("x=1",)))
-        result = fleet.one(asking, whom, Work({}), access, 5.0)
+        result = fleet.run_on_host(asking, whom, StepContext({}), access, 5.0)
     assert (result.host, result.status) == ("n1", Status.UNREACHABLE)
     assert "Connection refused" in result.problem
     assert result.notes == ("not honoured: x=1",)
@@ -336,5 +336,5 @@ def test_one_host_that_nobody_listens_on_is_unreachable_and_timed(access: Access
 
 def test_one_host_whose_options_make_no_sense_is_a_result_too(access: Access) -> None:
     whom = replace(hosts(1)[0], port=-1)
-    result = fleet.one(asking, whom, Work({}), access, 5.0)
+    result = fleet.run_on_host(asking, whom, StepContext({}), access, 5.0)
     assert result.status in (Status.FAILED, Status.UNREACHABLE)

@@ -20,7 +20,7 @@ import pytest
 from tasks.core.errors import UnreachableError
 from tasks.core.host import Host, HostKeys
 from tasks.ssh.deadline import Deadline
-from tasks.ssh.hostkeys import KnownHosts, Policy, entry_name, fingerprint, names_of
+from tasks.ssh.hostkeys import KnownHosts, Policy, entry_name, fingerprint, host_key_names
 from tasks.ssh.route import Access
 from tasks.ssh.session import Session
 
@@ -132,7 +132,7 @@ def test_a_file_may_be_missing_have_windows_ends_or_bytes_that_are_no_text(tmp_p
 
 
 def test_names_with_the_same_hash_are_told_apart(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("tasks.ssh.hostkeys._half", lambda name: 0)
+    monkeypatch.setattr("tasks.ssh.hostkeys._half_match", lambda name: 0)
     found = known(tmp_path, line("n1") + line("n2,n3", OTHER) + line("n1", OTHER).rstrip("\n"))
     assert [entry.blob for entry in found.lookup("n1")] == [ONE.get_base64(), OTHER.get_base64()]
     assert [entry.blob for entry in found.lookup("n3")] == [OTHER.get_base64()]
@@ -271,7 +271,7 @@ def test_any_key_may_be_shown_where_none_is_known(mode: HostKeys, text: str, tmp
 )
 def test_the_names_a_key_is_looked_up_by(host: str, port: int, alias: str, names: tuple[str, str]) -> None:
     """ssh(1): HostKeyAlias stands as it is; without a line for the port, one without a port will do."""
-    assert names_of(host, port, alias) == names
+    assert host_key_names(host, port, alias) == names
 
 
 def test_a_word_that_ssh_does_not_have_for_host_keys_is_refused_in_ssh_config_too() -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tasks.core.boot.inits import LOADER, SETTER, init_of, unit_state
-from tasks.core.boot.simulation import Boot
+from tasks.core.boot.simulation import NextBoot
 from tasks.core.facts import Facts, UnitState
 from tasks.node import orders as instructions
 from tests.unit.far import Machine, no_namespaces
@@ -190,14 +190,14 @@ ADVICE: dict[str, tuple[dict[str, object], str]] = {
 
 def test_in_a_container_what_is_loaded_stays_its_hosts_matter() -> None:
     known = facts({}, loaded=("foo",))
-    inside = Boot(replace(known, values={**known.values, "/run/systemd/container": "lxc"}), {})
-    assert (Boot(known, {}).module_obstacle("foo") is None, inside.module_obstacle("foo") is None) == (False, True)
-    assert [note.split(":")[0] for note in inside.advice()] == ["a container"]
+    inside = NextBoot(replace(known, values={**known.values, "/run/systemd/container": "lxc"}), {})
+    assert (NextBoot(known, {}).module_obstacle("foo") is None, inside.module_obstacle("foo") is None) == (False, True)
+    assert [note.split(":")[0] for note in inside.notes()] == ["a container"]
 
 
 @pytest.mark.parametrize(("case", "note"), ADVICE.values(), ids=ADVICE)
 def test_what_an_admin_hears_although_nothing_is_wrong(case: dict[str, object], note: str) -> None:
-    assert boot(**case).advice() == ([note] if note else [])  # type: ignore[arg-type]
+    assert boot(**case).notes() == ([note] if note else [])  # type: ignore[arg-type]
 
 
 # What the probe tells of it, on a small node
@@ -253,4 +253,4 @@ def test_the_probe_finds_the_init_scripts_where_there_is_no_systemd(machine: Mac
 def test_the_probe_names_the_kernels_that_have_modules_where_the_running_one_has_none(machine: Machine) -> None:
     (machine.root / "lib/modules/6.1.0").rename(machine.root / "lib/modules/6.1.1")
     found = seen(machine)
-    assert (found.has_tree, found.other_trees) == (False, ("6.1.1",))
+    assert (found.has_module_index, found.other_kernels) == (False, ("6.1.1",))

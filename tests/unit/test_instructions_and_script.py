@@ -20,12 +20,12 @@ from tasks.core.facts import Facts, ModuleState
 from tasks.core.kubeadm import checks as join
 from tasks.core.ownfiles import RenderedFile
 from tasks.core.plan.diff import Plan, Undo
-from tasks.core.plan.writers import SIGNS
+from tasks.core.plan.writers import EVIDENCE_PATHS
 from tasks.core.protocol import instructions as instructions_instructions
-from tasks.core.protocol.reply import parse
+from tasks.core.protocol.reply import parse_reply
 from tasks.node import orders as instructions
 from tasks.node import script
-from tasks.node.orders import ALWAYS
+from tasks.node.orders import COMMON_PATHS
 from tests.unit.build import facts
 from tests.unit.far import SHELLS, Shell, needs, run
 
@@ -43,7 +43,7 @@ def dash(tmp_path: Path) -> Shell:
 def test_a_probe_looks_at_what_is_looked_at_everywhere_and_at_what_is_wanted() -> None:
     lines = instructions.probe(["net.ipv4.ip_forward", "vm.x", "vm.x"], ["br-netfilter", "br_netfilter", "overlay"])
     assert lines == [
-        *(f"look {path}" for path in (*ALWAYS, *SIGNS)),
+        *(f"look {path}" for path in (*COMMON_PATHS, *EVIDENCE_PATHS)),
         "look /proc/sys/net/ipv4/ip_forward",
         "look /proc/sys/vm/x",
         "unit systemd-modules-load.service",
@@ -59,7 +59,7 @@ def test_a_second_look_asks_for_modules_anew_where_some_were_unloaded_or_root_ma
     unloaded: tuple[str, ...], uid: int, again: str
 ) -> None:
     probe, plan = instructions.probe(["vm.x"], ["overlay"]), Plan((), undo=Undo(modules=unloaded))
-    assert instructions.second(probe, plan, facts(uid=uid)) == [*probe[:-1], again]
+    assert instructions.readback_probe(probe, plan, facts(uid=uid)) == [*probe[:-1], again]
 
 
 def test_what_travels_is_the_script_without_its_comments() -> None:
@@ -98,7 +98,7 @@ def test_a_plan_is_carried_out_in_the_order_that_works() -> None:
         sysctl_files=("/etc/sysctl.d/a.conf", "/etc/sysctl.d/b.conf"),
         keys=(("net.ipv4.ip_forward", "1"), ("net.ipv4.conf.eth0/1.x", "1 2 3")),
     )
-    assert instructions.apply(plan) == [
+    assert instructions.apply_instructions(plan) == [
         "file /etc/a.conf",
         "|# a",
         "|",
@@ -118,7 +118,7 @@ def test_a_plan_is_carried_out_in_the_order_that_works() -> None:
 
 
 def test_an_empty_plan_has_no_instructions() -> None:
-    assert instructions.apply(Plan(())) == []
+    assert instructions.apply_instructions(Plan(())) == []
 
 
 def test_what_travels_in_quotes_is_one_line_without_quotes() -> None:
@@ -154,10 +154,10 @@ def test_only_a_request_that_changes_holds_what_can_change_anything() -> None:
 
 
 def test_what_only_verify_asks_travels_only_with_its_questions() -> None:
-    plain, asking = (script.request(MARK, [*lines, "scan"]).decode() for lines in ([], join.questions()))
+    plain, asking = (script.request(MARK, [*lines, "scan"]).decode() for lines in ([], join.probe_instructions()))
     for word in ("date +%s", "/boot/config-", "/proc/net/tcp"):
         assert (word in plain, word in asking) == (False, True)
-    assert ">" not in text_of(*join.questions()).replace("2>/dev/null", "").replace("2>&1", "")
+    assert ">" not in text_of(*join.probe_instructions()).replace("2>/dev/null", "").replace("2>&1", "")
 
 
 def test_a_part_travels_with_its_instructions_and_to_each_shell_once() -> None:
@@ -263,7 +263,7 @@ def test_the_probe_reads_what_python_reads(shell: Shell) -> None:
     seen = node.for_templates()
     assert (seen["kernel"], seen["hostname"]) == (os.uname().release, socket.gethostname())
     assert seen["systemd"] is Path("/run/systemd/system").is_dir()
-    assert node.has_tree is Path(f"/lib/modules/{os.uname().release}").is_dir()
+    assert node.has_module_index is Path(f"/lib/modules/{os.uname().release}").is_dir()
 
 
 def test_the_probe_lists_the_files_that_python_lists(shell: Shell) -> None:
@@ -559,7 +559,7 @@ def test_where_there_is_no_timeout_commands_run_without_one(dash: Shell) -> None
 
 @pytest.mark.parametrize(("remaining", "seconds"), [(60.0, 30), (3.9, 1), (0.01, 1)])
 def test_one_command_may_take_half_of_what_is_left(remaining: float, seconds: int) -> None:
-    assert instructions_instructions.within(remaining) == f"within {seconds}"
+    assert instructions_instructions.command_timeout(remaining) == f"within {seconds}"
 
 
 def test_a_command_that_is_not_there_is_a_complaint_like_any_other(dash: Shell) -> None:
@@ -622,4 +622,4 @@ def test_a_script_that_never_answers_is_told_with_what_it_said(tmp_path: Path) -
 def test_facts_are_what_the_reply_of_the_script_is_parsed_to(dash: Shell) -> None:
     assert isinstance(dash.first(["scan"]), Facts)
     with pytest.raises(RemoteError):
-        parse("")
+        parse_reply("")

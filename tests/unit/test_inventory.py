@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from tasks.core.errors import InventoryError, UsageError
 from tasks.core.host import Host
-from tasks.core.inventory.ini import parse
+from tasks.core.inventory.ini import parse_ini
 from tasks.core.inventory.inventory import Inventory
 from tasks.core.inventory.ranges import expand_range, split_port
 from tasks.core.profile.variables import template_variables
@@ -22,7 +22,7 @@ FOLDER = Path(__file__).parent / "inventories"
 
 
 def inventory(text: str) -> Inventory:
-    return parse(text, "hosts.ini")
+    return parse_ini(text, "hosts.ini")
 
 
 def variable(text: str, name: str, host: str = "n1") -> object:
@@ -271,7 +271,7 @@ def test_an_error_names_the_file_the_line_and_what_was_expected(text: str, line:
 
 def test_a_toml_inventory_is_refused_by_its_name() -> None:
     with pytest.raises(InventoryError, match="TOML"):
-        parse("[web.hosts]\n", "hosts.toml")
+        parse_ini("[web.hosts]\n", "hosts.toml")
 
 
 def test_an_error_does_not_show_a_line_with_a_secret_in_it() -> None:
@@ -324,7 +324,7 @@ def test_asking_for_an_unknown_host_is_an_error() -> None:
 
 
 def test_a_kubespray_inventory_works_as_it_is() -> None:
-    found = parse((FOLDER / "kubespray.ini").read_text(), "inventory.ini")
+    found = parse_ini((FOLDER / "kubespray.ini").read_text(), "inventory.ini")
     node = found.host("node2")
     assert (node.address, node.user, node.become.wanted) == ("192.0.2.12", "ubuntu", True)
     assert node.groups == ("etcd", "k8s_cluster", "kube_control_plane", "kube_node")
@@ -335,7 +335,7 @@ def test_a_kubespray_inventory_works_as_it_is() -> None:
 
 
 def test_a_kubeasz_inventory_works_as_it_is() -> None:
-    found = parse((FOLDER / "kubeasz-hosts").read_text(), "hosts")
+    found = parse_ini((FOLDER / "kubeasz-hosts").read_text(), "hosts")
     assert found.groups["kube_master"].members == ("192.168.1.1", "192.168.1.2", "192.168.1.3")
     assert found.variables("192.168.1.2")["k8s_nodename"] == ""
     variables = template_variables(found.host("192.168.1.4"))

@@ -15,7 +15,7 @@ import pytest
 import yaml
 
 from tasks.core.errors import InventoryError
-from tasks.core.inventory.ini import parse
+from tasks.core.inventory.ini import parse_ini
 from tasks.core.inventory.inventory import Inventory
 from tasks.core.redact import Secret
 
@@ -64,7 +64,7 @@ def ask_ansible(path: Path, home: Path) -> dict[str, Any]:
 
 
 def our_inventory(path: Path) -> Inventory:
-    inventory = parse(path.read_text(encoding="utf-8"), str(path))
+    inventory = parse_ini(path.read_text(encoding="utf-8"), str(path))
     return inventory.with_variables(variable_files(path, "group_vars"), variable_files(path, "host_vars"))
 
 
@@ -155,6 +155,6 @@ def test_what_ansible_refuses_we_refuse_too(tmp_path: Path) -> None:
     for path in paths:
         path.write_text(REFUSED[path.stem], encoding="utf-8")
         with pytest.raises(InventoryError):
-            parse(path.read_text(encoding="utf-8"), path.name)
+            parse_ini(path.read_text(encoding="utf-8"), path.name)
     said = "".join(run_ansible(paths, tmp_path).stderr.split())  # its warnings are wrapped, anywhere
     assert [path.name for path in paths if f"Unabletoparse{path}asaninventorysource" not in said] == []

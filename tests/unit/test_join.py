@@ -16,17 +16,17 @@ from tasks.core.errors import UsageError
 from tasks.core.host import Host
 from tasks.core.kubeadm import checks as join
 from tasks.core.kubeadm import system
-from tasks.core.kubeadm.names import CHECKED, LEFTOVERS
+from tasks.core.kubeadm.names import IMPLEMENTED, LEFTOVERS
 from tasks.core.plan.desired import resolve
 from tasks.core.result import Item, NodeResult
 from tasks.node import orders as instructions
 from tasks.node import steps as node
+from tasks.node.context import StepContext
 from tasks.node.conversation import Conversation
-from tasks.node.work import Work
-from tests.unit.build import facts, host, profile, wishes
+from tests.unit.build import facts, host, profile, rendered
 from tests.unit.far import SHELLS, Machine, Shell, no_namespaces
 
-OPTIONS = tuple(f"CONFIG_{name}=y" for name in system.ASKED.split("|") if name != "IP_NF_TARGET_REDIRECT")
+OPTIONS = tuple(f"CONFIG_{name}=y" for name in system.KERNEL_OPTIONS.split("|") if name != "IP_NF_TARGET_REDIRECT")
 READY: dict[str, str] = {
     "kernel.hostname": "n1",
     "net.ipv4.ip_forward": "1",
@@ -60,7 +60,7 @@ def found(
     """The checks of a node that is ready but for these changes of its values; None: absent."""
     values = {name: text for name, text in {**READY, **(changes or {})}.items() if text is not None}
     seen = facts(values, more={"options": options, "listeners": listeners}, **more)
-    desired = resolve([wishes(sysctl, modules)], seen)
+    desired = resolve([rendered(sysctl, modules)], seen)
     names = frozenset(ignore.lower().split(",")) if ignore else frozenset()
     return {item.name: item for item in join.checks(on or host(), seen, desired, names)}
 
@@ -216,7 +216,7 @@ def test_control_groups_that_are_switched_off_are_named(controllers: str, status
     assert (str(item.status), item.got) == (status, got)
 
 
-V1 = "\n".join(f"{name}\t1\t1\t1" for name in (*system.GROUPS_V1, *system.OPTIONAL_V1))
+V1 = "\n".join(f"{name}\t1\t1\t1" for name in (*system.CGROUP_V1_FILE, *system.OPTIONAL_V1))
 
 
 @pytest.mark.parametrize(
@@ -310,7 +310,7 @@ def test_what_is_to_be_ignored_is_skipped_and_says_what_it_was(names: str) -> No
 
 def test_every_check_can_be_ignored_by_the_name_it_has() -> None:
     two = host(ipv6_stack=True, kube_network_plugin="flannel", kubeadm_role="control-plane", kube_proxy_mode="ipvs")
-    assert set(found(on=two)) | set(found()) <= set(CHECKED)
+    assert set(found(on=two)) | set(found()) <= set(IMPLEMENTED)
 
 
 LINES = st.lists(st.text(), max_size=5)
@@ -331,7 +331,7 @@ def test_whatever_a_node_says_is_judged(
     items = join.checks(
         in_groups("kube_control_plane", kube_proxy_mode="nftables"), seen, resolve([], seen), frozenset()
     )
-    assert {item.name for item in items} <= set(CHECKED)
+    assert {item.name for item in items} <= set(IMPLEMENTED)
     assert join.identity(seen, (1.0, 2.0), frozenset()).ignored == frozenset()
 
 
@@ -350,9 +350,9 @@ def machine(tmp_path: Path) -> Machine:
 
 
 def verified(machine: Machine, *, secret: bytes = b"none") -> NodeResult:
-    job = Work({"n1": (profile("net.ipv4.ip_forward = 1\n"),)})
+    job = StepContext({"n1": (profile("net.ipv4.ip_forward = 1\n"),)})
     with machine.open() as channel:
-        result = node.verify(Conversation(channel), host(), job)
+        result = node.verify_host(Conversation(channel), host(), job)
         assert secret not in channel.received
     return result
 
@@ -402,8 +402,8 @@ def test_the_kernels_configuration_is_read_where_kubeadm_reads_it(machine: Machi
 def test_every_shell_brings_the_same_back_and_the_time(name: str, tmp_path: Path) -> None:
     with Shell.named(name, tmp_path).open() as channel:
         before = int(time.time())
-        seen = channel.begin(instructions.probe([], [], join.questions()))
+        seen = channel.begin(instructions.probe([], [], join.probe_instructions()))
         after = time.time()
-    assert before <= int(seen.more["clock"][0]) <= after
+    assert before <= int(seen.extra_sections["clock"][0]) <= after
     assert seen.texts(join.SWAPS) == Path(join.SWAPS).read_text().splitlines()
     assert set(LEFTOVERS) <= {path for path, value in seen.values.items() if value is None}

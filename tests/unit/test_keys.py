@@ -8,15 +8,15 @@ from hypothesis import strategies as st
 
 from tasks.core.kernel import (
     at_least,
-    integer,
+    format_ports,
     is_key,
     is_port_list,
     key_name,
     key_path,
-    owner_of,
-    port_text,
-    ports,
-    raised,
+    parse_integer,
+    parse_ports,
+    providing_module,
+    raise_to,
     same_module,
     same_value,
 )
@@ -101,7 +101,7 @@ def test_plain_names_are_keys(text: str) -> None:
     ],
 )
 def test_a_key_knows_the_module_that_brings_it(key: str, owner: str | None) -> None:
-    assert owner_of(key) == owner
+    assert providing_module(key) == owner
 
 
 def test_dashes_and_underscores_are_the_same_in_a_modules_name() -> None:
@@ -135,7 +135,7 @@ def test_dashes_and_underscores_are_the_same_in_a_modules_name() -> None:
 )
 def test_integers_are_read_as_the_kernel_reads_them(text: str, number: int | None) -> None:
     """All of these were tried on a real /proc/sys (6.18): the ones that are None are refused with EINVAL."""
-    assert integer(text) == number
+    assert parse_integer(text) == number
 
 
 @pytest.mark.parametrize(
@@ -149,18 +149,18 @@ def test_integers_are_read_as_the_kernel_reads_them(text: str, number: int | Non
     ],
 )
 def test_a_list_of_ports_is_a_set(text: str, found: set[int]) -> None:
-    assert ports(text) == frozenset(found)
+    assert parse_ports(text) == frozenset(found)
 
 
 @pytest.mark.parametrize("text", ["65536", "20-10", "10,,20", "10 20", "10, 20", "-5", "1-2-3", "ssh", "1;2", "¹", "٣"])
 def test_what_the_kernel_would_refuse_is_no_list_of_ports(text: str) -> None:
     """Tried on a real net.ipv4.ip_local_reserved_ports: all are EINVAL, blanks after a comma too."""
-    assert ports(text) is None
+    assert parse_ports(text) is None
 
 
 @given(PORTS)
 def test_ports_and_their_text_are_each_others_inverse(numbers: frozenset[int]) -> None:
-    assert ports(port_text(numbers)) == numbers
+    assert parse_ports(format_ports(numbers)) == numbers
 
 
 @pytest.mark.parametrize(
@@ -193,7 +193,7 @@ def test_every_value_is_the_same_as_itself(text: str, key: str) -> None:
 
 @given(st.one_of(st.text(max_size=30), st.text("0123456789-xXabf", max_size=30), st.integers(0, 9).map("1".__mul__)))
 def test_any_value_of_a_node_is_an_integer_or_none(text: str) -> None:
-    number = integer(text)
+    number = parse_integer(text)
     assert number is None or -(2**80) < number < 2**80
 
 
@@ -203,7 +203,7 @@ def test_a_number_of_any_length_can_be_compared(digit: str, sign: str, length: i
     text = sign + digit * length
     assert same_value("a.b", text, text)
     assert isinstance(at_least("a.b", text, "1"), bool)
-    assert raised("a.b", text, "1")
+    assert raise_to("a.b", text, "1")
 
 
 @given(st.text("0123456789 -x,", max_size=12), st.text("0123456789 -x,", max_size=12), st.booleans())
@@ -213,7 +213,7 @@ def test_being_the_same_goes_both_ways(one: str, other: str, of_ports: bool) -> 
 
 
 @pytest.mark.parametrize(
-    ("key", "value", "floor", "enough"),
+    ("key", "value", "minimum", "enough"),
     [
         ("a.b", "10", "10", True),
         ("a.b", "11", "10", True),
@@ -232,13 +232,13 @@ def test_being_the_same_goes_both_ways(one: str, other: str, of_ports: bool) -> 
     ],
 )
 def test_a_floor_is_compared_integer_by_integer_and_ports_as_sets(
-    key: str, value: str, floor: str, enough: bool
+    key: str, value: str, minimum: str, enough: bool
 ) -> None:
-    assert at_least(key, value, floor) is enough
+    assert at_least(key, value, minimum) is enough
 
 
 @pytest.mark.parametrize(
-    ("key", "value", "floor", "lifted"),
+    ("key", "value", "minimum", "lifted"),
     [
         ("a.b", "5", "10", "10"),
         ("a.b", "18446744073692774399", "68719476736", "18446744073692774399"),
@@ -249,27 +249,27 @@ def test_a_floor_is_compared_integer_by_integer_and_ports_as_sets(
         (RESERVED, "", "10,11", "10-11"),
     ],
 )
-def test_a_value_is_lifted_to_its_floor_and_never_lowered(key: str, value: str, floor: str, lifted: str) -> None:
-    assert raised(key, value, floor) == lifted
+def test_a_value_is_lifted_to_its_floor_and_never_lowered(key: str, value: str, minimum: str, lifted: str) -> None:
+    assert raise_to(key, value, minimum) == lifted
 
 
 VALUES = st.lists(NUMBERS, min_size=1, max_size=3)
 
 
 @given(VALUES, VALUES)
-def test_what_was_raised_is_at_least_the_floor_and_the_old_value(value: list[int], floor: list[int]) -> None:
-    old, wanted = " ".join(map(str, value)), " ".join(map(str, floor))
-    lifted = raised("a.b", old, wanted)
+def test_what_was_raised_is_at_least_the_floor_and_the_old_value(value: list[int], minimum: list[int]) -> None:
+    old, wanted = " ".join(map(str, value)), " ".join(map(str, minimum))
+    lifted = raise_to("a.b", old, wanted)
     assert at_least("a.b", lifted, wanted)
-    assert len(value) != len(floor) or at_least("a.b", lifted, old)
-    assert raised("a.b", lifted, wanted) == lifted
+    assert len(value) != len(minimum) or at_least("a.b", lifted, old)
+    assert raise_to("a.b", lifted, wanted) == lifted
 
 
 @given(PORTS, PORTS)
-def test_raised_ports_hold_both_sets(value: frozenset[int], floor: frozenset[int]) -> None:
-    lifted = raised(RESERVED, port_text(value), port_text(floor))
-    assert ports(lifted) == value | floor
-    assert at_least(RESERVED, lifted, port_text(floor))
+def test_raised_ports_hold_both_sets(value: frozenset[int], minimum: frozenset[int]) -> None:
+    lifted = raise_to(RESERVED, format_ports(value), format_ports(minimum))
+    assert parse_ports(lifted) == value | minimum
+    assert at_least(RESERVED, lifted, format_ports(minimum))
 
 
 def test_only_the_list_of_reserved_ports_is_a_list_of_ports() -> None:

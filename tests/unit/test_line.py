@@ -19,13 +19,21 @@ from paramiko import AuthenticationException, ChannelException, Message, SSHExce
 from paramiko.ssh_exception import MessageOrderError
 
 from tasks.ssh.deadline import Deadline
-from tasks.ssh.transport import CHECKSUMS, CIPHERS, ClosedError, Line, Stream, TooLateError, exchanges
+from tasks.ssh.transport import (
+    CHECKSUMS,
+    CIPHERS,
+    ClosedError,
+    DeadlineExceededError,
+    DeadlineSocket,
+    Transport,
+    exchanges,
+)
 
 HOST_KEY = paramiko.ECDSAKey.generate()
 KEY, OTHER = paramiko.ECDSAKey.generate(), paramiko.ECDSAKey.generate()
 REQUEST = ("a command", b"its stdin\n")
 SECONDS = 10.0
-Transport: Any = paramiko.Transport
+ParamikoServer: Any = paramiko.Transport
 
 
 def test_paramikos_own_loop_is_still_the_one_that_ours_repeats() -> None:
@@ -34,7 +42,7 @@ def test_paramikos_own_loop_is_still_the_one_that_ours_repeats() -> None:
     assert hashlib.sha256(source.encode()).hexdigest()[:16] == "d658434778e57b94"
 
 
-class Server(Transport):  # type: ignore[misc]
+class Server(ParamikoServer):  # type: ignore[misc]
     """paramiko's server side; what it says out of turn is for tests to add."""
 
     def __init__(self, sock: socket.socket, version: str) -> None:
@@ -75,7 +83,9 @@ class Rules(paramiko.ServerInterface):
 
 
 @contextlib.contextmanager
-def serving(rules: Rules, kind: type[Server] = Server, version: str = "SSH-2.0-OpenSSH_9.2p1") -> Iterator[Stream]:
+def serving(
+    rules: Rules, kind: type[Server] = Server, version: str = "SSH-2.0-OpenSSH_9.2p1"
+) -> Iterator[DeadlineSocket]:
     """A server on the other end of a stream; it echoes what comes on the first channel."""
     ours, theirs = socket.socketpair()
     server = kind(theirs, version)
@@ -91,7 +101,7 @@ def serving(rules: Rules, kind: type[Server] = Server, version: str = "SSH-2.0-O
     try:
         server.start_server(Event(), rules)
         thread.start()
-        yield Stream(ours, Deadline(SECONDS))
+        yield DeadlineSocket(ours, Deadline(SECONDS))
     finally:
         ours.close()
         server.close()
@@ -99,8 +109,8 @@ def serving(rules: Rules, kind: type[Server] = Server, version: str = "SSH-2.0-O
         server.join(SECONDS)
 
 
-def connected(stream: Stream) -> Any:
-    line = Line(stream, SECONDS, REQUEST)
+def connected(stream: DeadlineSocket) -> Any:
+    line = Transport(stream, SECONDS, REQUEST)
     line.start_client()
     return line
 
@@ -109,23 +119,23 @@ def connected(stream: Stream) -> Any:
 def watched(line: Any) -> Iterator[list[object]]:
     """What is waited for in the block."""
     waits: list[object] = []
-    until = line.until
+    until = line.read_until
 
     def wait(done: object) -> None:
         waits.append(done)
         until(done)
 
-    line.until = wait
+    line.read_until = wait
     try:
         yield waits
     finally:
-        line.until = until
+        line.read_until = until
 
 
-def read(line: Line, channel: Any, size: int) -> bytes:
+def read(line: Transport, channel: Any, size: int) -> bytes:
     said = b""
     while len(said) < size:
-        line.until(lambda: channel.recv_ready() or channel.closed)
+        line.read_until(lambda: channel.recv_ready() or channel.closed)
         said += channel.recv(65536)
     return said
 
@@ -251,12 +261,12 @@ def test_a_refused_channel_and_a_refused_command_are_told_apart() -> None:
         line = connected(stream)
         line.auth_publickey("admin", KEY)
         with pytest.raises(ChannelException):
-            line.until(lambda: line.shell().active)
+            line.read_until(lambda: line.shell().active)
     with serving(Rules(command=False)) as stream:
         line = connected(stream)
         line.auth_publickey("admin", KEY)
         channel: Any = line.shell()
-        line.until(lambda: channel.closed)
+        line.read_until(lambda: channel.closed)
         assert not line.broken
 
 
@@ -290,8 +300,8 @@ def test_nothing_else_is_taken_before_the_new_keys(kind: int, what: str) -> None
 def test_a_server_that_says_goodbye_is_quoted_again_and_again() -> None:
     said = type("Said", (Talkative,), {"word": Message(b"\1\0\0\0\2" + b"\0\0\0\4gone" + b"\0\0\0\0")})
     with serving(Rules(), said) as stream:
-        line: Any = Line(stream, SECONDS, REQUEST)
-        for attempt in (line.start_client, lambda: line.until(lambda: False)):
+        line: Any = Transport(stream, SECONDS, REQUEST)
+        for attempt in (line.start_client, lambda: line.read_until(lambda: False)):
             with pytest.raises(ClosedError, match="gone"):
                 attempt()
         assert line.broken
@@ -301,13 +311,13 @@ def test_a_server_that_says_goodbye_is_quoted_again_and_again() -> None:
 
 
 @contextlib.contextmanager
-def stranger(said: bytes, *, closes: bool = True, seconds: float = SECONDS) -> Iterator[Stream]:
+def stranger(said: bytes, *, closes: bool = True, seconds: float = SECONDS) -> Iterator[DeadlineSocket]:
     ours, theirs = socket.socketpair()
     with ours, theirs:
         theirs.sendall(said)
         if closes:
             theirs.shutdown(socket.SHUT_WR)
-        yield Stream(ours, Deadline(seconds))
+        yield DeadlineSocket(ours, Deadline(seconds))
 
 
 @pytest.mark.parametrize(
@@ -331,15 +341,15 @@ def test_a_stranger_is_told_from_a_busy_server(said: bytes, error: type[Exceptio
 
 def test_lines_before_the_version_are_passed_over() -> None:
     with stranger(b"hello\r\n" * 100 + b"SSH-2.0-x\r\n", closes=False) as stream:
-        stream.greeting()
+        stream.skip_greeting()
         assert stream.recv(11) == b"SSH-2.0-x\r\n"
 
 
 @pytest.mark.parametrize("said", [b"", b"SSH-2.0-OpenSSH_9.2\r\n", b"SSH-2.0-OpenSSH_9.2\r\n\0\0\1\x0c\0\0\0\0"])
 def test_silence_ends_at_the_deadline(said: bytes) -> None:
     start = time.monotonic()
-    with stranger(said, closes=False) as stream, pytest.raises(TooLateError):
-        Line(stream, 0.2, REQUEST).start_client()
+    with stranger(said, closes=False) as stream, pytest.raises(DeadlineExceededError):
+        Transport(stream, 0.2, REQUEST).start_client()
     assert 0.1 < time.monotonic() - start < 2
 
 
@@ -347,17 +357,17 @@ def test_who_never_stops_talking_ends_at_the_deadline_too() -> None:
     ours, theirs = socket.socketpair()
     over = Event()
 
-    def talk() -> None:
+    def conversation() -> None:
         with contextlib.suppress(OSError):
             theirs.sendall(b"SSH-2.0-x\r\n")
             while not over.is_set():
                 theirs.sendall(b"\0\0\0\x0c\x0a\2\0" + bytes(9))  # IGNORE, an empty one
 
-    thread = Thread(target=talk)
+    thread = Thread(target=conversation)
     thread.start()
     try:
-        with pytest.raises(TooLateError):
-            Line(Stream(ours, Deadline(SECONDS)), 0.3, REQUEST).start_client()
+        with pytest.raises(DeadlineExceededError):
+            Transport(DeadlineSocket(ours, Deadline(SECONDS)), 0.3, REQUEST).start_client()
     finally:
         over.set()
         ours.close()

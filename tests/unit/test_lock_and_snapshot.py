@@ -16,7 +16,7 @@ import pytest
 
 from tasks.core.errors import ShellEndedError
 from tasks.core.facts import Facts
-from tasks.core.protocol.lock import LOCK, STORE, refusal, when
+from tasks.core.protocol.lock import LOCK, STORE, change_refusal, run_time
 from tests.unit.build import facts
 from tests.unit.far import Process, Shell, run
 
@@ -505,7 +505,7 @@ def test_what_does_not_reach_the_disk_is_no_snapshot_and_nothing_is_changed(in_d
     place.shell.stub("sync", "exit 1")
     found = place.shell.first([*place.lines("r1"), "finish"])
     assert found.complaints == {("snapshot", str(place.store)): "sync has failed"}
-    assert refusal(facts(complaints=[f"snapshot {STORE} 1 sync has failed"])) is not None
+    assert change_refusal(facts(complaints=[f"snapshot {STORE} 1 sync has failed"])) is not None
     assert (place.key.read_text(), place.file.exists(), place.snapshots) == ("old\tvalue\n", existing, [])
     assert [path.name for path in place.file.parent.iterdir()] == (["ours.conf"] if existing else [])
     assert not place.lock.exists()
@@ -588,18 +588,18 @@ def test_a_full_disk_is_said_and_nothing_is_changed(shell: Shell, tmp_path: Path
     ],
 )
 def test_a_node_that_does_not_let_us_change_it_says_why(complaint: str, problem: str, step: str) -> None:
-    error = refusal(facts(complaints=[complaint]))
+    error = change_refusal(facts(complaints=[complaint]))
     assert error is not None
     assert problem in error.problem
     assert step in error.next_step
 
 
 def test_a_node_that_lets_us_says_nothing() -> None:
-    assert refusal(facts(complaints=["load ip_vs 1 no"])) is None
+    assert change_refusal(facts(complaints=["load ip_vs 1 no"])) is None
 
 
 @pytest.mark.parametrize(
     ("run", "time"), [("20261125-021502-a3f1", "2026-11-25 02:15:02 UTC"), ("r1", ""), ("20261125-021502", "")]
 )
 def test_a_runs_name_tells_its_time(run: str, time: str) -> None:
-    assert when(run) == time
+    assert run_time(run) == time

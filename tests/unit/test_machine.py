@@ -16,7 +16,7 @@ from tasks.console.junit import write_junit
 from tasks.console.machine import write_json
 from tasks.core.errors import RemoteError
 from tasks.core.result import Identity, Item, ItemStatus, Kind, NodeResult, RunSummary, Status
-from tasks.node.results import failure, result
+from tasks.node.results import failure_result, make_result
 from tests.unit.build import host
 
 SCHEMA = json.loads((Path(__file__).parents[2] / "docs/report.schema.json").read_text())
@@ -83,13 +83,13 @@ def test_whatever_xml_forbids_is_shown_of_no_node() -> None:
     allowed = re.compile("[\t\n\r\x20-\ud7ff\ue000-\ufffd]")  # XML 1.0, [2] Char, of the first plane
     forbidden = [char for char in map(chr, range(0x10000)) if not allowed.match(char)]
     item = Item(Kind.SYSCTL, "vm.x", ItemStatus.DRIFT, "1", "".join(forbidden), "\ufffe", "\uffff")
-    broken = failure(host("n2"), RemoteError("it said \ufffe", "\uffff"))
-    run = RunSummary("verify", (result(host("n1"), [item], Status.DRIFT), broken), 1.0)
+    broken = failure_result(host("n2"), RemoteError("it said \ufffe", "\uffff"))
+    run = RunSummary("verify", (make_result(host("n1"), [item], Status.DRIFT), broken), 1.0)
     assert len(JUnitXml.fromstring(written(write_junit, run).encode())) == 2
 
 
 def test_what_identifies_a_node_is_in_no_report() -> None:
-    own = Identity("n1", "0123-machine", "0123-product", hidden=False, clock=(1.0, 2.0))
+    own = Identity("n1", "0123-machine", "0123-product", unreadable=False, clock=(1.0, 2.0))
     run = RunSummary("verify", (NodeResult("n1", Status.OK, identity=own),), 1.0)
     jsonschema.validate(json.loads(written(write_json, run)), SCHEMA)
     assert "0123" not in written(write_json, run) + written(write_junit, run)

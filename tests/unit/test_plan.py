@@ -9,9 +9,9 @@ import pytest
 from tasks.core.ownfiles import with_header
 from tasks.core.plan.desired import resolve
 from tasks.core.plan.diff import Plan, diff
-from tasks.core.plan.readback import settled
-from tasks.core.result import GOOD, Item, ItemStatus, Kind, Status, status_of
-from tests.unit.build import MODULES, SYSCTL, OnNode, as_row, facts, wishes
+from tasks.core.plan.readback import read_back
+from tasks.core.result import FINE, Item, ItemStatus, Kind, Status, worst_status
+from tests.unit.build import MODULES, SYSCTL, OnNode, as_row, facts, rendered
 
 BRIDGE = "net.bridge.bridge-nf-call-iptables"
 FORWARD = "net.ipv4.ip_forward"
@@ -20,7 +20,7 @@ FORWARD = "net.ipv4.ip_forward"
 def plan(sysctl: str | None, modules: str | None, **node: Any) -> Plan:
     values = node.pop("values", {})
     found = facts(values, **node)
-    return diff(resolve([wishes(sysctl, modules)], found), found)
+    return diff(resolve([rendered(sysctl, modules)], found), found)
 
 
 def items_of(kind: Kind, sysctl: str | None, modules: str | None, **node: Any) -> list[tuple[str, str, str | None]]:
@@ -183,7 +183,7 @@ def test_items_are_told_as_modules_keys_files_and_what_was_skipped() -> None:
 
 
 def test_sysctl_is_run_on_every_file_of_keys_once_one_key_differs() -> None:
-    both = [wishes(sysctl="vm.x = 1", name="a"), wishes(sysctl="vm.y = 1", name="b")]
+    both = [rendered(sysctl="vm.x = 1", name="a"), rendered(sysctl="vm.y = 1", name="b")]
     node = facts({"vm.x": "1", "vm.y": "0"})
     found = diff(resolve(both, node), node)
     assert found.sysctl_files == (SYSCTL.format("a"), SYSCTL.format("b"))
@@ -192,7 +192,7 @@ def test_sysctl_is_run_on_every_file_of_keys_once_one_key_differs() -> None:
 
 def test_sysctl_is_not_run_where_it_would_lower_a_key_that_rose_above_its_floor() -> None:
     node = facts({"vm.x": "9", "vm.y": "0"}, files={SYSCTL.format("p"): "vm.x = 5\n"})
-    found = diff(resolve([wishes(sysctl="vm.x >= 5\nvm.y = 1")], node), node)
+    found = diff(resolve([rendered(sysctl="vm.x >= 5\nvm.y = 1")], node), node)
     assert (found.sysctl_files, found.keys) == ((), (("vm.y", "1"),))
 
 
@@ -203,7 +203,7 @@ SET = ("set", "/proc/sys/vm/x")
 
 
 def settle(was: Item, now: Item, *complaints: tuple[tuple[str, str], str]) -> Item:
-    return settled([Plan((was,)), Plan((now,))], dict(complaints))[0]
+    return read_back([Plan((was,)), Plan((now,))], dict(complaints))[0]
 
 
 @pytest.mark.parametrize(
@@ -261,19 +261,19 @@ def test_a_file_that_did_not_change_without_a_word_says_so() -> None:
 
 def test_the_first_look_of_all_tells_what_was_before() -> None:
     between = KEY._replace(got="7")
-    done = settled([Plan((KEY,)), Plan((between,)), Plan((KEY._replace(got="1", status=ItemStatus.OK),))], {})
+    done = read_back([Plan((KEY,)), Plan((between,)), Plan((KEY._replace(got="1", status=ItemStatus.OK),))], {})
     assert done[0].why == "was 0"
 
 
 @pytest.mark.parametrize("status", list(ItemStatus))
 def test_a_nodes_status_is_that_of_its_worst_item(status: ItemStatus) -> None:
     good = Item(Kind.SYSCTL, "a", ItemStatus.OK, "1", "1")
-    found = status_of([good, good._replace(status=status), good], Status.FAILED)
-    if status not in GOOD:
+    found = worst_status([good, good._replace(status=status), good], Status.FAILED)
+    if status not in FINE:
         assert found is Status.FAILED
     else:
         assert found is (Status.CHANGED if status is ItemStatus.CHANGED else Status.OK)
 
 
 def test_a_node_without_items_is_all_right() -> None:
-    assert status_of([], Status.DRIFT) is Status.OK
+    assert worst_status([], Status.DRIFT) is Status.OK

@@ -11,24 +11,24 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tasks.core.errors import ProfileError
-from tasks.core.profile.entries import KeyWish, ModuleWish, compatible, text
-from tasks.core.profile.profile import Wishes, check_together, render
+from tasks.core.profile.entries import ModuleEntry, SysctlEntry, are_compatible, format_entry
+from tasks.core.profile.profile import RenderedProfile, check_together, render
 from tasks.core.profile.template import Source, check_names
 from tasks.core.profile.variables import SAMPLE
-from tests.unit.build import profile, wishes
+from tests.unit.build import profile, rendered
 
 SHIPPED = Path(__file__).resolve().parents[2] / "templates" / "kubernetes"
 
 
 def sysctl_error(template: str, **variables: Any) -> ProfileError:
     with pytest.raises(ProfileError) as caught:
-        wishes(sysctl=template, **variables)
+        rendered(sysctl=template, **variables)
     return caught.value
 
 
 def modules_error(template: str, **variables: Any) -> ProfileError:
     with pytest.raises(ProfileError) as caught:
-        wishes(modules=template, **variables)
+        rendered(modules=template, **variables)
     return caught.value
 
 
@@ -36,50 +36,50 @@ def modules_error(template: str, **variables: Any) -> ProfileError:
 
 
 @pytest.mark.parametrize(
-    ("line", "wish"),
+    ("line", "entry"),
     [
-        ("net.ipv4.ip_forward = 1", KeyWish(1, "net.ipv4.ip_forward", "1", False, False)),
-        ("net.ipv4.ip_forward=1", KeyWish(1, "net.ipv4.ip_forward", "1", False, False)),
-        ("net.ipv4.tcp_fin_timeout \t\t\t= 30", KeyWish(1, "net.ipv4.tcp_fin_timeout", "30", False, False)),
-        ("  vm.x  =  1  ", KeyWish(1, "vm.x", "1", False, False)),
-        ("net/ipv4/ip_forward = 1", KeyWish(1, "net.ipv4.ip_forward", "1", False, False)),
-        ("net.ipv4.conf.eth0/1.x = 1", KeyWish(1, "net.ipv4.conf.eth0/1.x", "1", False, False)),
-        ("net/ipv4/conf/eth0.1/x = 1", KeyWish(1, "net.ipv4.conf.eth0/1.x", "1", False, False)),
-        ("vm.x >= 1", KeyWish(1, "vm.x", "1", True, False)),
-        ("vm.x>=0x10", KeyWish(1, "vm.x", "0x10", True, False)),
-        ("-vm.x = 1", KeyWish(1, "vm.x", "1", False, True)),
-        ("- vm.x >= 1", KeyWish(1, "vm.x", "1", True, True)),
-        ("vm.x = 1024\t65535", KeyWish(1, "vm.x", "1024 65535", False, False)),
-        ("kernel.core_pattern = |/bin/x %p %=", KeyWish(1, "kernel.core_pattern", "|/bin/x %p %=", False, False)),
-        ("a.b = c#d", KeyWish(1, "a.b", "c#d", False, False)),
+        ("net.ipv4.ip_forward = 1", SysctlEntry(1, "net.ipv4.ip_forward", "1", False, False)),
+        ("net.ipv4.ip_forward=1", SysctlEntry(1, "net.ipv4.ip_forward", "1", False, False)),
+        ("net.ipv4.tcp_fin_timeout \t\t\t= 30", SysctlEntry(1, "net.ipv4.tcp_fin_timeout", "30", False, False)),
+        ("  vm.x  =  1  ", SysctlEntry(1, "vm.x", "1", False, False)),
+        ("net/ipv4/ip_forward = 1", SysctlEntry(1, "net.ipv4.ip_forward", "1", False, False)),
+        ("net.ipv4.conf.eth0/1.x = 1", SysctlEntry(1, "net.ipv4.conf.eth0/1.x", "1", False, False)),
+        ("net/ipv4/conf/eth0.1/x = 1", SysctlEntry(1, "net.ipv4.conf.eth0/1.x", "1", False, False)),
+        ("vm.x >= 1", SysctlEntry(1, "vm.x", "1", True, False)),
+        ("vm.x>=0x10", SysctlEntry(1, "vm.x", "0x10", True, False)),
+        ("-vm.x = 1", SysctlEntry(1, "vm.x", "1", False, True)),
+        ("- vm.x >= 1", SysctlEntry(1, "vm.x", "1", True, True)),
+        ("vm.x = 1024\t65535", SysctlEntry(1, "vm.x", "1024 65535", False, False)),
+        ("kernel.core_pattern = |/bin/x %p %=", SysctlEntry(1, "kernel.core_pattern", "|/bin/x %p %=", False, False)),
+        ("a.b = c#d", SysctlEntry(1, "a.b", "c#d", False, False)),
         (
             "net.ipv4.ip_local_reserved_ports >= 6443,30000-32767",
-            KeyWish(1, "net.ipv4.ip_local_reserved_ports", "6443,30000-32767", True, False),
+            SysctlEntry(1, "net.ipv4.ip_local_reserved_ports", "6443,30000-32767", True, False),
         ),
     ],
 )
-def test_a_line_of_sysctl_conf_is_a_wish(line: str, wish: KeyWish) -> None:
-    assert wishes(sysctl=line).sysctl == (wish,)
+def test_a_line_of_sysctl_conf_is_a_wish(line: str, entry: SysctlEntry) -> None:
+    assert rendered(sysctl=line).sysctl == (entry,)
 
 
 @pytest.mark.parametrize(
-    ("line", "wish"),
+    ("line", "entry"),
     [
-        ("overlay", ModuleWish(1, ("overlay",), False)),
-        ("  br-netfilter ", ModuleWish(1, ("br-netfilter",), False)),
-        ("-ip_set", ModuleWish(1, ("ip_set",), True)),
-        ("- ip_set", ModuleWish(1, ("ip_set",), True)),
-        ("nf_conntrack | nf_conntrack_ipv4", ModuleWish(1, ("nf_conntrack", "nf_conntrack_ipv4"), False)),
-        ("-a|b|c", ModuleWish(1, ("a", "b", "c"), True)),
+        ("overlay", ModuleEntry(1, ("overlay",), False)),
+        ("  br-netfilter ", ModuleEntry(1, ("br-netfilter",), False)),
+        ("-ip_set", ModuleEntry(1, ("ip_set",), True)),
+        ("- ip_set", ModuleEntry(1, ("ip_set",), True)),
+        ("nf_conntrack | nf_conntrack_ipv4", ModuleEntry(1, ("nf_conntrack", "nf_conntrack_ipv4"), False)),
+        ("-a|b|c", ModuleEntry(1, ("a", "b", "c"), True)),
     ],
 )
-def test_a_line_of_modules_load_conf_is_a_wish(line: str, wish: ModuleWish) -> None:
-    assert wishes(modules=line).modules == (wish,)
+def test_a_line_of_modules_load_conf_is_a_wish(line: str, entry: ModuleEntry) -> None:
+    assert rendered(modules=line).modules == (entry,)
 
 
 def test_comments_and_blank_lines_are_kept_as_they_are() -> None:
-    found = wishes(sysctl="# one\n\n; zwei – drei\nvm.x = 1\n")
-    assert found.sysctl == ("# one", "", "; zwei – drei", KeyWish(4, "vm.x", "1", False, False))
+    found = rendered(sysctl="# one\n\n; zwei – drei\nvm.x = 1\n")
+    assert found.sysctl == ("# one", "", "; zwei – drei", SysctlEntry(4, "vm.x", "1", False, False))
 
 
 @pytest.mark.parametrize("template", [True, False], ids=["template", "plain"])
@@ -95,17 +95,17 @@ def test_a_file_has_as_many_lines_as_it_was_written_with(content: str, lines: in
 
 def test_a_plain_file_is_taken_as_it_is_with_braces_and_all() -> None:
     found = render(profile("# {{ not_a_variable }} {% nor a block %}\nvm.x = 1\n", template=False), {})
-    assert found.sysctl == ("# {{ not_a_variable }} {% nor a block %}", KeyWish(2, "vm.x", "1", False, False))
+    assert found.sysctl == ("# {{ not_a_variable }} {% nor a block %}", SysctlEntry(2, "vm.x", "1", False, False))
 
 
 @pytest.mark.parametrize("template", [True, False], ids=["template", "plain"])
 def test_windows_line_ends_do_no_harm(template: bool) -> None:
     found = render(profile("# a\r\nvm.x = 1\r\nvm.y = 2\r\n", template=template), {})
-    assert found.sysctl == ("# a", KeyWish(2, "vm.x", "1", False, False), KeyWish(3, "vm.y", "2", False, False))
+    assert found.sysctl == ("# a", SysctlEntry(2, "vm.x", "1", False, False), SysctlEntry(3, "vm.y", "2", False, False))
 
 
 def test_the_same_wish_twice_is_allowed() -> None:
-    assert len(wishes(sysctl="vm.x = 1\nvm/x = 1\n").key_wishes()) == 2
+    assert len(rendered(sysctl="vm.x = 1\nvm/x = 1\n").sysctl_entries()) == 2
 
 
 @given(st.text(max_size=200))
@@ -145,7 +145,7 @@ SYSCTL_MISTAKES: Mapping[str, tuple[str, int, str]] = {
     "a digit that is not ascii": ("vm.x = ١\n", 1, "plain ASCII"),
     "two values for one key": ("vm.x = 1\n# c\nvm.x = 2\n", 3, "another value in line 1"),
     "two values for one key in two spellings": ("vm.x = 1\nvm/x = 2\n", 2, "vm.x has another value in line 1"),
-    "a value and a floor": ("vm.x = 1\nvm.x >= 1\n", 2, "another value in line 1"),
+    "a value and a minimum": ("vm.x = 1\nvm.x >= 1\n", 2, "another value in line 1"),
     "the lock of modules": ("kernel.modules_disabled = 1\n", 1, "no setting that may be kept"),
     "a flush of routes": ("net/ipv4/route/flush = 1\n", 1, "no setting that may be kept"),
     "dropping caches": ("-vm.drop_caches = 3\n", 1, "no setting that may be kept"),
@@ -265,8 +265,8 @@ def test_both_lines_of_a_contradiction_are_the_templates() -> None:
 
 
 def test_wishes_know_their_line_too() -> None:
-    found = wishes(sysctl="{% set a = 1 %}\n{% for n in [1, 2] %}\nvm.x{{ n }} = 1\n{% endfor %}\nvm.y = 2\n")
-    assert [(wish.key, wish.line) for wish in found.key_wishes()] == [("vm.x1", 3), ("vm.x2", 3), ("vm.y", 5)]
+    found = rendered(sysctl="{% set a = 1 %}\n{% for n in [1, 2] %}\nvm.x{{ n }} = 1\n{% endfor %}\nvm.y = 2\n")
+    assert [(entry.key, entry.line) for entry in found.sysctl_entries()] == [("vm.x1", 3), ("vm.x2", 3), ("vm.y", 5)]
 
 
 def test_a_variable_cannot_smuggle_in_marks_of_lines() -> None:
@@ -337,7 +337,7 @@ def test_a_template_that_is_none_is_told_when_its_names_are_asked_for() -> None:
     ],
 )
 def test_profiles_that_agree_can_be_chosen_together(one: str, other: str) -> None:
-    check_together([wishes(sysctl=one, name="a"), wishes(sysctl=other, name="b")])
+    check_together([rendered(sysctl=one, name="a"), rendered(sysctl=other, name="b")])
 
 
 @pytest.mark.parametrize(
@@ -350,24 +350,27 @@ def test_profiles_that_agree_can_be_chosen_together(one: str, other: str) -> Non
 )
 def test_profiles_that_contradict_each_other_are_named_both(one: str, other: str, words: str) -> None:
     with pytest.raises(ProfileError) as caught:
-        check_together([wishes(sysctl=one, name="a"), wishes(sysctl=other, name="b")])
+        check_together([rendered(sysctl=one, name="a"), rendered(sysctl=other, name="b")])
     assert (caught.value.source, caught.value.line) == ("templates/b", 2)
     assert words in caught.value.problem
 
 
 WISHES = st.builds(
-    KeyWish, st.just(1), st.just("vm.x"), st.integers(0, 5).map(str), floor=st.booleans(), optional=st.booleans()
+    SysctlEntry, st.just(1), st.just("vm.x"), st.integers(0, 5).map(str), minimum=st.booleans(), optional=st.booleans()
 )
 
 
 @given(WISHES, WISHES)
-def test_being_compatible_goes_both_ways_and_with_oneself(one: KeyWish, other: KeyWish) -> None:
-    assert compatible(one, other) is compatible(other, one)
-    assert compatible(one, one)
+def test_being_compatible_goes_both_ways_and_with_oneself(one: SysctlEntry, other: SysctlEntry) -> None:
+    assert are_compatible(one, other) is are_compatible(other, one)
+    assert are_compatible(one, one)
 
 
 def test_a_wish_is_shown_as_it_is_written() -> None:
-    assert [text(wish) for wish in wishes(sysctl="vm/x>=1\n-vm.y =  2\n").key_wishes()] == ["vm.x >= 1", "vm.y = 2"]
+    assert [format_entry(entry) for entry in rendered(sysctl="vm/x>=1\n-vm.y =  2\n").sysctl_entries()] == [
+        "vm.x >= 1",
+        "vm.y = 2",
+    ]
 
 
 # The profile that is shipped
@@ -424,49 +427,49 @@ ONLY_EVER_RAISED = {
 }
 
 
-def shipped(**variables: Any) -> Wishes:
+def shipped(**variables: Any) -> RenderedProfile:
     texts = [(SHIPPED / f"{part}.conf.j2").read_text(encoding="utf-8") for part in ("sysctl", "modules-load")]
-    return wishes(*texts, name="kubernetes", **{"facts": dict(SAMPLE), **variables})
+    return rendered(*texts, name="kubernetes", **{"facts": dict(SAMPLE), **variables})
 
 
 def test_the_shipped_profile_has_the_recipes_31_keys_and_two_that_make_them_safe() -> None:
-    found = {wish.key: wish.value for wish in shipped().key_wishes()}
+    found = {entry.key: entry.value for entry in shipped().sysctl_entries()}
     assert len(RECIPE) == 31
     assert found == RECIPE | OURS
 
 
 def test_the_shipped_profile_never_lowers_what_kernels_give_by_themselves() -> None:
-    assert {wish.key for wish in shipped().key_wishes() if wish.floor} == ONLY_EVER_RAISED
+    assert {entry.key for entry in shipped().sysctl_entries() if entry.minimum} == ONLY_EVER_RAISED
 
 
 def test_only_sysrq_may_be_missing_from_a_kernel() -> None:
-    assert [wish.key for wish in shipped().key_wishes() if wish.optional] == ["kernel.sysrq"]
+    assert [entry.key for entry in shipped().sysctl_entries() if entry.optional] == ["kernel.sysrq"]
 
 
 def test_ports_are_reserved_before_the_range_that_covers_them() -> None:
-    keys = [wish.key for wish in shipped().key_wishes()]
+    keys = [entry.key for entry in shipped().sysctl_entries()]
     assert keys.index("net.ipv4.ip_local_reserved_ports") < keys.index("net.ipv4.ip_local_port_range")
     assert keys[0] == "net.ipv4.ip_forward"
 
 
 @pytest.mark.parametrize("variable", ["kube_apiserver_node_port_range", "NODE_PORT_RANGE"])
 def test_the_reserved_ports_follow_the_inventorys_node_ports(variable: str) -> None:
-    found = {wish.key: wish.value for wish in shipped(**{variable: "20000-22767"}).key_wishes()}
+    found = {entry.key: entry.value for entry in shipped(**{variable: "20000-22767"}).sysctl_entries()}
     assert found["net.ipv4.ip_local_reserved_ports"].endswith(",20000-22767")
 
 
 @pytest.mark.parametrize("variables", [{}, {"kube_proxy_mode": "ipvs"}], ids=["by default", "in ipvs mode"])
 def test_the_shipped_profile_has_the_recipes_8_modules(variables: Mapping[str, object]) -> None:
-    found = shipped(**variables).module_wishes()
+    found = shipped(**variables).module_entries()
     assert len(RECIPE_MODULES) == len(found) == 8
-    assert {wish.candidates[-1] for wish in found} == RECIPE_MODULES
-    assert [wish.candidates for wish in found if len(wish.candidates) > 1] == [("nf_conntrack", "nf_conntrack_ipv4")]
-    assert not any(wish.optional for wish in found)
+    assert {entry.candidates[-1] for entry in found} == RECIPE_MODULES
+    assert [entry.candidates for entry in found if len(entry.candidates) > 1] == [("nf_conntrack", "nf_conntrack_ipv4")]
+    assert not any(entry.optional for entry in found)
 
 
 @pytest.mark.parametrize("mode", ["iptables", "nftables", "none"])
 def test_the_modules_of_ipvs_are_for_its_mode_only(mode: str) -> None:
-    found = [wish.candidates[0] for wish in shipped(kube_proxy_mode=mode).module_wishes()]
+    found = [entry.candidates[0] for entry in shipped(kube_proxy_mode=mode).module_entries()]
     assert found == ["overlay", "br_netfilter", "nf_conntrack"]
 
 
@@ -486,8 +489,10 @@ def test_the_shipped_templates_use_only_names_that_are_known(part: str) -> None:
 
 def test_a_block_at_the_end_of_a_line_does_not_join_it_with_the_next() -> None:
     """jinja2's trim_blocks would: `vm.x = 1vm.y = 2`."""
-    found = wishes("vm.x = {% if true %}1{% endif %}\nvm.y = 2\n{% for n in [1, 2] %}\nvm.z{{ n }} = 3\n{% endfor %}\n")
-    assert [(wish.key, wish.value, wish.line) for wish in found.key_wishes()] == [
+    found = rendered(
+        "vm.x = {% if true %}1{% endif %}\nvm.y = 2\n{% for n in [1, 2] %}\nvm.z{{ n }} = 3\n{% endfor %}\n"
+    )
+    assert [(entry.key, entry.value, entry.line) for entry in found.sysctl_entries()] == [
         ("vm.x", "1", 1),
         ("vm.y", "2", 2),
         ("vm.z1", "3", 4),

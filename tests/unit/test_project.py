@@ -11,10 +11,10 @@ import pytest
 
 from tasks.core.errors import InventoryError, ProfileError, SourceError, UsageError
 from tasks.core.host import Host, SshOptions
-from tasks.core.inventory.ini import parse
+from tasks.core.inventory.ini import parse_ini
 from tasks.core.profile.profile import render
-from tasks.local.files import check_writable, save, shown
-from tasks.local.inventory import load_inventory, select
+from tasks.local.files import check_writable, display_path, write_whole
+from tasks.local.inventory import load_inventory, select_from
 from tasks.local.profiles import load_profile, load_profiles, profile_names
 
 
@@ -63,7 +63,7 @@ def test_a_profile_that_is_none_names_those_that_are(made: bool, tmp_path: Path)
 
 def test_a_byte_order_mark_is_taken_off(tmp_path: Path) -> None:
     found = load_profile(folder(tmp_path, sysctl=b"\xef\xbb\xbfvm.x = 1\r\n"))
-    assert [wish.key for wish in render(found, {}).key_wishes()] == ["vm.x"]
+    assert [entry.key for entry in render(found, {}).sysctl_entries()] == ["vm.x"]
 
 
 def test_a_file_that_is_no_text_is_told_by_name(tmp_path: Path) -> None:
@@ -80,9 +80,9 @@ def test_a_file_that_cannot_be_read_is_told_by_name(tmp_path: Path) -> None:
 
 def test_a_path_is_shown_as_the_admin_would_name_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    assert shown(tmp_path / "templates" / "a") == "templates/a"
-    assert shown(Path("/etc/x")) == "/etc/x"
-    assert shown(Path("hosts.ini")) == "hosts.ini"
+    assert display_path(tmp_path / "templates" / "a") == "templates/a"
+    assert display_path(Path("/etc/x")) == "/etc/x"
+    assert display_path(Path("hosts.ini")) == "hosts.ini"
 
 
 @pytest.mark.parametrize(
@@ -140,7 +140,7 @@ def test_variable_files_beside_the_inventory_count(tmp_path: Path) -> None:
     (tmp_path / "group_vars" / ".swp").write_text("[")
     (tmp_path / "host_vars").mkdir()
     (tmp_path / "host_vars" / "n1").write_text("kube_proxy_mode: ipvs\n")
-    (found,) = select(load_inventory(tmp_path / "hosts.ini"), "n1", Config(), tmp_path)
+    (found,) = select_from(load_inventory(tmp_path / "hosts.ini"), "n1", Config(), tmp_path)
     assert found.variables["profiles"] == "mine"
     assert found.variables["kube_proxy_mode"] == "ipvs"
 
@@ -149,10 +149,10 @@ def test_hosts_of_the_same_groups_share_their_variables_unless_they_have_their_o
     (tmp_path / "hosts.ini").write_text("[a]\nn[1:4]\n[a:vars]\nx=1\n[b]\nn2\nn3 x=2\n[b:vars]\nx=3\n")
     (tmp_path / "host_vars").mkdir()
     (tmp_path / "host_vars" / "n4").write_text("x: true\n")
-    found = select(load_inventory(tmp_path / "hosts.ini"), "all,192.0.2.9", Config(), tmp_path)
+    found = select_from(load_inventory(tmp_path / "hosts.ini"), "all,192.0.2.9", Config(), tmp_path)
     assert [host.variables.get("x") for host in found] == [1, 3, 2, True, None]
     (tmp_path / "hosts.ini").write_text("[a]\nn[1:4]\n[a:vars]\nx=1\n")
-    found = select(load_inventory(tmp_path / "hosts.ini"), "all", Config(), tmp_path)
+    found = select_from(load_inventory(tmp_path / "hosts.ini"), "all", Config(), tmp_path)
     assert [host.variables is found[0].variables for host in found] == [True, True, True, False]
 
 
@@ -185,33 +185,33 @@ FLEET = "n1 ansible_ssh_private_key_file=keys/id ansible_ssh_common_args='-o Use
 
 
 def test_paths_of_the_inventory_are_beside_it(tmp_path: Path) -> None:
-    (found,) = select(parse(FLEET, "hosts.ini"), "n1", Config(), tmp_path)
+    (found,) = select_from(parse_ini(FLEET, "hosts.ini"), "n1", Config(), tmp_path)
     assert found.ssh.key_files == (str(tmp_path / "keys/id"),)
     assert found.ssh.known_hosts == (str(tmp_path / "known"),)
 
 
 def test_hosts_that_are_reached_alike_share_what_says_how(tmp_path: Path) -> None:
-    one, other = select(parse(FLEET + FLEET.replace("n1", "n2"), "hosts.ini"), "n1,n2", Config(), tmp_path)
+    one, other = select_from(parse_ini(FLEET + FLEET.replace("n1", "n2"), "hosts.ini"), "n1,n2", Config(), tmp_path)
     assert one.ssh is other.ssh
     assert (one.name, other.name) == ("n1", "n2")
 
 
 def test_absolute_paths_and_homes_stay_what_they_are(tmp_path: Path) -> None:
     text = FLEET.replace("keys/id", "~/.ssh/id").replace("=known", "=/etc/known")
-    (found,) = select(parse(text, "hosts.ini"), "n1", Config(), tmp_path)
+    (found,) = select_from(parse_ini(text, "hosts.ini"), "n1", Config(), tmp_path)
     assert found.ssh.key_files == (str(Path.home() / ".ssh/id"),)
     assert found.ssh.known_hosts == ("/etc/known",)
 
 
 @pytest.mark.parametrize("name", ["alias", "localhost", "127.0.0.1"])
 def test_a_name_that_no_inventory_knows_is_found_where_ssh_would_find_it(name: str, tmp_path: Path) -> None:
-    (found,) = select(parse("", "hosts.ini"), name, Config(), tmp_path)
+    (found,) = select_from(parse_ini("", "hosts.ini"), name, Config(), tmp_path)
     assert (found.name, found.ssh) == (name, SshOptions())
 
 
 @pytest.mark.parametrize("broken", ["no_such_name.invalid", "a..b", "x" * 300])
 def test_a_name_that_cannot_be_found_is_a_usage_error(broken: str, tmp_path: Path) -> None:
-    find: Callable[[], object] = lambda: select(parse("", "hosts.ini"), broken, Config(), tmp_path)  # noqa: E731
+    find: Callable[[], object] = lambda: select_from(parse_ini("", "hosts.ini"), broken, Config(), tmp_path)  # noqa: E731
     with pytest.raises(UsageError):
         find()
 
@@ -247,11 +247,11 @@ def report(folder: Path, **statuses: str) -> str:
     return str(path)
 
 
-NODES = parse("[nodes]\nn[1:4] ansible_user=admin\n", "hosts.ini")
+NODES = parse_ini("[nodes]\nn[1:4] ansible_user=admin\n", "hosts.ini")
 
 
 def retried(folder: Path, patterns: str, **statuses: str) -> list[str]:
-    found = select(NODES, patterns, Config(), folder, retry=report(folder, **statuses))
+    found = select_from(NODES, patterns, Config(), folder, retry=report(folder, **statuses))
     return [host.name for host in found]
 
 
@@ -269,7 +269,7 @@ def test_a_retry_of_a_node_that_the_inventory_does_not_have_any_more_names_it(tm
 
 def test_a_node_from_outside_the_inventory_is_retried_as_h_names_it(tmp_path: Path) -> None:
     path = report(tmp_path, **{"192.0.2.7:22": "failed"})
-    (found,) = select(NODES, "me@192.0.2.7:22,n1", Config(), tmp_path, retry=path)
+    (found,) = select_from(NODES, "me@192.0.2.7:22,n1", Config(), tmp_path, retry=path)
     assert (found.name, found.user) == ("192.0.2.7:22", "me")
 
 
@@ -280,7 +280,7 @@ def test_a_retry_that_nothing_is_left_of_is_a_mistake(tmp_path: Path) -> None:
 
 def test_a_report_that_is_not_there_is_told_by_name(tmp_path: Path) -> None:
     with pytest.raises(SourceError, match=r"none.json: cannot be read: No such file"):
-        select(NODES, "n1", Config(), tmp_path, retry=str(tmp_path / "none.json"))
+        select_from(NODES, "n1", Config(), tmp_path, retry=str(tmp_path / "none.json"))
 
 
 # --report
@@ -291,8 +291,8 @@ def test_a_file_is_saved_as_a_whole_with_the_rights_that_new_files_have(tmp_path
     try:
         check_writable(path)
         assert list(tmp_path.iterdir()) == []
-        save(path, ["old \udc80", " text\n"])
-        save(path, ["new\n"])
+        write_whole(path, ["old \udc80", " text\n"])
+        write_whole(path, ["new\n"])
     finally:
         os.umask(umask)
     assert path.read_text() == "new\n"
@@ -303,7 +303,7 @@ def test_a_file_is_saved_as_a_whole_with_the_rights_that_new_files_have(tmp_path
 def test_a_link_stays_and_what_it_leads_to_is_saved(tmp_path: Path) -> None:
     (tmp_path / "link").symlink_to("real")
     check_writable(tmp_path / "link")
-    save(tmp_path / "link", ["x"])
+    write_whole(tmp_path / "link", ["x"])
     assert (tmp_path / "link").is_symlink()
     assert (tmp_path / "real").read_text() == "x"
 
@@ -314,10 +314,10 @@ def test_a_file_that_cannot_be_saved_leaves_the_old_one_and_no_draft(
     def full(_: int) -> None:
         raise OSError(28, "No space left on device")
 
-    save(tmp_path / "run.json", ["old"])
+    write_whole(tmp_path / "run.json", ["old"])
     monkeypatch.setattr(os, "fsync", full)
     with pytest.raises(OSError, match="No space left"):
-        save(tmp_path / "run.json", ["new"])
+        write_whole(tmp_path / "run.json", ["new"])
     assert (tmp_path / "run.json").read_text() == "old"
     assert len(list(tmp_path.iterdir())) == 1
 

@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tasks.console.machine import as_json
-from tasks.console.table import table
+from tasks.console.machine import format_json
+from tasks.console.table import table_rows
 from tasks.core.result import Item, ItemStatus, Kind, NodeResult, RunSummary, Status
-from tasks.core.run.report import WORST_FIRST, exit_code, fold, status_counts, tally, wrong
+from tasks.core.run.report import WORST_FIRST, exit_code, group_results, problems, status_counts, tally
 
 OK = Item(Kind.SYSCTL, "vm.x", ItemStatus.OK, "1", "1")
 DRIFT = OK._replace(status=ItemStatus.DRIFT, got="0")
@@ -47,7 +47,7 @@ def test_the_exit_code_says_the_worst(statuses: list[Status], verb: str, code: i
 
 
 def test_equal_results_are_folded_and_the_worst_come_first() -> None:
-    groups = fold(
+    groups = group_results(
         [
             result("n1", Status.OK, OK),
             result("n2", Status.DRIFT, DRIFT),
@@ -67,7 +67,7 @@ def test_equal_results_are_folded_and_the_worst_come_first() -> None:
 
 def test_what_it_was_before_it_changed_does_not_part_nodes() -> None:
     both = [result("n1", Status.CHANGED, CHANGED), result("n2", Status.CHANGED, CHANGED._replace(why="was 7"))]
-    assert len(fold(both)) == 1
+    assert len(group_results(both)) == 1
 
 
 @pytest.mark.parametrize(
@@ -81,7 +81,7 @@ def test_what_it_was_before_it_changed_does_not_part_nodes() -> None:
     ],
 )
 def test_results_that_differ_are_not_folded(other: NodeResult) -> None:
-    assert len(fold([result("n1"), other])) == 2
+    assert len(group_results([result("n1"), other])) == 2
 
 
 RESULTS = st.lists(
@@ -98,7 +98,7 @@ RESULTS = st.lists(
 
 @given(RESULTS)
 def test_folding_loses_no_host_and_keeps_the_worst_first(results: list[NodeResult]) -> None:
-    groups = fold(results)
+    groups = group_results(results)
     assert sorted(host for group in groups for host in group.hosts) == sorted(found.host for found in results)
     order = [WORST_FIRST.index(group.result.status) for group in groups]
     assert order == sorted(order)
@@ -108,13 +108,13 @@ def test_folding_loses_no_host_and_keeps_the_worst_first(results: list[NodeResul
 def test_counts_add_up_and_the_data_is_json(results: list[NodeResult]) -> None:
     run = summary(*results)
     assert sum(status_counts(results).values()) == len(results)
-    data = json.loads("".join(as_json(run)))
+    data = json.loads("".join(format_json(run)))
     assert [node["host"] for node in data["nodes"]] == [found.host for found in results]
     assert sum(data["counts"].values()) == len(results)
 
 
 def test_the_data_holds_every_item_and_the_verdict() -> None:
-    data = json.loads("".join(as_json(summary(result("n1", Status.DRIFT, OK, DRIFT), result("n2")))))
+    data = json.loads("".join(format_json(summary(result("n1", Status.DRIFT, OK, DRIFT), result("n2")))))
     assert data == {
         "verb": "verify",
         "exit_code": 3,
@@ -178,7 +178,7 @@ def test_items_are_counted_by_kind_and_status() -> None:
 
 def test_wrong_is_what_is_neither_right_nor_changed_nor_skipped() -> None:
     items = [OK._replace(status=status) for status in ItemStatus]
-    assert [item.status for item in wrong(result("n1", Status.OK, *items))] == [
+    assert [item.status for item in problems(result("n1", Status.OK, *items))] == [
         ItemStatus.DRIFT,
         ItemStatus.BOOT_DRIFT,
         ItemStatus.MISSING,
@@ -198,7 +198,7 @@ def test_wrong_is_what_is_neither_right_nor_changed_nor_skipped() -> None:
 def test_a_row_of_the_table_counts_each_kind_worst_first(verb: str, cells: tuple[str, ...]) -> None:
     items = (OK, DRIFT, DRIFT, DRIFT._replace(kind=Kind.MODULE), OK._replace(status=ItemStatus.SKIPPED))
     both = [result(name, Status.DRIFT, *items, seconds=3.21) for name in ("n1", "n2")]
-    assert table(fold(both), "+".join, verb) == [cells]
+    assert table_rows(group_results(both), "+".join, verb) == [cells]
 
 
 @pytest.mark.parametrize(
@@ -216,4 +216,4 @@ def test_what_no_profile_wants_any_more_is_not_counted_as_to_be_made(
         *(DRIFT._replace(status=status, expected=expected) for expected in ("1", "as before nodeprep")),
         DRIFT._replace(kind=Kind.FILE, status=status, expected="absent"),
     )
-    assert table(fold([result("n1", Status.CHANGED, *items)]), "+".join, verb)[0][2:5] == cells
+    assert table_rows(group_results([result("n1", Status.CHANGED, *items)]), "+".join, verb)[0][2:5] == cells

@@ -6,15 +6,15 @@ import shlex
 
 import pytest
 
-from tasks.cli.followup import LONGEST, command, going_on
-from tasks.console.machine import as_json
+from tasks.cli.followup import MAX_COMMAND_LENGTH, next_command, retry_command
+from tasks.console.machine import format_json
 from tasks.core.errors import SourceError
 from tasks.core.result import NodeResult, RunSummary, Status
-from tasks.core.run.retry import names
+from tasks.core.run.retry import unfinished_hosts
 
 
 def report(*results: NodeResult) -> str:
-    return "".join(as_json(RunSummary("apply", results, 1.0)))
+    return "".join(format_json(RunSummary("apply", results, 1.0)))
 
 
 def test_what_failed_was_unreachable_or_was_not_reached_is_done_again_in_its_order() -> None:
@@ -23,7 +23,7 @@ def test_what_failed_was_unreachable_or_was_not_reached_is_done_again_in_its_ord
         *(NodeResult(str(status), status) for status in Status if status is not Status.SKIPPED),
         NodeResult("twin", Status.SKIPPED, same_as="failed"),
     )
-    assert names(text, "run.json") == ("late", "failed", "unreachable")
+    assert unfinished_hosts(text, "run.json") == ("late", "failed", "unreachable")
 
 
 @pytest.mark.parametrize(
@@ -46,7 +46,7 @@ def test_what_failed_was_unreachable_or_was_not_reached_is_done_again_in_its_ord
 )
 def test_a_file_that_is_no_report_or_leaves_nothing_is_a_mistake_that_names_it(text: str, problem: str) -> None:
     with pytest.raises(SourceError, match=problem):
-        names(text, "run.json")
+        unfinished_hosts(text, "run.json")
 
 
 @pytest.mark.parametrize(
@@ -58,7 +58,7 @@ def test_a_file_that_is_no_report_or_leaves_nothing_is_a_mistake_that_names_it(t
     ],
 )
 def test_with_a_report_the_command_is_the_same_and_retries_it(typed: str, expected: str) -> None:
-    assert command(shlex.split(typed), "run.json", "n1") == expected
+    assert retry_command(shlex.split(typed), "run.json", "n1") == expected
 
 
 @pytest.mark.parametrize(
@@ -72,12 +72,12 @@ def test_with_a_report_the_command_is_the_same_and_retries_it(typed: str, expect
     ],
 )
 def test_without_a_report_the_command_names_the_nodes(typed: str, expected: str) -> None:
-    assert command(shlex.split(typed), "", "n[1-2]") == expected
+    assert retry_command(shlex.split(typed), "", "n[1-2]") == expected
 
 
 def test_a_command_that_nobody_would_read_is_not_told() -> None:
-    assert command(["fab", "-H", "all", "apply"], "", "n" * LONGEST) == ""
-    assert command(["fab", "-H", "all", "apply"], "run.json", "n" * LONGEST) != ""
+    assert retry_command(["fab", "-H", "all", "apply"], "", "n" * MAX_COMMAND_LENGTH) == ""
+    assert retry_command(["fab", "-H", "all", "apply"], "run.json", "n" * MAX_COMMAND_LENGTH) != ""
 
 
 @pytest.mark.parametrize(
@@ -99,12 +99,12 @@ def test_a_command_that_nobody_would_read_is_not_told() -> None:
     ],
 )
 def test_what_was_looked_at_is_applied_with_the_same_profiles_by_the_same_way(typed: str, expected: str) -> None:
-    assert going_on(shlex.split(typed), "apply", "n[1-2]") == expected
+    assert next_command(shlex.split(typed), "apply", "n[1-2]") == expected
 
 
 def test_an_apply_that_nobody_would_read_or_that_was_not_typed_is_not_told() -> None:
-    assert going_on(["fab", "-H", "all", "verify"], "apply", "n" * LONGEST) == ""
-    assert going_on(["fab", "-H", "all", "look"], "apply", "n1") == ""
+    assert next_command(["fab", "-H", "all", "verify"], "apply", "n" * MAX_COMMAND_LENGTH) == ""
+    assert next_command(["fab", "-H", "all", "look"], "apply", "n1") == ""
 
 
 @pytest.mark.parametrize(
@@ -117,4 +117,4 @@ def test_an_apply_that_nobody_would_read_or_that_was_not_typed_is_not_told() -> 
     ],
 )
 def test_what_a_verb_has_of_its_own_does_not_go_over_to_another(typed: str, verb: str, expected: str) -> None:
-    assert going_on(shlex.split(typed), verb, "n1") == expected
+    assert next_command(shlex.split(typed), verb, "n1") == expected

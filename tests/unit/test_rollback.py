@@ -12,16 +12,16 @@ from hypothesis import strategies as st
 
 from tasks.core.errors import RemoteError
 from tasks.core.facts import Facts, Line
-from tasks.core.kernel import coupled
+from tasks.core.kernel import keys_changed_with
 from tasks.core.plan.diff import Plan, Undo
-from tasks.core.protocol.lock import LOCK, STORE, Stamp
+from tasks.core.protocol.lock import LOCK, STORE, ChangeId
 from tasks.core.result import NodeResult, Status
 from tasks.core.undo import rollback
-from tasks.core.undo.snapshot import Past, Snapshot, before, snapshots
+from tasks.core.undo.snapshot import PriorState, Snapshot, parse_snapshots, prior_state
 from tasks.node import orders as instructions
 from tasks.node import steps as node
 from tasks.node.conversation import Conversation
-from tasks.node.rollback import NOTHING, take_back
+from tasks.node.rollback import NOTHING, rollback_host
 from tests.unit.build import MODULES, SYSCTL, facts, host, profile
 from tests.unit.far import Machine, no_namespaces
 from tests.unit.test_conversation import on, work
@@ -40,7 +40,7 @@ def snapshot(number: int, *lines: str, run: str = "") -> list[str]:
 
 def read(*shown: list[str]) -> tuple[Snapshot, ...]:
     """Snapshots, as the node shows them, read."""
-    return snapshots(facts(history=[line for lines in shown for line in lines]))
+    return parse_snapshots(facts(history=[line for lines in shown for line in lines]))
 
 
 # Reading
@@ -61,12 +61,12 @@ def test_a_snapshot_is_read_as_it_was_written() -> None:
             "module br_netfilter",
         )
     )
-    assert (found.path, found.stamp, found.login) == (
+    assert (found.path, found.change, found.login) == (
         f"{STORE}/000001.r1",
-        Stamp("r1", "anna@laptop", "apply"),
+        ChangeId("r1", "anna@laptop", "apply"),
         "admin",
     )
-    assert found.past == Past(
+    assert found.prior_state == PriorState(
         files={OURS: f"{STORE}/000001.r1/{Path(OURS).name}", OTHER: ""},
         folders=("/etc/modules-load.d",),
         lines=(LINE,),
@@ -75,7 +75,7 @@ def test_a_snapshot_is_read_as_it_was_written() -> None:
             "net.ipv4.tcp_mem": "1\t2 3",
             "net.ipv4.ip_local_reserved_ports": "",
         },
-        arrived=frozenset({"net.bridge.x"}),
+        created_keys=frozenset({"net.bridge.x"}),
         modules=("br_netfilter",),
     )
 
@@ -85,7 +85,7 @@ def test_an_addition_counts_from_its_end_on() -> None:
     added = ["more", "key /proc/sys/vm/a 1", "end", "more", "key /proc/sys/vm/b 2"]
     torn = ["more", "key /proc/sys/vm/c 3", "end", "more", "key /pr"]
     (found,) = read([*snapshot(1), *(f"s{STORE}/000001.r1/snapshot:{line}" for line in (*added, *torn))])
-    assert found.past.keys == {"vm.a": "1", "vm.c": "3"}
+    assert found.prior_state.keys == {"vm.a": "1", "vm.c": "3"}
 
 
 @pytest.mark.parametrize("remains", [("more", "run r2", "key /proc/sys/vm/c 3"), ("\0\0\0",), ("", "\ufffd", "more")])
@@ -97,7 +97,7 @@ def test_a_snapshot_without_its_end_is_none(remains: tuple[str, ...]) -> None:
 
 def test_of_two_lines_about_a_thing_the_first_counts() -> None:
     (found,) = read(snapshot(1, f"absent {OURS}", f"file {OURS}", "key /proc/sys/vm/x 1", "key /proc/sys/vm/x 2"))
-    assert (found.past.files, found.past.keys) == ({OURS: ""}, {"vm.x": "1"})
+    assert (found.prior_state.files, found.prior_state.keys) == ({OURS: ""}, {"vm.x": "1"})
 
 
 @pytest.mark.parametrize(
@@ -127,7 +127,7 @@ def test_what_is_no_snapshot_is_an_error(entry: str) -> None:
 
 # Choosing and joining
 
-THREE = tuple(Snapshot(f"{STORE}/{n}", Stamp(f"2026112{n}-000000-aaaa", "a@b", "apply"), "root") for n in (1, 2, 3))
+THREE = tuple(Snapshot(f"{STORE}/{n}", ChangeId(f"2026112{n}-000000-aaaa", "a@b", "apply"), "root") for n in (1, 2, 3))
 
 
 @pytest.mark.parametrize(
@@ -141,16 +141,16 @@ THREE = tuple(Snapshot(f"{STORE}/{n}", Stamp(f"2026112{n}-000000-aaaa", "a@b", "
     ids=["the newest", "one", "all from it on", "a later run that changed nothing here"],
 )
 def test_what_is_taken_back(to: str, chosen: tuple[Snapshot, ...]) -> None:
-    assert rollback.choose(THREE, to) == chosen
+    assert rollback.select_snapshots(THREE, to) == chosen
 
 
 def test_nothing_is_taken_back_where_there_is_nothing() -> None:
-    assert rollback.choose((), "") == rollback.choose((), "20261121-000000-aaaa") == ()
+    assert rollback.select_snapshots((), "") == rollback.select_snapshots((), "20261121-000000-aaaa") == ()
 
 
 def test_a_run_that_is_not_there_and_might_be_meant_otherwise_is_an_error() -> None:
     with pytest.raises(RemoteError, match="no snapshot of run 20261122-111111-aaaa; it has 20261121"):
-        rollback.choose(THREE, "20261122-111111-aaaa")
+        rollback.select_snapshots(THREE, "20261122-111111-aaaa")
 
 
 @pytest.mark.parametrize("found", [THREE, THREE[:1]], ids=["others after it", "the only one"])
@@ -158,9 +158,9 @@ def test_a_run_that_was_merged_into_the_oldest_is_told_as_that(found: tuple[Snap
     merged = (replace(found[0], until="20261121-080000-aaaa"), *found[1:])
     for run in ("20261121-070000-aaaa", "20261121-080000-aaaa"):
         with pytest.raises(RemoteError, match=f"{run} alone: those from 20261121-000000-aaaa to 20261121-08.* merged"):
-            rollback.choose(merged, run)
-    assert rollback.choose(merged, "20261121-000000-aaaa") == merged
-    assert rollback.choose(merged, "20261124-000000-aaaa") == ()
+            rollback.select_snapshots(merged, run)
+    assert rollback.select_snapshots(merged, "20261121-000000-aaaa") == merged
+    assert rollback.select_snapshots(merged, "20261124-000000-aaaa") == ()
 
 
 def test_of_several_snapshots_the_oldest_tells_how_it_was() -> None:
@@ -169,10 +169,10 @@ def test_of_several_snapshots_the_oldest_tells_how_it_was() -> None:
         snapshot(2, "key /proc/sys/vm/x 2", "key /proc/sys/vm/y 5", f"file {OURS}", "module b", "key /proc/sys/vm/z 3"),
         snapshot(3, "nokey /proc/sys/vm/y", f"file {OTHER}"),
     )
-    assert before(found) == Past(
+    assert prior_state(found) == PriorState(
         files={OURS: "", OTHER: f"{STORE}/000003.r3/{Path(OTHER).name}"},
         keys={"vm.x": "1", "vm.y": "5", "vm.z": "3"},
-        arrived=frozenset({"vm.z"}),
+        created_keys=frozenset({"vm.z"}),
         modules=("a", "b"),
     )
 
@@ -180,19 +180,23 @@ def test_of_several_snapshots_the_oldest_tells_how_it_was() -> None:
 @pytest.mark.parametrize(
     ("older", "newer", "past"),
     [
-        ("module a", "unloads a", Past(modules=("a",))),
-        ("unloads a", "module a", Past(unloaded=("a",))),
-        ("key /proc/sys/vm/x 1", "nokey /proc/sys/vm/x", Past(keys={"vm.x": "1"})),
-        ("nokey /proc/sys/vm/x", "key /proc/sys/vm/x 1", Past(keys={"vm.x": "1"}, arrived=frozenset({"vm.x"}))),
-        (f"absent {OURS}", f"file {OURS}", Past(files={OURS: ""})),
-        (f"file {OURS}", f"absent {OURS}", Past(files={OURS: f"{STORE}/000001.r1/{Path(OURS).name}"})),
+        ("module a", "unloads a", PriorState(modules=("a",))),
+        ("unloads a", "module a", PriorState(unloaded=("a",))),
+        ("key /proc/sys/vm/x 1", "nokey /proc/sys/vm/x", PriorState(keys={"vm.x": "1"})),
+        (
+            "nokey /proc/sys/vm/x",
+            "key /proc/sys/vm/x 1",
+            PriorState(keys={"vm.x": "1"}, created_keys=frozenset({"vm.x"})),
+        ),
+        (f"absent {OURS}", f"file {OURS}", PriorState(files={OURS: ""})),
+        (f"file {OURS}", f"absent {OURS}", PriorState(files={OURS: f"{STORE}/000001.r1/{Path(OURS).name}"})),
     ],
 )
 @pytest.mark.parametrize("together", [False, True])
-def test_of_what_contradicts_the_older_counts(older: str, newer: str, past: Past, together: bool) -> None:
+def test_of_what_contradicts_the_older_counts(older: str, newer: str, past: PriorState, together: bool) -> None:
     """In two snapshots, and in one: of two that were merged, or of two passes."""
     found = read(snapshot(1, older, newer)) if together else read(snapshot(1, older), snapshot(2, newer))
-    assert before(found) == past
+    assert prior_state(found) == past
 
 
 _MODULES, _KEYS, _FILES = ("a", "b"), ("/proc/sys/vm/x", "/proc/sys/vm/y"), (OURS, OTHER)
@@ -220,13 +224,13 @@ def test_snapshots_that_were_merged_tell_what_they_told_apart(several: list[list
                 if f"file {path}" in lines:
                     machine.write(f"{taken}/{Path(path).name}", taken)
 
-        def past(facts: Facts, last: int) -> Past:
-            found = snapshots(facts)
-            assert [snapshot.stamp.run for snapshot in found[last:]][:8] == [
+        def past(facts: Facts, last: int) -> PriorState:
+            found = parse_snapshots(facts)
+            assert [snapshot.change.run for snapshot in found[last:]][:8] == [
                 f"r{len(several) + n}" for n in range(1, 9)
             ]
             assert found[0].until == ("" if last > 1 else f"r{len(several)}")
-            told = before(found[:last])
+            told = prior_state(found[:last])
             return replace(told, files={path: copy and machine.read(copy[1:]) for path, copy in told.files.items()})
 
         with machine.open() as far:
@@ -242,9 +246,9 @@ def test_snapshots_that_were_merged_tell_what_they_told_apart(several: list[list
 # Planning
 
 
-def planned(past: Past, **node: object) -> tuple[Plan, dict[str, tuple[str, str | None]]]:
+def planned(past: PriorState, **node: object) -> tuple[Plan, dict[str, tuple[str, str | None]]]:
     """The plan, and its items by name: status and what is there."""
-    plan = rollback.plan(past, facts(**node))  # type: ignore[arg-type]
+    plan = rollback.make_plan(past, facts(**node))  # type: ignore[arg-type]
     return plan, {item.name: (str(item.status), item.got) for item in plan.items}
 
 
@@ -262,7 +266,7 @@ def planned(past: Past, **node: object) -> tuple[Plan, dict[str, tuple[str, str 
 def test_files(
     past: dict[str, str], node: dict[str, object], item: tuple[str, str | None], undo: tuple[str, str] | None
 ) -> None:
-    plan, items = planned(Past(files=past), **node)
+    plan, items = planned(PriorState(files=past), **node)
     assert items == {OURS: item}
     assert plan.undo.files == ((undo,) if undo else ())
 
@@ -279,21 +283,21 @@ def test_files(
     ],
 )
 def test_keys(arrived: bool, now: str | None, item: tuple[str, str | None], set_to: str | None) -> None:
-    past = Past(keys={"vm.x": "1"}, arrived=frozenset({"vm.x"} if arrived else ()))
+    past = PriorState(keys={"vm.x": "1"}, created_keys=frozenset({"vm.x"} if arrived else ()))
     plan, items = planned(past, values={"vm.x": now} if now else {})
     assert items == {"vm.x": item}
     assert plan.undo.keys == ((("vm.x", set_to),) if set_to else ())
 
 
 def test_ip_forward_goes_before_what_it_changes_along_with_it() -> None:
-    past = Past(keys={"net.ipv4.conf.eth0.forwarding": "1", "net.ipv4.ip_forward": "0"})
+    past = PriorState(keys={"net.ipv4.conf.eth0.forwarding": "1", "net.ipv4.ip_forward": "0"})
     plan, _ = planned(past, values={"net.ipv4.conf.eth0.forwarding": "0", "net.ipv4.ip_forward": "1"})
     assert [key for key, _ in plan.undo.keys] == ["net.ipv4.ip_forward", "net.ipv4.conf.eth0.forwarding"]
 
 
 def test_modules_and_lines_and_folders() -> None:
     gone, still = Line("/etc/x", 1, "b"), Line("/etc/x", 3, "c")
-    past = Past(modules=("a", "b"), lines=(LINE, gone, still), folders=("/etc/sysctl.d", "/etc/modules-load.d"))
+    past = PriorState(modules=("a", "b"), lines=(LINE, gone, still), folders=("/etc/sysctl.d", "/etc/modules-load.d"))
     plan, items = planned(
         past,
         loaded=["a"],
@@ -311,8 +315,8 @@ def test_modules_and_lines_and_folders() -> None:
 
 
 def test_questions_are_about_files_folders_and_lines() -> None:
-    past = Past(files={OURS: "/c", OTHER: ""}, folders=("/etc/sysctl.d",), lines=(LINE,))
-    assert rollback.questions(past) == [
+    past = PriorState(files={OURS: "/c", OTHER: ""}, folders=("/etc/sysctl.d",), lines=(LINE,))
+    assert rollback.probe_instructions(past) == [
         f"same {OURS} /c",
         f"look {OTHER}",
         "look /etc/sysctl.d",
@@ -326,7 +330,7 @@ def test_orders_put_files_back_first_and_unload_last() -> None:
         keys=(("vm.x", "1"),),
         undo=Undo(((OURS, "/c"), (OTHER, "")), (LINE,), (("vm.y", "2"),), ("a", "b"), ("/etc/sysctl.d",)),
     )
-    assert instructions.apply(plan) == [
+    assert instructions.apply_instructions(plan) == [
         f"restore {OURS} /c",
         f"remove {OTHER}",
         "enable /etc/sysctl.d/x.conf 2 a = 1",
@@ -346,13 +350,13 @@ def test_orders_put_files_back_first_and_unload_last() -> None:
     ],
 )
 def test_what_the_kernel_changes_along_with_a_key(key: str, others: tuple[str, ...]) -> None:
-    assert coupled(key) == others
+    assert keys_changed_with(key) == others
 
 
 def test_a_snapshot_is_told_in_one_line() -> None:
     items = (("absent", OURS), ("key", "/proc/sys/a 1"), ("key", "/proc/sys/b 2"), ("module", "x"))
-    stamp = Stamp("20261125-021502-a3f1", "anna@laptop", "apply")
-    assert rollback.told(rollback.listed(Snapshot("/x", stamp, "admin", items))) == (
+    stamp = ChangeId("20261125-021502-a3f1", "anna@laptop", "apply")
+    assert rollback.format_snapshot(rollback.snapshot_item(Snapshot("/x", stamp, "admin", items))) == (
         "20261125-021502-a3f1  2026-11-25 02:15:02 UTC  apply by anna@laptop (admin): 1 file, 2 keys, 1 module"
     )
 
@@ -361,7 +365,11 @@ def test_a_snapshot_is_told_in_one_line() -> None:
 
 
 def back(machine: Machine, to: str = "") -> NodeResult:
-    return on(machine, lambda talk, whom, jobs: take_back(to, talk, whom, jobs), work(profile("vm.x = 1\n")))
+    return on(
+        machine,
+        lambda conversation, whom, jobs: rollback_host(to, conversation, whom, jobs),
+        work(profile("vm.x = 1\n")),
+    )
 
 
 @real
@@ -376,7 +384,7 @@ def test_apply_and_rollback_leave_the_node_as_it_was(tmp_path: Path) -> None:
         path: (path.read_bytes(), path.stat().st_mode) for path in machine.root.rglob("etc/**/*") if path.is_file()
     }
     jobs = work(profile("vm.x = 1\nvm.y = 7 8\nnet.bridge.x = 1\n", "br_netfilter\n"))
-    assert on(machine, node.apply, jobs).status is Status.CHANGED
+    assert on(machine, node.apply_host, jobs).status is Status.CHANGED
     done = back(machine)
     assert (done.status, {str(item.status) for item in done.items}) == (Status.CHANGED, {"changed"}), done
     assert (machine.key("vm.x"), machine.key("vm.y"), machine.read("proc/modules")) == ("0", "5\t6", "")
@@ -392,7 +400,7 @@ def test_apply_and_rollback_leave_the_node_as_it_was(tmp_path: Path) -> None:
 def test_a_key_that_the_kernel_does_not_give_back_is_told_and_the_snapshot_stays(tmp_path: Path) -> None:
     machine = Machine(tmp_path / "node", keys={"vm.x": "0", "vm.y": "0"})
     jobs = work(profile("vm.x = 1\nvm.y = 1\n"))
-    assert on(machine, node.apply, jobs).status is Status.CHANGED
+    assert on(machine, node.apply_host, jobs).status is Status.CHANGED
     machine.program(
         "tee", 'case $1 in */x) echo "tee: $1: Invalid argument" >&2; exit 1 ;; esac; exec /usr/bin/tee "$1"'
     )
@@ -407,7 +415,7 @@ def test_a_key_that_the_kernel_does_not_give_back_is_told_and_the_snapshot_stays
 def test_nothing_is_taken_back_when_someone_has_changed_the_node_meanwhile(tmp_path: Path) -> None:
     """Between our look and our turn: the newest snapshot is another's now."""
     machine = Machine(tmp_path / "node", keys={"vm.x": "0", "vm.y": "0"})
-    assert on(machine, node.apply, work(profile("vm.x = 1\n"))).status is Status.CHANGED
+    assert on(machine, node.apply_host, work(profile("vm.x = 1\n"))).status is Status.CHANGED
     newer = "/var/lib/nodeprep/000002.r2"
     machine.program("sed", f'mkdir -p {newer}; echo run r2 >{newer}/snapshot; exec /usr/bin/sed "$@"')
     done = back(machine)
@@ -419,7 +427,7 @@ def test_nothing_is_taken_back_when_someone_has_changed_the_node_meanwhile(tmp_p
 def test_a_module_that_is_loaded_again_and_again_does_not_keep_a_rollback_going(tmp_path: Path) -> None:
     machine = Machine(tmp_path / "node")
     machine.module("dummy")
-    assert on(machine, node.apply, work(profile(None, "dummy\n"))).status is Status.CHANGED
+    assert on(machine, node.apply_host, work(profile(None, "dummy\n"))).status is Status.CHANGED
     machine.program("rmmod", "echo again >>/rmmod.log")
     done = back(machine)
     assert (done.status, "dummy" in machine.read("proc/modules")) == (Status.FAILED, True)
@@ -431,10 +439,10 @@ def test_what_was_taken_back_is_told_also_when_somebody_changes_the_node_before_
     tmp_path: Path,
 ) -> None:
     machine = Machine(tmp_path / "node", keys={"vm.x": "0"})
-    assert on(machine, node.apply, work(profile("vm.x = 1\n"))).status is Status.CHANGED
+    assert on(machine, node.apply_host, work(profile("vm.x = 1\n"))).status is Status.CHANGED
     with machine.open() as channel:
         channel.before(5, lambda: machine.write("var/lib/nodeprep/000002.r2/snapshot", "more\nrun r2\nend\n"))
-        done = take_back("", Conversation(channel), host(), work(profile("vm.x = 1\n")))
+        done = rollback_host("", Conversation(channel), host(), work(profile("vm.x = 1\n")))
     assert (done.status, machine.key("vm.x")) == (Status.CHANGED, "0")
     assert done.notes[0].startswith("took back: ")
     assert done.notes[-1].endswith("its snapshot could not be thrown away: changed meanwhile by r2")
@@ -446,9 +454,9 @@ def test_an_apply_cut_short_is_taken_back_too(tmp_path: Path) -> None:
     machine = Machine(tmp_path / "node", keys={"vm.x": "0"})
     machine.program("sysctl", "kill -9 $(cut -d' ' -f1 /run/nodeprep.lock)")
     with machine.open() as channel:
-        talk = Conversation(channel)
+        conversation = Conversation(channel)
         with pytest.raises(RemoteError):
-            node.apply(talk, host(), work(profile("vm.x = 1\n", "overlay\n")))
+            node.apply_host(conversation, host(), work(profile("vm.x = 1\n", "overlay\n")))
     assert (machine.root / OURS[1:]).exists()
     (machine.root / "stub/sysctl").unlink()
     assert back(machine).status is Status.CHANGED

@@ -32,7 +32,7 @@ def test_a_file_comes_back_to_the_byte_with_mode_owner_and_time(shell: Shell, fo
     os.utime(copy, (1000, 2000))
     lines = [f"restore {path} {copy}", f"same {path} {copy}", "scan"]
     found = shell.first(lines)
-    assert (dict(found.complaints), set(found.holds)) == ({}, {f"same {path} {copy}"})
+    assert (dict(found.complaints), set(found.confirmed)) == ({}, {f"same {path} {copy}"})
     now = path.stat()
     assert (path.read_bytes(), stat.S_IMODE(now.st_mode), now.st_mtime) == (copy.read_bytes(), 0o640, 2000)
     assert names(path.parent) == ["x.conf"]
@@ -42,9 +42,9 @@ def test_a_link_comes_back_as_a_link(shell: Shell, folder: Path) -> None:
     copy, path = folder / "copy", folder / "x.conf"
     copy.symlink_to("nowhere")
     path.write_text("ours\n")
-    assert not shell.first([f"same {path} {copy}", "scan"]).holds
+    assert not shell.first([f"same {path} {copy}", "scan"]).confirmed
     found = shell.first([f"restore {path} {copy}", f"same {path} {copy}", "scan"])
-    assert (path.readlink(), len(found.holds)) == (Path("nowhere"), 1)
+    assert (path.readlink(), len(found.confirmed)) == (Path("nowhere"), 1)
 
 
 @pytest.mark.parametrize("what", ["text", "mode", "absent", "link"])
@@ -57,7 +57,7 @@ def test_a_file_that_differs_in_anything_is_not_the_same(shell: Shell, folder: P
         path.write_text("b\n" if what == "text" else "a\n")
         path.chmod(0o600 if what == "mode" else 0o644)
     found = shell.first([f"same {path} {copy}", "scan"])
-    assert (found.holds, found.complaints) == (frozenset(), {})
+    assert (found.confirmed, found.complaints) == (frozenset(), {})
 
 
 def test_a_copy_that_is_gone_is_said_and_nothing_is_left(shell: Shell, folder: Path) -> None:
@@ -100,9 +100,9 @@ def test_a_line_that_was_commented_out_comes_back(
     path.write_text(moved + TEXT)
     path.chmod(0o640)
     question = f"marked {path} {number} {line}"
-    assert shell.first([question, "scan"]).holds == {question}
+    assert shell.first([question, "scan"]).confirmed == {question}
     found = shell.first([f"enable {path} {number} {line}", question, "scan"])
-    assert (dict(found.complaints), set(found.holds)) == ({}, {question.replace("marked", "stands")})
+    assert (dict(found.complaints), set(found.confirmed)) == ({}, {question.replace("marked", "stands")})
     assert (path.read_text().rstrip("\n"), stat.S_IMODE(path.stat().st_mode)) == (after, 0o640)
 
 
@@ -110,7 +110,7 @@ def test_a_line_that_someone_changed_is_neither_marked_nor_standing_nor_touched(
     path = folder / "theirs.conf"
     path.write_text(f"{MARK}a = 2\n")
     found = shell.first([f"marked {path} 1 a = 1", f"enable {path} 1 a = 1", "scan"])
-    assert (found.holds, path.read_text()) == (frozenset(), f"{MARK}a = 2\n")
+    assert (found.confirmed, path.read_text()) == (frozenset(), f"{MARK}a = 2\n")
     assert found.complaints["enable", f"{path}:1"]
 
 
@@ -119,7 +119,7 @@ def test_history_shows_every_line_of_every_snapshot_in_order(shell: Shell, folde
         (folder / name).mkdir()
         (folder / name / "snapshot").write_text(f"run {name}\nkey /proc/sys/x 1\t2\n")
     found = shell.first([f"history {folder}", "scan"])
-    assert found.history == (
+    assert found.snapshot_lines == (
         f"{folder}/000001.a/snapshot:run 000001.a",
         f"{folder}/000001.a/snapshot:key /proc/sys/x 1\t2",
         f"{folder}/000002.b/snapshot:run 000002.b",
@@ -128,7 +128,7 @@ def test_history_shows_every_line_of_every_snapshot_in_order(shell: Shell, folde
 
 
 def test_without_a_snapshot_there_is_no_history(shell: Shell, folder: Path) -> None:
-    assert shell.first([f"history {folder}/no", "scan"]).history == ()
+    assert shell.first([f"history {folder}/no", "scan"]).snapshot_lines == ()
 
 
 def test_what_is_forgotten_is_gone_and_with_the_last_one_its_folder(shell: Shell, folder: Path) -> None:

@@ -19,14 +19,14 @@ from tasks.console import hosts as shown_hosts
 from tasks.console import output, summary
 from tasks.console.junit import write_junit
 from tasks.console.live import LiveProgress
-from tasks.console.machine import as_json
+from tasks.console.machine import format_json
 from tasks.console.progress import progress
 from tasks.core.folding import fold
 from tasks.core.host import Host
-from tasks.core.interning import Pool
+from tasks.core.interning import Interner
 from tasks.core.inventory import connection
-from tasks.core.inventory.ini import parse
-from tasks.core.inventory.selection import same_node, select
+from tasks.core.inventory.ini import parse_ini
+from tasks.core.inventory.selection import duplicates, select_hosts
 from tasks.core.profile import entries as profile_entries
 from tasks.core.profile import profile
 from tasks.core.result import Item, ItemStatus, Kind, NodeResult, RunSummary, Status
@@ -66,7 +66,7 @@ class Nobody:
 
 
 def run(count: int, forks: int = 8) -> RunSummary:
-    return fleet.run("verify", hosts(count), looked_at, forks, Nobody())
+    return fleet.run_on_all("verify", hosts(count), looked_at, forks, Nobody())
 
 
 # Kept
@@ -87,7 +87,7 @@ def named(number: int) -> tuple[Item, ...]:
 
 
 def test_items_that_differ_in_one_are_what_they_were_and_share_the_rest() -> None:
-    pool = Pool()
+    pool = Interner()
     kept = [pool.items(named(number)) for number in (*range(100), 5)]
     for number, items in zip((*range(100), 5), kept, strict=True):
         assert items == named(number)
@@ -102,7 +102,7 @@ def test_items_that_differ_in_one_are_what_they_were_and_share_the_rest() -> Non
 
 
 def test_a_healthy_node_costs_no_more_for_its_name() -> None:
-    pool, results = Pool(), [NodeResult(f"n{number}", Status.OK, named(number)) for number in range(1000)]
+    pool, results = Interner(), [NodeResult(f"n{number}", Status.OK, named(number)) for number in range(1000)]
     tracemalloc.start()
     kept = [pool.result(result) for result in results]
     del results
@@ -112,7 +112,7 @@ def test_a_healthy_node_costs_no_more_for_its_name() -> None:
 
 
 def test_what_differs_between_nodes_is_kept_as_it_is() -> None:
-    pool = Pool()
+    pool = Interner()
     both = [
         NodeResult(name, Status.DRIFT, (Item(Kind.SYSCTL, "vm.x", ItemStatus.DRIFT, "1", got),))
         for name, got in ("a0", "b7")
@@ -123,10 +123,10 @@ def test_what_differs_between_nodes_is_kept_as_it_is() -> None:
 def kept(count: int) -> int:
     """The bytes that a run leaves behind, without its hosts."""
     some = hosts(count)
-    fleet.run("verify", some[:10], looked_at, 8, Nobody())  # what is made once is made now
+    fleet.run_on_all("verify", some[:10], looked_at, 8, Nobody())  # what is made once is made now
     tracemalloc.start()
     try:
-        result = fleet.run("verify", some, looked_at, 8, Nobody())
+        result = fleet.run_on_all("verify", some, looked_at, 8, Nobody())
         return tracemalloc.get_traced_memory()[0] if len(result.results) == count else -1
     finally:
         tracemalloc.stop()
@@ -144,7 +144,7 @@ def test_no_more_threads_than_forks_are_alive() -> None:
         most = max(most, threading.active_count())
         return NodeResult(host.name, Status.OK)
 
-    fleet.run("verify", hosts(), task, 30, Nobody())
+    fleet.run_on_all("verify", hosts(), task, 30, Nobody())
     assert most - before <= 30
 
 
@@ -153,10 +153,10 @@ def test_no_more_threads_than_forks_are_alive() -> None:
 
 def text_of(results: Iterable[NodeResult], **more: Any) -> str:
     def going_on(verb: str, names: Iterable[str]) -> str:
-        return retry_followup.going_on(["fab", "verify"], verb, fold(names))
+        return retry_followup.next_command(["fab", "verify"], verb, fold(names))
 
     stream = io.StringIO()
-    summary.show(RunSummary("verify", tuple(results), 60.0), output.console(stream), going_on=going_on, **more)
+    summary.show_summary(RunSummary("verify", tuple(results), 60.0), output.console(stream), going_on=going_on, **more)
     return stream.getvalue()
 
 
@@ -174,11 +174,14 @@ def drifting(host: Host) -> NodeResult:
 def test_thousands_of_different_troubles_are_a_screen_of_them_and_how_many_more() -> None:
     bad = [NodeResult("n9999", Status.UNREACHABLE, problem="no route"), *map(drifting, hosts())]
     text = text_of(bad)
-    assert text.count("expected 1, got n") == summary.GROUPS - 1
+    assert text.count("expected 1, got n") == summary.MAX_GROUPS - 1
     assert text.splitlines()[1].split()[:2] == ["n9999", "unreachable"]
-    assert f"… and {MANY + 1 - summary.GROUPS} more groups of {MANY + 1 - summary.GROUPS} nodes: --report FILE" in text
-    assert f"… and {MANY - summary.GROUPS} more notes" in text
-    assert len(text.splitlines()) < 8 * summary.GROUPS
+    assert (
+        f"… and {MANY + 1 - summary.MAX_GROUPS} more groups of {MANY + 1 - summary.MAX_GROUPS} nodes: --report FILE"
+        in text
+    )
+    assert f"… and {MANY - summary.MAX_GROUPS} more notes" in text
+    assert len(text.splitlines()) < 8 * summary.MAX_GROUPS
     assert text.endswith("verify: 5001 nodes in 60.0 s: 1 unreachable, 5000 drift\n")
 
 
@@ -195,7 +198,7 @@ def test_names_that_do_not_fold_are_cut_and_counted() -> None:
     ]
     text = text_of(NodeResult(name, Status.FAILED, problem="x") for name in names)
     assert f",… ({MANY} nodes)" in text
-    assert max(map(len, text.splitlines())) < 2 * summary.NAMES
+    assert max(map(len, text.splitlines())) < 2 * summary.MAX_NAMES_LENGTH
 
 
 def test_a_command_that_nobody_could_paste_is_not_told() -> None:
@@ -207,7 +210,7 @@ def test_a_command_that_nobody_could_paste_is_not_told() -> None:
 def test_hosts_are_one_line_each_however_many_and_long_they_are() -> None:
     stream = io.StringIO()
     many = [Host(host.name, host.address, variables={"x": "y" * 300}) for host in hosts()]
-    shown_hosts.show(many, output.console(stream), as_json=False)
+    shown_hosts.show_hosts(many, output.console(stream), as_json=False)
     lines = stream.getvalue().splitlines()
     assert len(lines) == MANY + 1
     assert {line.index("x=") for line in lines[1:]} == {lines[0].index("VARIABLES")}
@@ -230,7 +233,7 @@ def test_progress_says_as_much_of_thousands_as_of_few(live: bool) -> None:
 
 def test_a_report_is_made_of_pieces_of_one_node_each() -> None:
     results = [looked_at(host) for host in hosts(200)]
-    pieces = list(as_json(RunSummary("verify", tuple(results), 1.0)))
+    pieces = list(format_json(RunSummary("verify", tuple(results), 1.0)))
     assert len(pieces) == 2 + len(results)
     assert max(map(len, pieces)) < 2 * len(pieces[1])
     assert [node["host"] for node in json.loads("".join(pieces))["nodes"]] == [result.host for result in results]
@@ -259,10 +262,10 @@ def test_junit_is_written_node_by_node() -> None:
 def test_hosts_whose_variables_all_differ_share_the_lines_that_do_not() -> None:
     wanted = "".join(f"vm.x{number} = {number}\n" for number in range(60)) + "vm.own = {{ own }}\n"
     template = a_profile(wanted)
-    profile_entries._key_line.cache_clear()
+    profile_entries.parse_sysctl_line.cache_clear()
     rendered = [profile.render(template, {"own": number}) for number in range(MANY)]
-    assert profile_entries._key_line.cache_info().misses == 60 + MANY
-    assert [each.key_wishes()[-1].value for each in rendered[:2]] == ["0", "1"]
+    assert profile_entries.parse_sysctl_line.cache_info().misses == 60 + MANY
+    assert [each.sysctl_entries()[-1].value for each in rendered[:2]] == ["0", "1"]
 
 
 def test_hosts_with_the_same_variables_share_what_was_rendered() -> None:
@@ -275,20 +278,20 @@ def test_hosts_with_the_same_variables_share_what_was_rendered() -> None:
 
 def test_each_host_is_resolved_once(monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[str] = []
-    real = connection.connection
+    real = connection.resolve_connection
 
     def counted(name: str, values: Any) -> Any:
         asked.append(name)
         return real(name, values)
 
     monkeypatch.setattr("tasks.core.inventory.inventory.connection", counted)
-    chosen = select(parse(f"[nodes]\nn[0001:{MANY}]\n", "hosts.ini"), "nodes", reachable_name=lambda _: False)
+    chosen = select_hosts(parse_ini(f"[nodes]\nn[0001:{MANY}]\n", "hosts.ini"), "nodes", reachable_name=lambda _: False)
     assert len(chosen) == len(asked) == len(set(asked)) == MANY
 
 
 def test_twins_among_thousands_are_found() -> None:
     many = hosts()
-    assert same_node([*many, Host("again", many[4321].address)]) == {"again": many[4321].name}
+    assert duplicates([*many, Host("again", many[4321].address)]) == {"again": many[4321].name}
 
 
 def test_the_names_of_a_whole_cluster_fold_into_a_word() -> None:

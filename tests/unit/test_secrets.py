@@ -7,7 +7,7 @@ import logging
 import pytest
 
 from tasks.cli.debugging import hide_secrets
-from tasks.core.redact import is_secret, masked
+from tasks.core.redact import is_secret_name, redact
 
 
 def debugged(text: str, caplog: pytest.LogCaptureFixture) -> str:
@@ -26,8 +26,8 @@ def debugged(text: str, caplog: pytest.LogCaptureFixture) -> str:
     ],
 )
 def test_a_name_that_tells_of_a_secret_is_known_everywhere(name: str, caplog: pytest.LogCaptureFixture) -> None:
-    assert is_secret(name)
-    assert masked(name, "hunter2") == "[secret]"
+    assert is_secret_name(name)
+    assert redact(name, "hunter2") == "[secret]"
     assert debugged(str({name: "hunter2", "user": "anna"}), caplog) == str({name: "[secret]", "user": "anna"})
 
 
@@ -38,12 +38,12 @@ def test_what_is_debugged_shows_nothing_that_has_pass_in_its_name(name: str, cap
 
 @pytest.mark.parametrize("name", ["user", "kube_proxy_mode", "ansible_ssh_private_key_file"])
 def test_other_names_are_shown(name: str, caplog: pytest.LogCaptureFixture) -> None:
-    assert not is_secret(name)
-    assert masked(name, "x") == "x"
+    assert not is_secret_name(name)
+    assert redact(name, "x") == "x"
     assert debugged(str({name: "x"}), caplog) == str({name: "x"})
 
 
 def test_a_variable_with_pass_inside_a_word_is_no_secret() -> None:
-    assert not is_secret("bypass_list")
-    assert masked("bypass_list", "x") == "x"
-    assert masked("dbpass", "x") == "[secret]"
+    assert not is_secret_name("bypass_list")
+    assert redact("bypass_list", "x") == "x"
+    assert redact("dbpass", "x") == "[secret]"

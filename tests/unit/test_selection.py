@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 from tasks.core.errors import InventoryError, SelectionError
 from tasks.core.folding import fold
 from tasks.core.host import Host, SshOptions
-from tasks.core.inventory.ini import parse
+from tasks.core.inventory.ini import parse_ini
 from tasks.core.inventory.inventory import Inventory
-from tasks.core.inventory.selection import same_node, select
+from tasks.core.inventory.selection import duplicates, select_hosts
 
 TEXT = """
 [web]
@@ -33,11 +33,11 @@ n[08:11]
 [loose]
 2001:db8::5
 """
-FLEET = parse(TEXT, "hosts.ini")
+FLEET = parse_ini(TEXT, "hosts.ini")
 
 
 def hosts(*patterns: str, reachable: tuple[str, ...] = (), fleet: Inventory = FLEET) -> tuple[Host, ...]:
-    return select(fleet, patterns, reachable_name=lambda name: name in reachable)
+    return select_hosts(fleet, patterns, reachable_name=lambda name: name in reachable)
 
 
 def names(*patterns: str, reachable: tuple[str, ...] = (), fleet: Inventory = FLEET) -> list[str]:
@@ -103,7 +103,7 @@ def test_a_selection_that_fabric_has_split_at_every_comma_means_the_same(text: s
 
 
 def test_one_text_and_a_list_mean_the_same() -> None:
-    assert select(FLEET, "web,!web1", reachable_name=lambda _: False) == hosts("web", "!web1")
+    assert select_hosts(FLEET, "web,!web1", reachable_name=lambda _: False) == hosts("web", "!web1")
 
 
 def test_all_is_every_host_in_inventory_order() -> None:
@@ -111,7 +111,7 @@ def test_all_is_every_host_in_inventory_order() -> None:
 
 
 def test_a_glob_never_means_everything_by_the_name_of_the_group_all() -> None:
-    assert names("a*", fleet=parse("apple\nbanana\n", "hosts.ini")) == ["apple"]
+    assert names("a*", fleet=parse_ini("apple\nbanana\n", "hosts.ini")) == ["apple"]
 
 
 def test_a_selected_host_comes_with_all_that_the_inventory_says() -> None:
@@ -186,7 +186,7 @@ def test_only_bare_names_outside_the_inventory_are_looked_up() -> None:
         asked.append(name)
         return True
 
-    select(FLEET, "web,web1:22,10.0.0.1,me@other,there:22,bare", reachable_name=reachable_name)
+    select_hosts(FLEET, "web,web1:22,10.0.0.1,me@other,there:22,bare", reachable_name=reachable_name)
     assert asked == ["bare"]
 
 
@@ -216,7 +216,7 @@ def test_an_inventory_host_can_be_excluded_by_its_address() -> None:
 
 
 def test_an_excluded_host_may_have_variables_that_cannot_be_used() -> None:
-    fleet = parse("good\nbroken ansible_port=0\n", "hosts.ini")
+    fleet = parse_ini("good\nbroken ansible_port=0\n", "hosts.ini")
     assert names("all,!broken", fleet=fleet) == ["good"]
     with pytest.raises(InventoryError, match=r"hosts\.ini:2: host broken"):
         names("all", fleet=fleet)
@@ -313,24 +313,24 @@ def host(name: str, address: str, port: int | None = None, **ssh: str) -> Host:
 
 
 def test_hosts_with_one_address_and_port_are_one_node() -> None:
-    assert same_node([host("a", "10.0.0.1"), host("b", "10.0.0.2"), host("c", "10.0.0.1")]) == {"c": "a"}
+    assert duplicates([host("a", "10.0.0.1"), host("b", "10.0.0.2"), host("c", "10.0.0.1")]) == {"c": "a"}
 
 
 def test_every_twin_is_named_after_the_first() -> None:
-    assert same_node([host(name, "x") for name in "abc"]) == {"b": "a", "c": "a"}
+    assert duplicates([host(name, "x") for name in "abc"]) == {"b": "a", "c": "a"}
 
 
 def test_no_port_is_port_22_and_names_have_no_case() -> None:
-    assert same_node([host("a", "Node.Example"), host("b", "node.example", 22)]) == {"b": "a"}
+    assert duplicates([host("a", "Node.Example"), host("b", "node.example", 22)]) == {"b": "a"}
 
 
 def test_one_ipv6_address_may_be_written_in_two_ways() -> None:
-    assert same_node([host("a", "2001:db8::1"), host("b", "2001:DB8:0:0::1")]) == {"b": "a"}
+    assert duplicates([host("a", "2001:db8::1"), host("b", "2001:DB8:0:0::1")]) == {"b": "a"}
 
 
 def test_other_ports_and_other_bastions_are_other_nodes() -> None:
     fleet = [host("a", "10.0.0.1"), host("b", "10.0.0.1", 2222), host("c", "10.0.0.1", jump="dc2")]
-    assert same_node(fleet) == {}
+    assert duplicates(fleet) == {}
 
 
 # ---------------------------------------------------------------- folding
@@ -371,14 +371,14 @@ NAMES = st.one_of(
 
 @given(st.sets(NAMES, min_size=1, max_size=25))
 def test_what_was_folded_selects_the_same_hosts_again(chosen: set[str]) -> None:
-    fleet = parse("".join(f"{name}\n" for name in sorted(chosen)), "hosts.ini")
+    fleet = parse_ini("".join(f"{name}\n" for name in sorted(chosen)), "hosts.ini")
     assert sorted(names(fold(chosen), fleet=fleet)) == sorted(chosen)
 
 
 @given(st.sets(st.integers(0, 2000), min_size=1, max_size=40), st.integers(0, 4))
 def test_numbers_of_any_padding_come_back_from_a_folded_text(numbers: set[int], width: int) -> None:
     chosen = sorted(f"node{number:0{width}d}.lan" for number in numbers)
-    fleet = parse("\n".join(chosen), "hosts.ini")
+    fleet = parse_ini("\n".join(chosen), "hosts.ini")
     assert sorted(names(fold(reversed(chosen)), fleet=fleet)) == chosen
 
 

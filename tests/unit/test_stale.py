@@ -12,10 +12,10 @@ from tasks.core.ownfiles import with_header
 from tasks.core.plan.desired import resolve
 from tasks.core.plan.diff import Plan, Undo
 from tasks.core.result import Item, ItemStatus, Status
-from tasks.core.undo.snapshot import Past
-from tasks.core.undo.stale import Stale, added, find, told
+from tasks.core.undo.snapshot import PriorState
+from tasks.core.undo.stale import Stale, find_stale, stale_items, with_removals
 from tasks.node import steps as node
-from tests.unit.build import MODULES, SYSCTL, facts, profile, wishes
+from tests.unit.build import MODULES, SYSCTL, facts, profile, rendered
 from tests.unit.far import Machine, no_namespaces
 from tests.unit.test_conversation import on, work
 from tests.unit.test_rollback import back
@@ -44,7 +44,7 @@ def found(only: str = "", **more: str) -> Stale:
     """What is stale on a node where only vm.x and br_netfilter are still wanted."""
     node = facts({"vm.x": "1"}, files={**NODE, **more}, loaded=["br_netfilter"])
     sysctl, modules = None if only == "modules" else "vm.x = 1\n", None if only == "sysctl" else "br_netfilter\n"
-    return find(resolve([wishes(sysctl, modules)], node), node, only)
+    return find_stale(resolve([rendered(sysctl, modules)], node), node, only)
 
 
 def test_what_no_profile_wants_any_more_is_stale_but_for_repairs_and_other_peoples_files() -> None:
@@ -70,27 +70,27 @@ def test_what_cannot_be_a_key_or_a_module_is_none() -> None:
 
 def test_a_node_as_its_profiles_want_it_has_nothing_stale() -> None:
     clean = facts({"vm.x": "1"}, files=ours("p", "vm.x = 1"))
-    assert not find(resolve([wishes("vm.x = 1\n")], clean), clean)
+    assert not find_stale(resolve([rendered("vm.x = 1\n")], clean), clean)
 
 
 def test_what_is_optional_and_not_in_this_kernel_any_more_is_still_wanted() -> None:
     node = facts(files={**ours("p", "vm.x = 1"), **ours("p", "ip-vs", modules=True)})
-    desired = resolve([wishes("-vm.x = 1\n", "-ip-vs\n")], node)
+    desired = resolve([rendered("-vm.x = 1\n", "-ip-vs\n")], node)
     assert (desired.skipped_keys, desired.skipped_modules) == (("vm.x",), ("ip-vs",))
-    assert not find(desired, node)
+    assert not find_stale(desired, node)
 
 
 def test_it_is_told_as_what_apply_will_take_back() -> None:
-    items = told(found(), to_do=True)
+    items = stale_items(found(), to_do=True)
     assert {item.name for item in items} == {"ip_vs", "vm.y", "vm.w", SYSCTL.format("old")}
     assert all(item.status is ItemStatus.DRIFT and "apply" in item.next_step for item in items)
 
 
-PAST = Past(keys={"vm.y": "0"}, modules=("ip_vs",))
+PAST = PriorState(keys={"vm.y": "0"}, modules=("ip_vs",))
 
 
 def taken(node: Facts) -> tuple[Plan, dict[str, Item]]:
-    plan = added(Plan(()), found(), PAST, node)
+    plan = with_removals(Plan(()), found(), PAST, node)
     return plan, {item.name: item for item in plan.items}
 
 
@@ -109,7 +109,7 @@ def test_a_module_that_is_in_use_stays_and_is_no_failure() -> None:
 
 
 def test_a_module_that_was_there_before_us_is_left_alone() -> None:
-    plan = added(Plan(()), found(), replace(PAST, modules=()), facts(loaded=["ip_vs"]))
+    plan = with_removals(Plan(()), found(), replace(PAST, modules=()), facts(loaded=["ip_vs"]))
     assert plan.undo.modules == ()
 
 
@@ -129,18 +129,18 @@ def machine(tmp_path: Path) -> Machine:
 @real
 def test_a_key_and_a_module_that_left_the_profile_go_back_to_what_they_were(machine: Machine) -> None:
     full, less = work(profile("vm.x = 1\nvm.y = 6\n", "dummy\n")), work(profile("vm.x = 1\n", "# none\n"))
-    assert on(machine, node.apply, full).status is Status.CHANGED
-    planned = on(machine, node.plan, less)
+    assert on(machine, node.apply_host, full).status is Status.CHANGED
+    planned = on(machine, node.plan_host, less)
     assert {item.name for item in planned.items if item.status is ItemStatus.DRIFT} >= {"vm.y", "dummy"}
-    assert {item.name for item in on(machine, node.verify, less).items if item.status is ItemStatus.ADVISORY} >= {
+    assert {item.name for item in on(machine, node.verify_host, less).items if item.status is ItemStatus.ADVISORY} >= {
         "vm.y",
         "dummy",
     }
-    done = on(machine, node.apply, less)
+    done = on(machine, node.apply_host, less)
     assert (done.status, machine.key("vm.x"), machine.key("vm.y")) == (Status.CHANGED, "1", "5"), done
     assert machine.read("proc/modules") == ""
-    assert on(machine, node.apply, less).status is Status.OK
-    assert on(machine, node.plan, less).status is Status.OK
+    assert on(machine, node.apply_host, less).status is Status.OK
+    assert on(machine, node.plan_host, less).status is Status.OK
     assert back(machine).status is Status.CHANGED
     assert (machine.key("vm.y"), "dummy" in machine.read("proc/modules")) == ("6", True)
 
@@ -148,8 +148,8 @@ def test_a_key_and_a_module_that_left_the_profile_go_back_to_what_they_were(mach
 @real
 def test_a_profile_that_is_no_longer_chosen_loses_its_files(machine: Machine) -> None:
     both = work(profile("vm.x = 1\n", name="a"), profile("vm.z = 8\n", "dummy\n", name="b"))
-    assert on(machine, node.apply, both).status is Status.CHANGED
-    done = on(machine, node.apply, work(profile("vm.x = 1\n", name="a")))
+    assert on(machine, node.apply_host, both).status is Status.CHANGED
+    done = on(machine, node.apply_host, work(profile("vm.x = 1\n", name="a")))
     assert done.status is Status.CHANGED, done
     assert sorted(path.name for path in machine.root.rglob("etc/**/*.conf")) == [Path(SYSCTL.format("a")).name]
     assert (machine.key("vm.x"), machine.key("vm.z"), machine.read("proc/modules")) == ("1", "9", "")
@@ -158,7 +158,7 @@ def test_a_profile_that_is_no_longer_chosen_loses_its_files(machine: Machine) ->
 @real
 def test_the_value_from_before_us_is_known_after_more_changes_than_are_kept(machine: Machine) -> None:
     for value in range(10, 24):
-        assert on(machine, node.apply, work(profile(f"vm.x = 1\nvm.y = {value}\n"))).status is Status.CHANGED
+        assert on(machine, node.apply_host, work(profile(f"vm.x = 1\nvm.y = {value}\n"))).status is Status.CHANGED
     assert len(list((machine.root / "var/lib/nodeprep").iterdir())) == 10
-    assert on(machine, node.apply, work(profile("vm.x = 1\n"))).status is Status.CHANGED
+    assert on(machine, node.apply_host, work(profile("vm.x = 1\n"))).status is Status.CHANGED
     assert machine.key("vm.y") == "5"

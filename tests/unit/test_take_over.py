@@ -6,19 +6,19 @@ from pathlib import Path
 
 import pytest
 
-from tasks.core.boot.simulation import Boot
+from tasks.core.boot.simulation import NextBoot
 from tasks.core.facts import Line
 from tasks.core.plan.desired import resolve
 from tasks.core.plan.diff import Plan, diff
-from tasks.core.plan.persistence import planned, rivals
+from tasks.core.plan.persistence import conflicting_lines, planned_files
 from tasks.core.result import ItemStatus
 from tasks.node import converge as node_converge
 from tasks.node import orders as instructions
-from tests.unit.build import wishes
+from tests.unit.build import rendered
 from tests.unit.far import Shell
 from tests.unit.nextboot import facts
 
-WANTED = [wishes("net.core.somaxconn = 1\nfs.file-max >= 100\n", "foo\n")]
+WANTED = [rendered("net.core.somaxconn = 1\nfs.file-max >= 100\n", "foo\n")]
 CASES = {
     "a later file": ({"/etc/sysctl.d/zz.conf": "# c\nnet.core.somaxconn = 5"}, ["/etc/sysctl.d/zz.conf:2"]),
     "each of several": (
@@ -43,7 +43,9 @@ def test_the_lines_to_take_over(files: dict[str, str], lines: list[str]) -> None
     """As if our own files were there: only what still wins over them, or holds a module back."""
     known = facts(files, values={"net.core.somaxconn": "1", "fs.file-max": "100"}, loaded=("foo",))
     wanted = resolve(WANTED, known)
-    assert [str(line) for line in rivals(wanted, Boot(known, planned(wanted.files, known)))] == lines
+    assert [
+        str(line) for line in conflicting_lines(wanted, NextBoot(known, planned_files(wanted.files, known)))
+    ] == lines
 
 
 BRIDGE = "net.bridge.bridge-nf-call-iptables"
@@ -62,27 +64,29 @@ STEPS = {
 @pytest.mark.parametrize(("files", "step"), STEPS.values(), ids=STEPS)
 def test_take_over_is_advised_where_it_would_help_and_nowhere_else(files: dict[str, str], step: str) -> None:
     """As with --only sysctl: the profile's modules are not looked at, but the boot loads them all the same."""
-    wanted = [wishes(f"{BRIDGE} = 1\n")]
+    wanted = [rendered(f"{BRIDGE} = 1\n")]
     listed = {"/etc/modules-load.d/k.conf": "br_netfilter", **files}
     known = facts(listed, values={BRIDGE: "1"}, loaded=("br_netfilter",))
     desired = resolve(wanted, known)
-    boot = Boot(known, planned(desired.files, known))
+    boot = NextBoot(known, planned_files(desired.files, known))
     item = diff(desired, known, boot).items[0]
     assert (item.status, item.next_step) == (ItemStatus.BOOT_DRIFT, step)
-    assert [str(line) for line in rivals(desired, boot)] == ([item.decided_by] if "--take-over" in step else [])
+    assert [str(line) for line in conflicting_lines(desired, boot)] == (
+        [item.decided_by] if "--take-over" in step else []
+    )
 
 
 def test_what_was_taken_over_of_a_package_may_come_back() -> None:
     lines = (Line("/etc/sysctl.d/x.conf", 1, "a = 1"), Line("/usr/lib/sysctl.d/x.conf", 3, " a = 1"))
-    assert list(node_converge._taken_over([Plan((), take_over=lines), Plan(())], {})) == [
+    assert list(node_converge._commented_out_notes([Plan((), comment_out=lines), Plan(())], {})) == [
         "took over /etc/sysctl.d/x.conf:1: a = 1",
         f"took over /usr/lib/sysctl.d/x.conf:3: a = 1{BACK}",
     ]
 
 
 def test_lines_are_taken_over_before_anything_is_loaded_or_set() -> None:
-    plan = Plan((), modules=("foo",), take_over=(Line("/etc/modprobe.d/x.conf", 3, "blacklist foo"),))
-    assert instructions.apply(plan) == ["disable /etc/modprobe.d/x.conf 3 blacklist foo", "load foo"]
+    plan = Plan((), modules=("foo",), comment_out=(Line("/etc/modprobe.d/x.conf", 3, "blacklist foo"),))
+    assert instructions.apply_instructions(plan) == ["disable /etc/modprobe.d/x.conf 3 blacklist foo", "load foo"]
 
 
 def test_a_line_is_commented_out_and_nothing_else(tmp_path: Path, shell: Shell) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tasks.core.plan.writers import Suspects
+from tasks.core.plan.writers import LikelyWriters
 from tasks.core.result import ItemStatus
 from tests.unit.build import facts
 from tests.unit.test_plan import plan
@@ -88,7 +88,7 @@ CASES: dict[str, tuple[str, str, dict[str, Any], str]] = {
 
 @pytest.mark.parametrize(("key", "got", "node", "who"), CASES.values(), ids=CASES)
 def test_who_may_have_written_a_key(key: str, got: str, node: dict[str, Any], who: str) -> None:
-    assert Suspects(facts(**node)).likely(key, got) == who
+    assert LikelyWriters(facts(**node)).explain(key, got) == who
 
 
 def test_a_drift_has_its_likely_writer_beside_it() -> None:

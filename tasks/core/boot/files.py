@@ -28,7 +28,7 @@ class Obstacle(NamedTuple):
 _HEEDED = ("sysctl.", "sysctl/", "systemd.mask", "mod")  # what the names begin with
 
 
-def arguments(command_line: str) -> tuple[tuple[str, str], ...]:
+def kernel_arguments(command_line: str) -> tuple[tuple[str, str], ...]:
     """Names and values on the kernel's command line that concern modules, keys, and the services that set them.
 
     Blanks may stand between double quotes.
@@ -38,7 +38,7 @@ def arguments(command_line: str) -> tuple[tuple[str, str], ...]:
     return tuple(pair for pair in pairs if pair[0].startswith(_HEEDED))
 
 
-class Reading(NamedTuple):
+class ReadOrder(NamedTuple):
     """Which files of a family are read, and in what order.
 
     folders: the first masks the others. masking: those whose names mask, if not all do. by_folder: whether they are
@@ -52,10 +52,10 @@ class Reading(NamedTuple):
     null_masks: bool = True
 
 
-BY_NAME = Reading()  # systemd's way, kmod's and procps'
+BY_NAME = ReadOrder()  # systemd's way, kmod's and procps'
 
 
-def in_order(files: Mapping[str, FileFact], kind: str, reading: Reading = BY_NAME) -> list[FileFact]:
+def files_in_order(files: Mapping[str, FileFact], kind: str, reading: ReadOrder = BY_NAME) -> list[FileFact]:
     """The files of a family that count, in the order they are read."""
     chosen: dict[tuple[int, str, int], FileFact] = {}
     masked: set[str] = set()
@@ -79,7 +79,7 @@ def lines_of(files: Iterable[FileFact]) -> list[Line]:
     return [line for line in lines if line.text.lstrip()[:1] not in ("#", ";", "")]
 
 
-def joined(lines: Iterable[Line]) -> list[Line]:
+def join_continued(lines: Iterable[Line]) -> list[Line]:
     """Lines of modprobe.d(5): a backslash at the end of one goes on in the next."""
     found: list[Line] = []
     open_until: tuple[str, int] | None = None

@@ -12,7 +12,7 @@ import re
 from enum import Enum
 from typing import NamedTuple
 
-from tasks.core.boot.files import BY_NAME, FOLDERS, Reading
+from tasks.core.boot.files import BY_NAME, FOLDERS, ReadOrder
 from tasks.core.facts import Facts, UnitState
 
 LOADER, SETTER = "systemd-modules-load.service", "systemd-sysctl.service"
@@ -23,12 +23,12 @@ class Dialect(Enum):
     each line in turn, a pattern only for keys that no line names (procps 4). PLAIN: each line in turn, no patterns and
     no dash in front (busybox)."""
 
-    TABLE = "table"
-    LINES = "lines"
-    PLAIN = "plain"
+    SYSTEMD = "table"
+    PROCPS = "lines"
+    BUSYBOX = "plain"
 
 
-class Loader(NamedTuple):
+class ModuleLoader(NamedTuple):
     """Who loads modules at boot.
 
     last: single files that are read too. blacklist: whether it heeds a blacklist for what it is told to load.
@@ -36,13 +36,13 @@ class Loader(NamedTuple):
     """
 
     name: str
-    reading: Reading = BY_NAME
-    last: tuple[str, ...] = ()
+    reading: ReadOrder = BY_NAME
+    extra_files: tuple[str, ...] = ()
     blacklist: bool = True
     parameters: bool = False
 
 
-class Setter(NamedTuple):
+class SysctlSetter(NamedTuple):
     """Who sets keys at boot.
 
     last: single files that are read at the end. each_alone: whether each file is a run of its own, so that names of one
@@ -51,9 +51,9 @@ class Setter(NamedTuple):
 
     name: str
     dialect: Dialect
-    reading: Reading = BY_NAME
-    last: tuple[str, ...] = ()
-    each_alone: bool = False
+    reading: ReadOrder = BY_NAME
+    extra_files: tuple[str, ...] = ()
+    one_run_per_file: bool = False
 
 
 class Init(NamedTuple):
@@ -61,20 +61,20 @@ class Init(NamedTuple):
     are held against real boots in tests/lab, and not only read in the scripts."""
 
     name: str
-    loader: Loader | None
-    setter: Setter | None
-    tried: bool = True
+    loader: ModuleLoader | None
+    setter: SysctlSetter | None
+    verified: bool = True
 
 
-SYSTEMD = Init("systemd", Loader(LOADER), Setter(SETTER, Dialect.TABLE))
+SYSTEMD = Init("systemd", ModuleLoader(LOADER), SysctlSetter(SETTER, Dialect.SYSTEMD))
 SYSCTL_CONF, MODULES_FILE = ("/etc/sysctl.conf",), ("/etc/modules",)
-KMOD = Loader("/etc/init.d/kmod", Reading(null_masks=False), MODULES_FILE, blacklist=False, parameters=True)
-PROCPS = Setter("/etc/init.d/procps", Dialect.LINES, last=SYSCTL_CONF)
-OPENRC_MODULES = Loader("/etc/init.d/modules", Reading(("/etc", "/usr/lib")), parameters=True)
-OPENRC_SYSCTL = Setter("/etc/init.d/sysctl", Dialect.LINES, last=SYSCTL_CONF)
-ALPINE = Reading(("/etc", "/usr/lib", "/lib"), masking=("/etc",), by_folder=True, null_masks=False)
+KMOD = ModuleLoader("/etc/init.d/kmod", ReadOrder(null_masks=False), MODULES_FILE, blacklist=False, parameters=True)
+PROCPS = SysctlSetter("/etc/init.d/procps", Dialect.PROCPS, extra_files=SYSCTL_CONF)
+OPENRC_MODULES = ModuleLoader("/etc/init.d/modules", ReadOrder(("/etc", "/usr/lib")), parameters=True)
+OPENRC_SYSCTL = SysctlSetter("/etc/init.d/sysctl", Dialect.PROCPS, extra_files=SYSCTL_CONF)
+ALPINE = ReadOrder(("/etc", "/usr/lib", "/lib"), masking=("/etc",), by_folder=True, null_masks=False)
 
-ALPINE_MODULES = Loader(
+ALPINE_MODULES = ModuleLoader(
     "/etc/init.d/modules", ALPINE._replace(masking=()), MODULES_FILE, blacklist=False, parameters=True
 )
 
@@ -84,16 +84,16 @@ RCS = re.compile(r"/etc/rcS\.d/S[0-9]+([a-z-]+)")
 
 def init_of(facts: Facts) -> Init | None:
     """What starts this node; None if it is nothing that is known here."""
-    if "/run/systemd/system" in facts.hidden:
+    if "/run/systemd/system" in facts.present:
         return SYSTEMD
-    openrc = "/run/openrc" in facts.hidden
+    openrc = "/run/openrc" in facts.present
     if not openrc and not _sysvinit(facts):
         return None
     links = RUNLEVELS if openrc else RCS
     scripts = {match[1] for path in facts.files if (match := links.fullmatch(path))}
     if not openrc or {"kmod", "procps"} & scripts:  # Debian's
         name = "OpenRC with Debian's scripts" if openrc else "sysvinit"
-        return Init(name, KMOD if "kmod" in scripts else None, PROCPS if "procps" in scripts else None, tried=openrc)
+        return Init(name, KMOD if "kmod" in scripts else None, PROCPS if "procps" in scripts else None, verified=openrc)
     return _alpine(facts, scripts) if facts.os_release.get("ID") == "alpine" else _openrc(facts, scripts)
 
 
@@ -103,13 +103,13 @@ def _sysvinit(facts: Facts) -> bool:
 
 
 def _alpine(facts: Facts, scripts: set[str]) -> Init:
-    dialect = Dialect.PLAIN if is_busybox(facts, "sysctl") else Dialect.LINES
-    setter = Setter("/etc/init.d/sysctl", dialect, ALPINE, SYSCTL_CONF, each_alone=True)
+    dialect = Dialect.BUSYBOX if is_busybox(facts, "sysctl") else Dialect.PROCPS
+    setter = SysctlSetter("/etc/init.d/sysctl", dialect, ALPINE, SYSCTL_CONF, one_run_per_file=True)
     return Init(
         "Alpine's OpenRC",
         ALPINE_MODULES if "modules" in scripts else None,
         setter if "sysctl" in scripts else None,
-        tried=False,
+        verified=False,
     )
 
 
@@ -119,7 +119,7 @@ def _openrc(facts: Facts, scripts: set[str]) -> Init | None:
         return None
     loads = {"modules", "modules-load"} & scripts
     setter = OPENRC_SYSCTL if "sysctl" in scripts else None
-    return Init("OpenRC", OPENRC_MODULES if loads else None, setter, tried=False)
+    return Init("OpenRC", OPENRC_MODULES if loads else None, setter, verified=False)
 
 
 def is_busybox(facts: Facts, program: str) -> bool:

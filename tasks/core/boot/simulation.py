@@ -10,28 +10,28 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from functools import lru_cache
 
-from tasks.core.boot.files import COMMAND_LINE, SYSCTL, Obstacle, arguments, in_order, lines_of
+from tasks.core.boot.files import COMMAND_LINE, SYSCTL, Obstacle, files_in_order, kernel_arguments, lines_of
 from tasks.core.boot.inits import (
     LOADER,
     SETTER,
     SYSTEMD,
     Dialect,
     Init,
-    Loader,
-    Setter,
+    ModuleLoader,
+    SysctlSetter,
     init_of,
     is_busybox,
     unit_state,
 )
-from tasks.core.boot.modules import Modules
-from tasks.core.boot.sysctl import Assignment, Run, Writes
+from tasks.core.boot.modules import BootModules
+from tasks.core.boot.sysctl import Assignment, BootWrites, SetterRun
 from tasks.core.facts import Facts, FileFact, Line, ModuleState, UnitState
 from tasks.core.memo import unless
 
 UFW_ON, UFW_KEYS = "/etc/ufw/ufw.conf", "/etc/ufw/sysctl.conf"  # set with `sysctl -p` when ufw starts
 
 
-class Boot:
+class NextBoot:
     """The next boot of a node, if its files were as given.
 
     files: the node's configuration, by path, with our own files as they are going to be.
@@ -40,9 +40,9 @@ class Boot:
     def __init__(self, facts: Facts, files: Mapping[str, FileFact]) -> None:
         self._facts, self._files = facts, files
         self._init = init_of(facts)
-        self._arguments = arguments(facts.values.get(COMMAND_LINE) or "")
+        self._arguments = kernel_arguments(facts.values.get(COMMAND_LINE) or "")
         ufw, busybox = "ENABLED=yes" in facts.lines(UFW_ON), is_busybox(facts, "modprobe")
-        needs = tuple(facts.needs.items())
+        needs = tuple(facts.dependencies.items())
         simulated = unless(facts.large, _simulated)
         self._writes, self._modules = simulated(
             self._known, self._arguments, tuple(files.values()), needs, ufw=ufw, busybox=busybox
@@ -60,10 +60,10 @@ class Boot:
         """Whether the node said so much that nothing of it is kept for the next."""
         return self._facts.large
 
-    def without(self, lines: Collection[Line]) -> Boot:
+    def without_lines(self, lines: Collection[Line]) -> NextBoot:
         """The same boot if these lines were comments."""
         gone = {(line.path, line.number) for line in lines}
-        return Boot(self._facts, {path: _less(file, gone) for path, file in self._files.items()})
+        return NextBoot(self._facts, {path: _without_lines(file, gone) for path, file in self._files.items()})
 
     def key(self, key: str) -> Assignment | None:
         """What the next boot sets a key to; None when nothing does, a value of None when a line forbids it."""
@@ -86,15 +86,15 @@ class Boot:
         state = self._facts.module(name)
         if state is ModuleState.BUILTIN or (self._facts.container and state is ModuleState.LOADED):
             return None
-        if obstacle := self._modules.refused(name) or self._unloaded:
+        if obstacle := self._modules.blocked(name) or self._unloaded:
             return obstacle
-        return None if self._modules.loaded_by(name) else self._modules.not_told(name)
+        return None if self._modules.loaded_by(name) else self._modules.not_requested(name)
 
     def module_line(self, name: str) -> Line | None:
         """The line that has a module loaded at the next boot."""
         return self._modules.loaded_by(name)
 
-    def _service_obstacle(self, service: Loader | Setter | None, does: str) -> Obstacle | None:
+    def _service_obstacle(self, service: ModuleLoader | SysctlSetter | None, does: str) -> Obstacle | None:
         if service is None:
             return Obstacle(f"no init script that {does} is started", Line(self._known.name, 0, ""))
         return self._unit_obstacle(service.name) if self._init is SYSTEMD else None
@@ -109,14 +109,14 @@ class Boot:
         path, state = found
         return Obstacle(f"{unit} is masked", Line(path, 0, "")) if state is UnitState.MASKED else None
 
-    def advice(self) -> list[str]:
+    def notes(self) -> list[str]:
         """What an admin should hear of this node's boot although nothing may be wrong."""
         if self._init is None:
             return ["its init system is not known here: the next boot was not checked"]
-        said = [] if self._init.tried else [f"{self._init.name}: its rules for the next boot were read, not tried"]
+        said = [] if self._init.verified else [f"{self._init.name}: its rules for the next boot were read, not tried"]
         if self._facts.container:
             said.append("a container: its modules, and whether it may set keys when it starts, are its host's matter")
-        return [*said, *self._altered_units(), *_pasted(self._modules.pasted())]
+        return [*said, *self._altered_units(), *_pasted(self._modules.pasted_commands())]
 
     def _altered_units(self) -> Iterator[str]:
         """What is done to systemd's units by hand is not simulated."""
@@ -137,25 +137,25 @@ def _simulated(
     *,
     ufw: bool,
     busybox: bool,
-) -> tuple[Writes, Modules]:
+) -> tuple[BootWrites, BootModules]:
     found = {file.path: file for file in files}
-    writes = Writes(_runs(init.setter, given, found, ufw=ufw))
-    return writes, Modules(init, given, found, dict(needs), busybox=busybox)
+    writes = BootWrites(_runs(init.setter, given, found, ufw=ufw))
+    return writes, BootModules(init, given, found, dict(needs), busybox=busybox)
 
 
 def _runs(
-    setter: Setter | None, given: Iterable[tuple[str, str]], files: Mapping[str, FileFact], *, ufw: bool
-) -> Iterator[Run]:
+    setter: SysctlSetter | None, given: Iterable[tuple[str, str]], files: Mapping[str, FileFact], *, ufw: bool
+) -> Iterator[SetterRun]:
     """The kernel itself (`sysctl.KEY=VALUE` on its command line), then who sets keys, then ufw."""
     pairs = [(name, value) for name, value in given if name.startswith(("sysctl.", "sysctl/"))]
-    yield Run(tuple(Line(COMMAND_LINE, 0, f"{name[7:]}={value}") for name, value in pairs), Dialect.PLAIN)
+    yield SetterRun(tuple(Line(COMMAND_LINE, 0, f"{name[7:]}={value}") for name, value in pairs), Dialect.BUSYBOX)
     if setter:
-        read = in_order(files, SYSCTL, setter.reading)
-        read += [files[path] for path in setter.last if path in files]
-        runs = [lines_of([file]) for file in read] if setter.each_alone else [lines_of(read)]
-        yield from (Run(tuple(lines), setter.dialect) for lines in runs)
+        read = files_in_order(files, SYSCTL, setter.reading)
+        read += [files[path] for path in setter.extra_files if path in files]
+        runs = [lines_of([file]) for file in read] if setter.one_run_per_file else [lines_of(read)]
+        yield from (SetterRun(tuple(lines), setter.dialect) for lines in runs)
     if ufw and UFW_KEYS in files:
-        yield Run(tuple(lines_of([files[UFW_KEYS]])), Dialect.LINES)
+        yield SetterRun(tuple(lines_of([files[UFW_KEYS]])), Dialect.PROCPS)
 
 
 def _pasted(lines: list[Line]) -> Iterator[str]:
@@ -168,5 +168,5 @@ def _pasted(lines: list[Line]) -> Iterator[str]:
         yield f"{where}: `{same[0].text.strip()}` is no module name and loads nothing at boot; bare names do"
 
 
-def _less(file: FileFact, gone: Collection[tuple[str, int]]) -> FileFact:
+def _without_lines(file: FileFact, gone: Collection[tuple[str, int]]) -> FileFact:
     return file._replace(lines=tuple(line for line in file.lines if (file.path, line[0]) not in gone))

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from tasks.core.boot.inits import Dialect
 from tasks.core.facts import Line
-from tasks.core.kernel import RIVAL, TWIN, integer, key_path
+from tasks.core.kernel import ALIASES, MUTUALLY_EXCLUSIVE, key_path, parse_integer
 
 
 class Assignment(NamedTuple):
@@ -19,14 +19,14 @@ class Assignment(NamedTuple):
     line: Line
 
 
-class Run(NamedTuple):
+class SetterRun(NamedTuple):
     """One run of a program that sets keys: the lines that it reads, in order, and how it takes them."""
 
     lines: tuple[Line, ...]
     dialect: Dialect
 
 
-class Write(NamedTuple):
+class BootWrite(NamedTuple):
     """A path below /proc/sys, or a pattern of paths, and what is written there. named: paths no pattern may touch."""
 
     path: str
@@ -40,11 +40,11 @@ class Write(NamedTuple):
         return path not in self.named and _is_glob(self.path) and _matches(path, self.path)
 
 
-class Writes:
+class BootWrites:
     """Everything that is written at boot, in order, and what is expressly left out."""
 
-    def __init__(self, runs: Iterable[Run]) -> None:
-        self._all = [write for run in runs for write in _writes(run)]
+    def __init__(self, runs: Iterable[SetterRun]) -> None:
+        self._all = [write for run in runs for write in _find_writes(run)]
         self._patterns = [number for number, write in enumerate(self._all) if _is_glob(write.path)]
         self._by_path: dict[str, list[int]] = {}
         for number, write in enumerate(self._all):
@@ -62,53 +62,53 @@ class Writes:
 
     def _find_last(self, key: str) -> Assignment | None:
         path = key_path(key)
-        twin, rival = TWIN.get(path, ""), RIVAL.get(path, "")
-        writes = list(self._about(path, twin, rival))
+        twin, rival = ALIASES.get(path, ""), MUTUALLY_EXCLUSIVE.get(path, "")
+        writes = list(self._writes_to(path, twin, rival))
         found = next((write.found for write in writes if write.path == path and write.found.value is None), None)
         for write in writes:
             if write.reaches(path) or (twin and write.reaches(twin)):
                 found = write.found
-            elif rival and write.reaches(rival) and integer(write.found.value or "0"):
+            elif rival and write.reaches(rival) and parse_integer(write.found.value or "0"):
                 found = Assignment("0", write.found.line)
         return found
 
-    def _about(self, *paths: str) -> Iterator[Write]:
+    def _writes_to(self, *paths: str) -> Iterator[BootWrite]:
         """The writes that may reach one of these paths, in order."""
         numbers = {*self._patterns, *(number for path in paths for number in self._by_path.get(path, ()))}
         return (self._all[number] for number in sorted(numbers))
 
 
-def _writes(run: Run) -> list[Write]:
-    pairs = [pair for line in run.lines for pair in parsed(line, run.dialect)]
+def _find_writes(run: SetterRun) -> list[BootWrite]:
+    pairs = [pair for line in run.lines for pair in parse_assignments(line, run.dialect)]
     named = frozenset(path for path, _ in pairs)
-    table = run.dialect is Dialect.TABLE
+    table = run.dialect is Dialect.SYSTEMD
     kept = _table(pairs) if table else [pair for pair in pairs if pair[1].value is not None]
-    return [Write(_simple(path), found, named) for path, found in kept]
+    return [BootWrite(_simple(path), found, named) for path, found in kept]
 
 
-def parsed(line: Line, dialect: Dialect) -> list[tuple[str, Assignment]]:
+def parse_assignments(line: Line, dialect: Dialect) -> list[tuple[str, Assignment]]:
     """A line as path or pattern and value; `-key` without a value leaves that key out of all patterns."""
     name, equals, value = line.text.strip().partition("=")
-    if not equals and (dialect is Dialect.PLAIN or not name.startswith("-")):
+    if not equals and (dialect is Dialect.BUSYBOX or not name.startswith("-")):
         return []
     path = _PATHS[dialect](name.strip())
     if path is None:
         return []
-    value = value.partition("#")[0] if dialect is Dialect.PLAIN else value  # busybox: a comment may end a line
+    value = value.partition("#")[0] if dialect is Dialect.BUSYBOX else value  # busybox: a comment may end a line
     return [(path, Assignment(" ".join(value.split()) if equals else None, line))]
 
 
-def _table_path(name: str) -> str:
+def _systemd_path(name: str) -> str:
     return _simple(key_path(name.removeprefix("-").strip()))
 
 
-def _lines_path(name: str) -> str | None:
+def _procps_path(name: str) -> str | None:
     """procps takes a blank after the dash for a part of the name, and `/a/b` for another name than `a/b`."""
     name = name.removeprefix("-")
     return None if name[:1].isspace() else key_path(name)
 
 
-def _plain_path(name: str) -> str | None:
+def _busybox_path(name: str) -> str | None:
     """busybox knows no dash and no pattern, and a slash in front leads it out of /proc/sys."""
     return None if name.startswith(("-", "/")) or _is_glob(name) else key_path(name)
 
@@ -118,9 +118,9 @@ def _simple(path: str) -> str:
 
 
 _PATHS: Mapping[Dialect, Callable[[str], str | None]] = {
-    Dialect.TABLE: _table_path,
-    Dialect.LINES: _lines_path,
-    Dialect.PLAIN: _plain_path,
+    Dialect.SYSTEMD: _systemd_path,
+    Dialect.PROCPS: _procps_path,
+    Dialect.BUSYBOX: _busybox_path,
 }
 
 

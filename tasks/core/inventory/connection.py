@@ -13,8 +13,8 @@ from typing import NamedTuple
 
 from tasks.core.host import Become, HostKeys, SshOptions
 from tasks.core.inventory.names import ip_literal, name_problem
-from tasks.core.inventory.ssh_args import _is_harmless, _options
-from tasks.core.inventory.variables import _Reader
+from tasks.core.inventory.ssh_args import is_harmless, parse_arguments
+from tasks.core.inventory.variables import VariableReader
 
 ADDRESS = ("ansible_host", "ansible_ssh_host")
 PORT = ("ansible_port", "ansible_ssh_port")
@@ -72,7 +72,7 @@ class Connection(NamedTuple):
     become: Become
 
 
-def connection(host: str, variables: Mapping[str, object]) -> Connection:
+def resolve_connection(host: str, variables: Mapping[str, object]) -> Connection:
     """Reads the connection variables of one host.
 
     In: the host's inventory name and its resolved variables. Out: address (the name itself when no variable says
@@ -80,7 +80,7 @@ def connection(host: str, variables: Mapping[str, object]) -> Connection:
     `ssh.not_honoured`. Raises VariableError for a value that cannot be meant: a port outside 1..65535, a Jinja
     expression, an address with characters no address has.
     """
-    reader = _Reader(host, variables)
+    reader = VariableReader(host, variables)
     settings = _settings(reader)
     return Connection(
         address=_address(reader),
@@ -108,7 +108,7 @@ def strict_host_key_checking(word: str) -> HostKeys:
     return found
 
 
-def _address(reader: _Reader) -> str:
+def _address(reader: VariableReader) -> str:
     variable, text = reader.plain(ADDRESS)
     if not variable:
         variable, text = "its name", reader.host
@@ -145,7 +145,7 @@ class _Settings:
         return (*(self.user_known_hosts or (_DEFAULT_KNOWN_HOSTS,)), *self.global_known_hosts)
 
 
-def _settings(reader: _Reader) -> _Settings:
+def _settings(reader: VariableReader) -> _Settings:
     settings = _Settings()
     for variable in ARGUMENTS_FIRST:
         _apply_arguments(settings, reader, variable)
@@ -155,7 +155,7 @@ def _settings(reader: _Reader) -> _Settings:
     return settings
 
 
-def _apply_variables(settings: _Settings, reader: _Reader) -> None:
+def _apply_variables(settings: _Settings, reader: VariableReader) -> None:
     user_variable, user = reader.plain(USER)
     if user:
         settings.user = settings.user or reader.name(user_variable, user)
@@ -170,39 +170,39 @@ def _apply_variables(settings: _Settings, reader: _Reader) -> None:
     settings.timeout = settings.timeout or timeout
 
 
-def _apply_arguments(settings: _Settings, reader: _Reader, variable: str) -> None:
-    for flag, key, value in _options(reader, variable):
+def _apply_arguments(settings: _Settings, reader: VariableReader, variable: str) -> None:
+    for flag, key, value in parse_arguments(reader, variable):
         apply = _HONOURED.get(key.lower())
         if apply is not None and value:
             apply(settings, reader, variable, value)
-        elif not _is_harmless(key, value):
+        elif not is_harmless(key, value):
             settings.ignored.append(f"{flag} ({variable})")
 
 
-def _set_port(settings: _Settings, reader: _Reader, variable: str, value: str) -> None:
+def _set_port(settings: _Settings, reader: VariableReader, variable: str, value: str) -> None:
     port = reader.checked_port(variable, value)
     settings.port = settings.port or port
 
 
-def _set_user(settings: _Settings, reader: _Reader, variable: str, value: str) -> None:
+def _set_user(settings: _Settings, reader: VariableReader, variable: str, value: str) -> None:
     settings.user = settings.user or reader.name(variable, value)
 
 
-def _add_key_file(settings: _Settings, _reader: _Reader, _variable: str, value: str) -> None:
+def _add_key_file(settings: _Settings, _reader: VariableReader, _variable: str, value: str) -> None:
     settings.key_files.append(value)
 
 
-def _set_user_known_hosts(settings: _Settings, _reader: _Reader, _variable: str, value: str) -> None:
+def _set_user_known_hosts(settings: _Settings, _reader: VariableReader, _variable: str, value: str) -> None:
     if settings.user_known_hosts is None:
         settings.user_known_hosts = tuple(value.split())
 
 
-def _set_global_known_hosts(settings: _Settings, _reader: _Reader, _variable: str, value: str) -> None:
+def _set_global_known_hosts(settings: _Settings, _reader: VariableReader, _variable: str, value: str) -> None:
     if settings.global_known_hosts is None:
         settings.global_known_hosts = tuple(value.split())
 
 
-def _set_host_keys(settings: _Settings, reader: _Reader, variable: str, value: str) -> None:
+def _set_host_keys(settings: _Settings, reader: VariableReader, variable: str, value: str) -> None:
     try:
         mode = strict_host_key_checking(value)
     except ValueError as error:
@@ -210,26 +210,26 @@ def _set_host_keys(settings: _Settings, reader: _Reader, variable: str, value: s
     settings.host_keys = settings.host_keys or mode
 
 
-def _set_proxy_jump(settings: _Settings, _reader: _Reader, variable: str, value: str) -> None:
+def _set_proxy_jump(settings: _Settings, _reader: VariableReader, variable: str, value: str) -> None:
     if settings.proxy_command is not None:
         settings.ignored.append(f"-o ProxyJump={value} ({variable}): ProxyCommand comes first")
     else:
         settings.proxy_jump = settings.proxy_jump or value
 
 
-def _set_proxy_command(settings: _Settings, _reader: _Reader, variable: str, value: str) -> None:
+def _set_proxy_command(settings: _Settings, _reader: VariableReader, variable: str, value: str) -> None:
     if settings.proxy_jump is not None:
         settings.ignored.append(f"-o ProxyCommand={value} ({variable}): ProxyJump comes first")
     else:
         settings.proxy_command = settings.proxy_command or value
 
 
-def _set_timeout(settings: _Settings, reader: _Reader, variable: str, value: str) -> None:
+def _set_timeout(settings: _Settings, reader: VariableReader, variable: str, value: str) -> None:
     seconds = reader.checked_seconds(variable, value)
     settings.timeout = settings.timeout or seconds
 
 
-_HONOURED: Mapping[str, Callable[[_Settings, _Reader, str, str], None]] = {
+_HONOURED: Mapping[str, Callable[[_Settings, VariableReader, str, str], None]] = {
     "port": _set_port,
     "user": _set_user,
     "identityfile": _add_key_file,
@@ -242,7 +242,7 @@ _HONOURED: Mapping[str, Callable[[_Settings, _Reader, str, str], None]] = {
 }
 
 
-def _unsupported(reader: _Reader) -> Iterator[str]:
+def _unsupported(reader: VariableReader) -> Iterator[str]:
     """Variables that ask for another way in than SSH and sudo to root, each as a short text."""
     for names, accepted, why in (
         (CONNECTION, SSH_CONNECTIONS, "hosts are always reached over SSH"),

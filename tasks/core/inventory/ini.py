@@ -10,9 +10,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from tasks.core.errors import InventoryError
-from tasks.core.inventory.inventory import Inventory, InventoryGroup, InventoryHost, Variable, _guarded
-from tasks.core.inventory.ranges import _expand_bounded, split_port
-from tasks.core.redact import is_secret
+from tasks.core.inventory.inventory import Inventory, InventoryGroup, InventoryHost, Variable, guarded
+from tasks.core.inventory.ranges import expand_bounded, split_port
+from tasks.core.redact import is_secret_name
 
 _PRIORITY = "ansible_group_priority"
 _HEADER = re.compile(r"\[(?P<group>[^:\]\s]+)(:(?P<kind>\w+))?\]\s*(#.*)?")
@@ -20,7 +20,7 @@ _CHILD = re.compile(r"(?P<group>[^:\]\s]+)\s*(#.*)?")
 _YAML_KEY = re.compile(r"['\"]?[\w.-]+['\"]?\s*:(\s+#.*)?")
 
 
-def parse(text: str, source: str) -> Inventory:
+def parse_ini(text: str, source: str) -> Inventory:
     """Reads an INI inventory.
 
     In: the file's text and its path as the admin knows it. Out: the Inventory. Raises InventoryError with the line and
@@ -150,7 +150,7 @@ class _Draft:
     def _read_group_variable(self, number: int, line: str) -> None:
         name, equals, text = line.partition("=")
         if not equals:
-            raise self.error(number, f"expected key=value, got {_shown(line, line)}")
+            raise self.error(number, f"expected key=value, got {_quoted(line, line)}")
         self._set([self.section], name.strip(), text.strip(), number)
 
     def _read_hosts(self, number: int, line: str) -> None:
@@ -159,12 +159,12 @@ class _Draft:
         except ValueError as error:
             raise self.error(number, f"expected a host and key=value pairs, got an open quote ({error})") from None
         if not words or not words[0]:
-            raise self.error(number, f"expected a host name, got {_shown(line, line)}")
+            raise self.error(number, f"expected a host name, got {_quoted(line, line)}")
         names = self._add_hosts(number, words[0])
         for word in words[1:]:
             key, equals, text = word.partition("=")
             if not equals:
-                raise self.error(number, f"expected key=value after the host name, got {_shown(word, line)}")
+                raise self.error(number, f"expected key=value after the host name, got {_quoted(word, line)}")
             self._set(names, key, text, number)
 
     def _add_hosts(self, number: int, pattern: str) -> list[str]:
@@ -187,7 +187,7 @@ class _Draft:
         if name == "---":
             raise self.error(number, "expected a host name, got '---', which begins a YAML document")
         try:
-            return _expand_bounded(name), int(port or 0)
+            return expand_bounded(name), int(port or 0)
         except ValueError as error:
             raise self.error(number, str(error)) from None
 
@@ -197,7 +197,7 @@ class _Draft:
             value = _value(text)
         except ValueError as error:
             raise self.error(number, f"{name}: {error}") from None
-        variable = Variable(_guarded(name, value), self.source, number)
+        variable = Variable(guarded(name, value), self.source, number)
         for owner in owners:
             group = self.groups.get(owner)
             if group is None:
@@ -288,7 +288,7 @@ class _Draft:
         return depths
 
 
-def _shown(text: str, line: str) -> str:
+def _quoted(text: str, line: str) -> str:
     """Quotes a piece of a line for a message, unless the line holds a secret."""
     keys = re.findall(r"([\w-]+)\s*=", line)
-    return "a line with a secret in it" if any(is_secret(key) for key in keys) else repr(text)
+    return "a line with a secret in it" if any(is_secret_name(key) for key in keys) else repr(text)

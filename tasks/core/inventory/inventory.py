@@ -11,10 +11,10 @@ from dataclasses import dataclass, field, replace
 
 from tasks.core.errors import InventoryError
 from tasks.core.host import Host
-from tasks.core.inventory.connection import connection
+from tasks.core.inventory.connection import resolve_connection
 from tasks.core.inventory.names import name_problem
 from tasks.core.inventory.variables import VariableError
-from tasks.core.redact import Secret, is_secret
+from tasks.core.redact import Secret, is_secret_name
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +93,7 @@ class Inventory:
         found = self._resolved(name)
         values = {key: variable.value for key, variable in found.items()}
         try:
-            way = connection(name, values)
+            way = resolve_connection(name, values)
         except VariableError as error:
             place = found.get(error.variable, Variable(None, self.source, self.hosts[name].line))
             raise InventoryError(place.source, place.line, str(error)) from None
@@ -122,11 +122,11 @@ class Inventory:
 
 
 def _file_variables(source: str, values: Mapping[str, object]) -> dict[str, Variable]:
-    return {name: Variable(_guarded(name, value), source) for name, value in values.items()}
+    return {name: Variable(guarded(name, value), source) for name, value in values.items()}
 
 
-def _guarded(name: str, value: object) -> object:
+def guarded(name: str, value: object) -> object:
     """Wraps what its name says is a secret, so that no repr of an inventory or a host shows it."""
-    if is_secret(name) and isinstance(value, (str, int, float)) and not isinstance(value, bool):
+    if is_secret_name(name) and isinstance(value, (str, int, float)) and not isinstance(value, bool):
         return Secret(value)
     return value

@@ -100,7 +100,8 @@ def _could_be_host(name: str) -> bool:
     return bool(_HOST_NAME.fullmatch(as_name)) or isinstance(ip_literal(as_address), IPv6Address)
 
 
-def _expand_bounded(pattern: str) -> list[str]:
+def expand_bounded(pattern: str) -> list[str]:
+    """Return the names of a range. Raise ValueError where there are more than RANGE_LIMIT of them."""
     names: list[str] = []
     for name in expand_range(pattern):
         names.append(name)

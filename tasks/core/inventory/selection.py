@@ -27,7 +27,7 @@ _FOLDED = re.compile(rf"\[({_SPAN}(?:,{_SPAN})*)\]")
 _SSH_PORT = 22
 
 
-def select(
+def select_hosts(
     inventory: Inventory, patterns: Sequence[str] | str, *, reachable_name: Callable[[str], bool]
 ) -> tuple[Host, ...]:
     """Finds the hosts that -H means.
@@ -55,7 +55,7 @@ def select(
     return tuple(selector.host(name) for name in kept)
 
 
-def same_node(hosts: Iterable[Host]) -> dict[str, str]:
+def duplicates(hosts: Iterable[Host]) -> dict[str, str]:
     """Names the hosts that are the same node as an earlier one: {later name: earlier name}.
 
     Two hosts are one node when address and port are the same (no port means 22), by the same way: one private address

@@ -6,7 +6,7 @@ import re
 import shlex
 from collections.abc import Iterator, Mapping
 
-from tasks.core.inventory.variables import _FALSE, _Reader
+from tasks.core.inventory.variables import FALSE_WORDS, VariableReader
 
 # ssh_config keys (lower case) that may be left out without a word, each with its reason.
 HARMLESS: Mapping[str, str] = {
@@ -33,12 +33,13 @@ _FLAG_KEYS: Mapping[str, str] = {"J": "ProxyJump", "i": "IdentityFile", "p": "Po
 _QUIET_FLAGS = frozenset("AaCkqTtvxXY")
 
 
-def _is_harmless(key: str, value: str) -> bool:
+def is_harmless(key: str, value: str) -> bool:
+    """Return whether an option of OpenSSH may be ignored without a word."""
     lower = key.lower()
-    return lower in HARMLESS or (lower in HARMLESS_WHEN_OFF and value.lower() in _FALSE)
+    return lower in HARMLESS or (lower in HARMLESS_WHEN_OFF and value.lower() in FALSE_WORDS)
 
 
-def _options(reader: _Reader, variable: str) -> Iterator[tuple[str, str, str]]:
+def parse_arguments(reader: VariableReader, variable: str) -> Iterator[tuple[str, str, str]]:
     """Takes ssh's arguments apart: (as written, ssh_config key or "", value) for each that says something."""
     try:
         words = shlex.split(reader.plain((variable,))[1])
@@ -53,7 +54,9 @@ def _options(reader: _Reader, variable: str) -> Iterator[tuple[str, str, str]]:
         yield from _flags(reader, variable, flags, remaining)
 
 
-def _flags(reader: _Reader, variable: str, flags: str, remaining: Iterator[str]) -> Iterator[tuple[str, str, str]]:
+def _flags(
+    reader: VariableReader, variable: str, flags: str, remaining: Iterator[str]
+) -> Iterator[tuple[str, str, str]]:
     """One word of ssh's flags: quiet ones may be bundled, the first that takes a value takes the rest."""
     for position, flag in enumerate(flags):
         if flag in _FLAGS_WITH_VALUE:

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 
 from tasks.core.errors import UsageError
 from tasks.core.inventory.names import name_problem, port_number
-from tasks.core.redact import Secret, secret
+from tasks.core.redact import Secret, parse_password
 
-_TRUE = frozenset({"y", "yes", "on", "1", "true", "t"})
-_FALSE = frozenset({"n", "no", "off", "0", "false", "f"})
+TRUE_WORDS = frozenset({"y", "yes", "on", "1", "true", "t"})
+FALSE_WORDS = frozenset({"n", "no", "off", "0", "false", "f"})
 
 
 class VariableError(UsageError):
@@ -23,17 +23,19 @@ class VariableError(UsageError):
 
 
 @dataclass(slots=True)
-class _Reader:
+class VariableReader:
     """Typed looks into one host's variables; None and absent are the same, as in Ansible."""
 
     host: str
     variables: Mapping[str, object]
 
     def find(self, names: tuple[str, ...]) -> tuple[str, object] | None:
+        """Return the last of some variables that is given, with its value; None where none is."""
         found = [(name, self.variables[name]) for name in names if self.variables.get(name) is not None]
         return found[-1] if found else None
 
     def error(self, variable: str, problem: str) -> VariableError:
+        """Return the error that names the host and the variable."""
         return VariableError(self.host, variable, problem)
 
     def plain(self, names: tuple[str, ...]) -> tuple[str, str]:
@@ -50,44 +52,52 @@ class _Reader:
         return variable, text
 
     def text(self, names: tuple[str, ...]) -> str | None:
+        """Return a value as text; None where it is not given or empty."""
         return self.plain(names)[1] or None
 
     def secret(self, names: tuple[str, ...]) -> Secret | None:
+        """Return a value as a secret; None where it is not given. Raise VariableError for a line break in it."""
         variable, text = self.plain(names)
         try:
-            return secret(text)
+            return parse_password(text)
         except ValueError as error:
             raise self.error(variable, str(error)) from None
 
     def boolean(self, names: tuple[str, ...]) -> bool | None:
+        """Return a value as a truth value, with Ansible's words; None where it is not given."""
         variable, text = self.plain(names)
         if not variable:
             return None
         word = text.strip().lower()
-        if word not in _TRUE | _FALSE:
+        if word not in TRUE_WORDS | FALSE_WORDS:
             raise self.error(variable, f"expected yes or no, got {text!r}")
-        return word in _TRUE
+        return word in TRUE_WORDS
 
     def port(self, names: tuple[str, ...]) -> int | None:
+        """Return a value as a port; None where it is not given."""
         variable, text = self.plain(names)
         return self.checked_port(variable, text) if variable else None
 
     def checked_port(self, variable: str, text: str) -> int:
+        """Return a text as a port, 1 to 65535. Raise VariableError for anything else."""
         port = port_number(text.strip())
         if port is None:
             raise self.error(variable, f"expected a port from 1 to 65535, got {text!r}")
         return port
 
     def seconds(self, names: tuple[str, ...]) -> float | None:
+        """Return a value as seconds; None where it is not given."""
         variable, text = self.plain(names)
         return self.checked_seconds(variable, text) if variable else None
 
     def checked_seconds(self, variable: str, text: str) -> float:
+        """Return a text as seconds above 0. Raise VariableError for anything else."""
         if not re.fullmatch(r"\s*[0-9]{1,9}(\.[0-9]+)?\s*", text) or float(text) <= 0:
             raise self.error(variable, f"expected a number of seconds above 0, got {text!r}")
         return float(text)
 
     def name(self, variable: str, text: str) -> str:
+        """Return a text that is a name SSH may be given. Raise VariableError for anything else."""
         problem = name_problem(text, allowed="\\")  # DOMAIN\user is a user
         if problem:
             raise self.error(variable, problem)

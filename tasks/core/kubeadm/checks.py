@@ -23,9 +23,9 @@ from tasks.core.kubeadm.names import (
     PORTS,
     VARIABLE,
     WORKER_PORTS,
-    also_ignored,
-    judged,
-    named,
+    apply_ignores,
+    check_name,
+    parse_inventory_ignores,
 )
 from tasks.core.plan.desired import Desired
 from tasks.core.profile.variables import template_variables
@@ -51,7 +51,7 @@ _LISTENS = re.compile(r" *[0-9]+: [0-9A-F]+:([0-9A-F]{4}) [0-9A-F]+:0000 0A ")
 _CPUS, _MEMORY_MB = 2, 1700  # of a control plane: kubeadm's constants
 
 
-def questions() -> list[str]:
+def probe_instructions() -> list[str]:
     """What a probe has to be told besides, for all of this."""
     ports = "|".join(f"{port:04X}" for port in PORTS)
     paths = "|".join(SOCKETS).replace(".", "[.]")
@@ -63,29 +63,29 @@ def questions() -> list[str]:
         *theirs,
         "want configs configs",
         "want nf_tables nf[-_]tables",
-        f"options {system.ASKED}",
+        f"options {system.KERNEL_OPTIONS}",
         f"listeners {listeners}",
     ]
 
 
-def ignored(host: Host) -> frozenset[str]:
+def ignored_of_host(host: Host) -> frozenset[str]:
     """What the inventory wants ignored on a host."""
-    return also_ignored(host.variables.get(VARIABLE, ""))
+    return parse_inventory_ignores(host.variables.get(VARIABLE, ""))
 
 
 def checks(host: Host, facts: Facts, desired: Desired, names: frozenset[str]) -> tuple[Item, ...]:
     """The checks of one node, in kubeadm's order as far as it has one. names: those to be ignored, in lower case."""
     part = role(host)
-    return judged(
+    return apply_ignores(
         [
             *_leftovers(facts, part),
-            _runtime(facts),
+            _cri(facts),
             _swap(facts),
-            system.verification(facts, _version(str(host.variables.get("kube_version", "")))),
+            system.verify_system(facts, _version(str(host.variables.get("kube_version", "")))),
             *_proxy_mode(host, facts),
             _hostname(facts),
             *(_resources(facts) if part == "control-plane" else ()),
-            *(_content(path, facts, desired) for path in _files(host, desired)),
+            *(_file_content(path, facts, desired) for path in _files(host, desired)),
             *_ports(facts, ROLES[part]),
         ],
         names,
@@ -94,13 +94,15 @@ def checks(host: Host, facts: Facts, desired: Desired, names: frozenset[str]) ->
 
 def identity(facts: Facts, window: tuple[float, float], names: frozenset[str]) -> Identity:
     """What the nodes are compared by. window: our monotonic seconds before the node was asked and after it replied."""
-    seconds = next((int(line) for line in facts.more.get("clock", ()) if re.fullmatch("[0-9]{1,12}", line)), None)
+    seconds = next(
+        (int(line) for line in facts.extra_sections.get("clock", ()) if re.fullmatch("[0-9]{1,12}", line)), None
+    )
     before, after = window
     return Identity(
         hostname=(facts.values.get(HOSTNAME) or "").lower(),
         machine_id=facts.values.get(MACHINE_ID) or "",
         product_uuid=(facts.values.get(PRODUCT_UUID) or "").lower(),
-        hidden=PRODUCT_UUID in facts.hidden,
+        unreadable=PRODUCT_UUID in facts.present,
         clock=None if seconds is None else (seconds - after, seconds + 1 - before),  # date cuts the fraction off
         ignored=names,
     )
@@ -112,7 +114,7 @@ def _item(name: str, status: ItemStatus, expected: str, got: str | None, *, why:
 
 def _joined(facts: Facts) -> str:
     """The file that says that this node is in a cluster already, or an empty text."""
-    return next((path for path in JOINED if facts.is_there(path)), "")
+    return next((path for path in JOINED if facts.exists(path)), "")
 
 
 def role(host: Host) -> str:
@@ -135,18 +137,18 @@ def _leftovers(facts: Facts, part: str) -> Iterator[Item]:
     """Files that kubeadm join writes and does not want to find."""
     joined = _joined(facts)
     for path in LEFTOVERS if part == "worker" else LEFTOVERS[:2]:  # certificates are put on the others beforehand
-        name = named("FileAvailable", path)
+        name = check_name("FileAvailable", path)
         if joined:
             yield _item(name, ItemStatus.SKIPPED, "absent", "there", why=f"already joined: {joined} is there")
-        elif facts.is_there(path):
+        elif facts.exists(path):
             step = "a join ended half-way, or the node left its cluster: kubeadm reset"
             yield _item(name, ItemStatus.DRIFT, "absent", "there", step=step)
         else:
             yield _item(name, ItemStatus.OK, "absent", None)
 
 
-def _runtime(facts: Facts) -> Item:
-    ends = {line.rsplit(" ", 1)[-1].removeprefix("/var") for line in facts.more.get("listeners", ())}
+def _cri(facts: Facts) -> Item:
+    ends = {line.rsplit(" ", 1)[-1].removeprefix("/var") for line in facts.extra_sections.get("listeners", ())}
     found = [name for path, name in SOCKETS.items() if path in ends]
     expected = "a container runtime that listens"
     if not found:
@@ -191,7 +193,7 @@ def _without_nftables(facts: Facts) -> str:
     """What this kernel lacks for kube-proxy's nftables mode; an empty text if nothing is known to be amiss."""
     if (_version(facts.kernel) or (0, 0)) < (5, 13):
         return f"kernel {facts.kernel}"
-    if facts.has_tree and facts.module("nf_tables") is ModuleState.MISSING:
+    if facts.has_module_index and facts.module("nf_tables") is ModuleState.MISSING:
         return f"kernel {facts.kernel}, without nf_tables"
     return ""
 
@@ -221,9 +223,9 @@ def _resources(facts: Facts) -> Iterator[Item]:
 def _files(host: Host, desired: Desired) -> Iterator[str]:
     """The files below /proc/sys that have to be 1 on this host."""
     keys = {setting.key for setting in desired.settings}
-    if _means(host.variables.get("ipv4_stack"), otherwise=True):
+    if _is_true(host.variables.get("ipv4_stack"), otherwise=True):
         yield FILES[0]
-    two = any(_means(host.variables.get(name)) for name in ("ipv6_stack", "enable_dual_stack_networks"))
+    two = any(_is_true(host.variables.get(name)) for name in ("ipv6_stack", "enable_dual_stack_networks"))
     if two or "net.ipv6.conf.all.forwarding" in keys or _key(FILES[1]) in keys:
         yield FILES[1]
     network = {str(host.variables.get(name)) for name in ("kube_network_plugin", "CLUSTER_NETWORK")}
@@ -233,7 +235,7 @@ def _files(host: Host, desired: Desired) -> Iterator[str]:
         yield from BRIDGE_FILES[1:] if two else ()
 
 
-def _means(value: object, *, otherwise: bool = False) -> bool:
+def _is_true(value: object, *, otherwise: bool = False) -> bool:
     """Ansible's truth: True, true, yes, on, 1."""
     return otherwise if value is None else str(value).lower() in ("true", "yes", "on", "1")
 
@@ -242,9 +244,9 @@ def _key(path: str) -> str:
     return key_name(path.removeprefix(SYSCTL_ROOT))
 
 
-def _content(path: str, facts: Facts, desired: Desired) -> Item:
+def _file_content(path: str, facts: Facts, desired: Desired) -> Item:
     """kubeadm compares the first byte. Where the profile has the key, it is the key that is told, and only once."""
-    got, key, name = facts.values.get(path), _key(path), named("FileContent", path)
+    got, key, name = facts.values.get(path), _key(path), check_name("FileContent", path)
     if got is not None and got.startswith("1"):
         return _item(name, ItemStatus.OK, "1", got)
     if any(setting.key == key for setting in desired.settings):
@@ -255,7 +257,7 @@ def _content(path: str, facts: Facts, desired: Desired) -> Item:
 
 def _ports(facts: Facts, wanted: Sequence[int]) -> Iterator[Item]:
     joined = _joined(facts)
-    matches = (_LISTENS.match(line) for line in facts.more.get("listeners", ()))
+    matches = (_LISTENS.match(line) for line in facts.extra_sections.get("listeners", ()))
     taken = {int(match[1], 16) for match in matches if match}
     for port in wanted:
         name = f"Port-{port}"

@@ -7,8 +7,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
 from tasks.core.folding import fold
-from tasks.core.interning import Pool
-from tasks.core.kubeadm.names import ALL, judged
+from tasks.core.interning import Interner
+from tasks.core.kubeadm.names import ALL, apply_ignores
 from tasks.core.result import Identity, Item, ItemStatus, Kind, NodeResult, Status
 
 # Seconds. Far below what certificates and tokens forgive (kubeadm's are valid from five minutes before), far above
@@ -17,17 +17,17 @@ TOLERANCE = 5.0
 NOT_COMPARED = "product_uuid was not compared: only root may read it"
 
 
-def compare(results: list[NodeResult]) -> None:
+def check_cluster(results: list[NodeResult]) -> None:
     """Puts into a run's results what only all of them together tell, for what it was told from. Nodes that were not
     reached are left out."""
     known = {result.host: result.identity for result in results if result.identity}
     if len(known) < 2:
         return
-    twins = [_twins(known, of) for of in (_hostname, _machine, _product)]
-    apart = _apart({name: each.clock for name, each in known.items() if each.clock})
-    pool = Pool()
+    twins = [_sharing(known, of) for of in (_hostname, _machine, _product)]
+    apart = _clock_skews({name: each.clock for name, each in known.items() if each.clock})
+    pool = Interner()
     for number, result in enumerate(results):
-        results[number] = _with(result, known, twins, apart, pool)
+        results[number] = _updated(result, known, twins, apart, pool)
 
 
 def _hostname(identity: Identity) -> str:
@@ -42,7 +42,7 @@ def _product(identity: Identity) -> str:
     return identity.product_uuid
 
 
-def _twins(known: Mapping[str, Identity], of: Callable[[Identity], str]) -> Mapping[str, str]:
+def _sharing(known: Mapping[str, Identity], of: Callable[[Identity], str]) -> Mapping[str, str]:
     """For each node that shares it, all that do, folded: once for all of them, who may be 5,000 clones. Nodes that have
     none share nothing."""
     alike: dict[str, list[str]] = {}
@@ -53,7 +53,7 @@ def _twins(known: Mapping[str, Identity], of: Callable[[Identity], str]) -> Mapp
     return {name: folded for names, folded in shared for name in names}
 
 
-def _apart(clocks: Mapping[str, tuple[float, float]]) -> Mapping[str, float]:
+def _clock_skews(clocks: Mapping[str, tuple[float, float]]) -> Mapping[str, float]:
     """Seconds that a node's clock is at least ahead (or, below zero, behind) of most others; 0 where it is not.
 
     What is known of a clock is an interval, so a slow answer is no skew: two clocks are apart only if even the nearest
@@ -61,10 +61,10 @@ def _apart(clocks: Mapping[str, tuple[float, float]]) -> Mapping[str, float]:
     only the wrong one is, and of two both.
     """
     lows, highs = sorted(low for low, _ in clocks.values()), sorted(high for _, high in clocks.values())
-    return {name: _off(own, lows, highs) for name, own in clocks.items()}
+    return {name: _skew(own, lows, highs) for name, own in clocks.items()}
 
 
-def _off(own: tuple[float, float], lows: Sequence[float], highs: Sequence[float]) -> float:
+def _skew(own: tuple[float, float], lows: Sequence[float], highs: Sequence[float]) -> float:
     low, high = own
     behind_us = bisect_left(highs, low - TOLERANCE)
     ahead_of_us = len(lows) - bisect_right(lows, high + TOLERANCE)
@@ -73,12 +73,12 @@ def _off(own: tuple[float, float], lows: Sequence[float], highs: Sequence[float]
     return low - highs[behind_us - 1] if behind_us > ahead_of_us else high - lows[-ahead_of_us]
 
 
-def _with(
+def _updated(
     result: NodeResult,
     known: Mapping[str, Identity],
     twins: Sequence[Mapping[str, str]],
     apart: Mapping[str, float],
-    pool: Pool,
+    pool: Interner,
 ) -> NodeResult:
     own = known.get(result.host)
     if own is None:
@@ -90,11 +90,11 @@ def _with(
         _clock(own, apart.get(result.host, 0.0)),
     ]
     items = [_renamed(item, hostnames) if item.name == "Hostname" else item for item in result.items]
-    checks = judged([item for item in (*items, *more) if item.kind is Kind.CHECK], own.ignored)
+    checks = apply_ignores([item for item in (*items, *more) if item.kind is Kind.CHECK], own.ignored)
     items = [*(item for item in items if item.kind is not Kind.CHECK), *checks]
     wrong = any(item.status is ItemStatus.DRIFT for item in checks)
     status = Status.DRIFT if wrong and result.status is Status.OK else result.status
-    notes = [NOT_COMPARED] if own.hidden and not own.ignored & {"productuuid", ALL} else []
+    notes = [NOT_COMPARED] if own.unreadable and not own.ignored & {"productuuid", ALL} else []
     return replace(result, items=pool.items(items), status=status, notes=(*result.notes, *notes), identity=None)
 
 
@@ -111,7 +111,7 @@ def _renamed(item: Item, sharing: str) -> Item:
 
 
 def _product_item(own: Identity, sharing: str) -> Item:
-    missing = "only root may read it" if own.hidden else "the node has none"
+    missing = "only root may read it" if own.unreadable else "the node has none"
     return _unique("ProductUUID", own.product_uuid, sharing, missing, _NEW_UUID)
 
 

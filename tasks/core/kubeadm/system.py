@@ -25,26 +25,26 @@ OPTIONS = (
 
 OPTIONS_V1 = ("CGROUPS", "CGROUP_CPUACCT", "CGROUP_DEVICE", "CGROUP_FREEZER", "CGROUP_PIDS", "CGROUP_SCHED")
 OPTIONS_V2 = ("CGROUPS", "CGROUP_BPF", "CGROUP_PIDS", "CGROUP_SCHED")
-ASKED = "|".join(dict.fromkeys((*OPTIONS, *OPTIONS_V1, *OPTIONS_V2)))
+KERNEL_OPTIONS = "|".join(dict.fromkeys((*OPTIONS, *OPTIONS_V1, *OPTIONS_V2)))
 V2, V1 = "/sys/fs/cgroup/cgroup.controllers", "/proc/cgroups"
-GROUPS_V1 = ("cpu", "cpuacct", "cpuset", "devices", "freezer", "memory", "pids")
-GROUPS_V2 = ("cpu", "cpuset", "memory", "pids")  # devices and freezer are in every kernel that is new enough
+CGROUP_V1_FILE = ("cpu", "cpuacct", "cpuset", "devices", "freezer", "memory", "pids")
+CGROUP_V2_FILE = ("cpu", "cpuset", "memory", "pids")  # devices and freezer are in every kernel that is new enough
 OPTIONAL_V1, OPTIONAL_V2 = ("hugetlb", "blkio"), ("hugetlb", "io")
-NO_V1_SINCE = (1, 35)  # kubelet's failCgroupV1: KEP-5573
+CGROUP_V1_REFUSED_SINCE = (1, 35)  # kubelet's failCgroupV1: KEP-5573
 
 
 class Verdict(NamedTuple):
     """What kubeadm refuses and what it warns of, each a text, with what to do about it."""
 
-    refused: Sequence[tuple[str, str]] = ()
-    warned: Sequence[tuple[str, str]] = ()
+    errors: Sequence[tuple[str, str]] = ()
+    warnings: Sequence[tuple[str, str]] = ()
 
 
-def verification(facts: Facts, kubelet: tuple[int, int] | None) -> Item:
+def verify_system(facts: Facts, kubelet: tuple[int, int] | None) -> Item:
     """The one item of all this. kubelet: its version as far as the inventory tells it; None: a current one."""
     found = [_version(facts), _configuration(facts), _groups(facts, kubelet)]
-    refused = [each for verdict in found for each in verdict.refused]
-    warned = [each for verdict in found for each in verdict.warned]
+    refused = [each for verdict in found for each in verdict.errors]
+    warned = [each for verdict in found for each in verdict.warnings]
     status = ItemStatus.DRIFT if refused else ItemStatus.ADVISORY if warned else ItemStatus.OK
     told = refused or warned
     got = "; ".join(text for text, _ in told) or f"kernel {facts.kernel}, cgroup v{2 if _is_v2(facts) else 1}"
@@ -61,12 +61,12 @@ def _version(facts: Facts) -> Verdict:
 
 
 def _configuration(facts: Facts) -> Verdict:
-    lines = facts.more.get("options", ())
+    lines = facts.extra_sections.get("options", ())
     if not lines:
-        return _nowhere(facts)
+        return _configuration_not_found(facts)
     if lines[0].startswith("x"):
         return Verdict(
-            warned=[(f"{lines[0][1:]} is readable by root only", "verify it as root: fab -H root@NODE verify")]
+            warnings=[(f"{lines[0][1:]} is readable by root only", "verify it as root: fab -H root@NODE verify")]
         )
     set_ones = {line.removeprefix("CONFIG_").partition("=")[0] for line in lines[1:] if line[-2:] in ("=y", "=m")}
     wanted = (*OPTIONS, *(OPTIONS_V2 if _is_v2(facts) else OPTIONS_V1))
@@ -75,10 +75,10 @@ def _configuration(facts: Facts) -> Verdict:
     return Verdict([(f"{lines[0][1:]} lacks {' '.join(lacking)}", step)]) if lacking else Verdict()
 
 
-def _nowhere(facts: Facts) -> Verdict:
+def _configuration_not_found(facts: Facts) -> Verdict:
     """kubeadm loads the module `configs` then; if there is none, it refuses the node."""
     if facts.module("configs") is not ModuleState.MISSING:
-        return Verdict(warned=[("the kernel's configuration shows only once the module configs is loaded", "")])
+        return Verdict(warnings=[("the kernel's configuration shows only once the module configs is loaded", "")])
     step = f"put the kernel's configuration at /boot/config-{facts.kernel}"
     return Verdict([("the kernel's configuration is in no file", step)])
 
@@ -89,13 +89,13 @@ def _is_v2(facts: Facts) -> bool:
 
 def _groups(facts: Facts, kubelet: tuple[int, int] | None) -> Verdict:
     if _is_v2(facts):
-        return _controllers((facts.values[V2] or "").split(), GROUPS_V2, OPTIONAL_V2)
+        return _controllers((facts.values[V2] or "").split(), CGROUP_V2_FILE, OPTIONAL_V2)
     enabled = [words[0] for line in facts.texts(V1) if len(words := line.split()) >= 4 and words[3] != "0"]
-    verdict = _controllers(enabled, GROUPS_V1, OPTIONAL_V1)
+    verdict = _controllers(enabled, CGROUP_V1_FILE, OPTIONAL_V1)
     old = [("cgroup v1", "boot with systemd.unified_cgroup_hierarchy=1, or a newer release")]
-    if kubelet is not None and kubelet < NO_V1_SINCE:
-        return Verdict(verdict.refused, [*old, *verdict.warned])
-    return Verdict([*old, *verdict.refused], verdict.warned)
+    if kubelet is not None and kubelet < CGROUP_V1_REFUSED_SINCE:
+        return Verdict(verdict.errors, [*old, *verdict.warnings])
+    return Verdict([*old, *verdict.errors], verdict.warnings)
 
 
 def _controllers(enabled: Collection[str], required: Sequence[str], optional: Sequence[str]) -> Verdict:

@@ -7,13 +7,13 @@ from functools import lru_cache
 from typing import NamedTuple
 
 from tasks.core.facts import Facts, ModuleState
-from tasks.core.kernel import at_least, owner_of, raised, same_module
+from tasks.core.kernel import at_least, providing_module, raise_to, same_module
 from tasks.core.memo import unless
 from tasks.core.ownfiles import MODULES_PATH, SYSCTL_PATH, RenderedFile, assignments, with_header
-from tasks.core.profile.entries import KeyWish, Line, ModuleWish
-from tasks.core.profile.profile import Wishes
+from tasks.core.profile.entries import Line, ModuleEntry, SysctlEntry
+from tasks.core.profile.profile import RenderedProfile
 
-FIRST = "net.ipv4.ip_forward"  # changing it resets other settings of the network: ip-sysctl.rst
+SET_FIRST = "net.ipv4.ip_forward"  # changing it resets other settings of the network: ip-sysctl.rst
 
 
 class Setting(NamedTuple):
@@ -21,7 +21,7 @@ class Setting(NamedTuple):
 
     key: str
     value: str
-    floor: str | None
+    minimum: str | None
 
 
 class Desired(NamedTuple):
@@ -39,7 +39,7 @@ class Desired(NamedTuple):
     missing_modules: tuple[str, ...]
 
 
-class _Answers(NamedTuple):
+class _NodeInputs(NamedTuple):
     """All that a desired state takes from a node's facts.
 
     chosen: for each module that is wished for, the name that this kernel has it by; written: the lines of each
@@ -47,39 +47,39 @@ class _Answers(NamedTuple):
     """
 
     kernel: str
-    chosen: tuple[tuple[ModuleWish, str | None], ...]
+    chosen: tuple[tuple[ModuleEntry, str | None], ...]
     written: tuple[tuple[str, ...], ...]
     values: tuple[tuple[str, str | None], ...]
     skipped: tuple[str, ...]
 
 
-def resolve(wishes: Sequence[Wishes], facts: Facts) -> Desired:
+def resolve(rendered: Sequence[RenderedProfile], facts: Facts) -> Desired:
     """The desired state of the node that the facts are of."""
-    keys = _strongest(tuple(wishes))
-    chosen = tuple((wish, choose(wish, facts)) for each in wishes for wish in each.module_wishes())
+    keys = _merged(tuple(rendered))
+    chosen = tuple((entry, choose_module(entry, facts)) for each in rendered for entry in each.module_entries())
     names = [name for _, name in chosen if name]
-    answers = _Answers(
+    answers = _NodeInputs(
         facts.kernel,
         chosen,
-        written=tuple(facts.lines(SYSCTL_PATH.format(each.profile)) for each in wishes),
-        values=tuple((key, facts.key(key)) for key, wish in keys.items() if wish.floor),
-        skipped=tuple(key for key, wish in keys.items() if wish.optional and not _will_exist(key, facts, names)),
+        written=tuple(facts.lines(SYSCTL_PATH.format(each.profile)) for each in rendered),
+        values=tuple((key, facts.key(key)) for key, entry in keys.items() if entry.minimum),
+        skipped=tuple(key for key, entry in keys.items() if entry.optional and not _will_exist(key, facts, names)),
     )
-    return unless(facts.large, _resolved)(tuple(wishes), answers)
+    return unless(facts.large, _resolved)(tuple(rendered), answers)
 
 
 @lru_cache(maxsize=64)  # mostly nodes answer alike, and each is asked two or three times
-def _resolved(wishes: tuple[Wishes, ...], node: _Answers) -> Desired:
-    keys, chosen, values = _strongest(wishes), dict(node.chosen), dict(node.values)
-    absent = [wish for wish, name in chosen.items() if name is None]
+def _resolved(rendered: tuple[RenderedProfile, ...], node: _NodeInputs) -> Desired:
+    keys, chosen, values = _merged(rendered), dict(node.chosen), dict(node.values)
+    absent = [entry for entry, name in chosen.items() if name is None]
     files: list[RenderedFile] = []
     settings: dict[str, Setting] = {}
-    for each, written in zip(wishes, node.written, strict=True):
+    for each, written in zip(rendered, node.written, strict=True):
         if each.modules is not None:
             lines = [_module_line(line, chosen, node.kernel) for line in each.modules]
             files.append(with_header(MODULES_PATH.format(each.profile), each.profile, lines))
         if each.sysctl is not None:
-            names = [wish.key for wish in each.key_wishes() if wish.key not in node.skipped]
+            names = [entry.key for entry in each.sysctl_entries() if entry.key not in node.skipped]
             in_file = assignments(written)
             mine = {name: _setting(keys[name], in_file.get(name), values.get(name)) for name in names}
             lines = [_key_line(line, mine) for line in _forwarding_first(each.sysctl)]
@@ -89,15 +89,15 @@ def _resolved(wishes: tuple[Wishes, ...], node: _Answers) -> Desired:
         files=tuple(files),
         modules=_unique(filter(None, chosen.values())),
         settings=tuple(settings.values()),
-        skipped_modules=_unique(wish.candidates[0] for wish in absent if wish.optional),
+        skipped_modules=_unique(entry.candidates[0] for entry in absent if entry.optional),
         skipped_keys=node.skipped,
-        missing_modules=_unique(wish.candidates[0] for wish in absent if not wish.optional),
+        missing_modules=_unique(entry.candidates[0] for entry in absent if not entry.optional),
     )
 
 
-def choose(wish: ModuleWish, facts: Facts) -> str | None:
+def choose_module(entry: ModuleEntry, facts: Facts) -> str | None:
     """The first of a wish's candidates that this kernel has, or None."""
-    return next((name for name in wish.candidates if facts.module(name) is not ModuleState.MISSING), None)
+    return next((name for name in entry.candidates if facts.module(name) is not ModuleState.MISSING), None)
 
 
 def _unique(names: Iterable[str]) -> tuple[str, ...]:
@@ -105,65 +105,65 @@ def _unique(names: Iterable[str]) -> tuple[str, ...]:
 
 
 @lru_cache(maxsize=64)  # nodes that are rendered alike share it
-def _strongest(wishes: tuple[Wishes, ...]) -> Mapping[str, KeyWish]:
+def _merged(rendered: tuple[RenderedProfile, ...]) -> Mapping[str, SysctlEntry]:
     """One wish a key: profiles that share a key agree (profile.check_together), an exact value beats a floor.
 
     A key is optional only if nobody requires it.
     """
-    strongest: dict[str, KeyWish] = {}
-    for wish in (wish for each in wishes for wish in each.key_wishes()):
-        known = strongest.get(wish.key, wish)
-        stronger = wish if known.floor and not wish.floor else known
-        if known.floor and wish.floor:
-            stronger = known._replace(value=raised(wish.key, known.value, wish.value))
-        optional = known.optional and wish.optional
-        strongest[wish.key] = stronger if stronger.optional == optional else stronger._replace(optional=optional)
+    strongest: dict[str, SysctlEntry] = {}
+    for entry in (entry for each in rendered for entry in each.sysctl_entries()):
+        known = strongest.get(entry.key, entry)
+        stronger = entry if known.minimum and not entry.minimum else known
+        if known.minimum and entry.minimum:
+            stronger = known._replace(value=raise_to(entry.key, known.value, entry.value))
+        optional = known.optional and entry.optional
+        strongest[entry.key] = stronger if stronger.optional == optional else stronger._replace(optional=optional)
     return strongest
 
 
 def _will_exist(key: str, facts: Facts, modules: Collection[str]) -> bool:
     """Whether the kernel has the key now, or will once the module that brings it is loaded."""
-    return facts.has_key(key) or comes_with(key, facts, modules) is not None
+    return facts.has_key(key) or module_bringing(key, facts, modules) is not None
 
 
-def comes_with(key: str, facts: Facts, modules: Collection[str]) -> str | None:
+def module_bringing(key: str, facts: Facts, modules: Collection[str]) -> str | None:
     """The module that is going to be loaded and brings the key; None if none of these does."""
-    owner = owner_of(key)
+    owner = providing_module(key)
     if owner is None or facts.module(owner) is not ModuleState.LOADABLE:
         return None
     return owner if any(same_module(owner, name) for name in modules) else None
 
 
-def _setting(wish: KeyWish, written: str | None, got: str | None) -> Setting:
+def _setting(entry: SysctlEntry, written: str | None, got: str | None) -> Setting:
     """A floor becomes a number, so that it also holds at the next boot, when nobody compares.
 
     The number in our own file stays while it is high enough: kernels round some values up (577680 buckets read back
     as 578048), and following them would rewrite the file after each apply.
     """
-    if not wish.floor:
-        return Setting(wish.key, wish.value, None)
-    if written is not None and at_least(wish.key, written, wish.value):
-        return Setting(wish.key, written, wish.value)
-    return Setting(wish.key, raised(wish.key, got or wish.value, wish.value), wish.value)
+    if not entry.minimum:
+        return Setting(entry.key, entry.value, None)
+    if written is not None and at_least(entry.key, written, entry.value):
+        return Setting(entry.key, written, entry.value)
+    return Setting(entry.key, raise_to(entry.key, got or entry.value, entry.value), entry.value)
 
 
 def _forwarding_first(lines: Sequence[Line]) -> Sequence[Line]:
     """The file's lines with ip_forward before any other key."""
-    first = next((n for n, line in enumerate(lines) if isinstance(line, KeyWish)), 0)
+    first = next((n for n, line in enumerate(lines) if isinstance(line, SysctlEntry)), 0)
     for number, line in enumerate(lines):
-        if isinstance(line, KeyWish) and line.key == FIRST and number != first:
+        if isinstance(line, SysctlEntry) and line.key == SET_FIRST and number != first:
             return [*lines[:first], line, *lines[first:number], *lines[number + 1 :]]
     return lines
 
 
-def _module_line(line: Line, chosen: Mapping[ModuleWish, str | None], kernel: str) -> str:
-    if not isinstance(line, ModuleWish):
+def _module_line(line: Line, chosen: Mapping[ModuleEntry, str | None], kernel: str) -> str:
+    if not isinstance(line, ModuleEntry):
         return str(line)
     return chosen[line] or f"# {' | '.join(line.candidates)}: not in this node's kernel {kernel}"
 
 
 def _key_line(line: Line, settings: Mapping[str, Setting]) -> str:
-    if not isinstance(line, KeyWish):
+    if not isinstance(line, SysctlEntry):
         return str(line)
     setting = settings.get(line.key)
     return f"{line.key} = {setting.value}" if setting else f"# {line.key}: this node's kernel does not have it"

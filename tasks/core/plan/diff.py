@@ -6,15 +6,15 @@ from collections.abc import Collection, Sequence
 from functools import lru_cache
 from typing import NamedTuple
 
-from tasks.core.boot.simulation import Boot
+from tasks.core.boot.simulation import NextBoot
 from tasks.core.facts import Facts, Line, ModuleState
-from tasks.core.kernel import at_least, owner_of, satisfied
+from tasks.core.kernel import at_least, providing_module, satisfies
 from tasks.core.memo import unless
-from tasks.core.ownfiles import RenderedFile, our_profile
-from tasks.core.plan.desired import Desired, Setting, comes_with
+from tasks.core.ownfiles import RenderedFile, profile_of_file
+from tasks.core.plan.desired import Desired, Setting, module_bringing
 from tasks.core.plan.modules import missing_module, wanted_module
-from tasks.core.plan.persistence import lasting_key, lasting_module
-from tasks.core.plan.writers import Suspects
+from tasks.core.plan.persistence import after_boot_key, after_boot_module
+from tasks.core.plan.writers import LikelyWriters
 from tasks.core.result import Item, ItemStatus, Kind
 
 NOT_READABLE = "not readable"  # what is got where only root may look
@@ -45,15 +45,15 @@ class Plan(NamedTuple):
     modules: tuple[str, ...] = ()
     sysctl_files: tuple[str, ...] = ()
     keys: tuple[tuple[str, str], ...] = ()
-    take_over: tuple[Line, ...] = ()
+    comment_out: tuple[Line, ...] = ()
     undo: Undo = Undo()
 
 
-def diff(desired: Desired, facts: Facts, boot: Boot | None = None) -> Plan:
+def diff(desired: Desired, facts: Facts, boot: NextBoot | None = None) -> Plan:
     """One node's plan. boot: the next boot to be checked too, of the files as they are or as they are going to be."""
     files = [_file(file, facts) for file in desired.files]
     modules = [wanted_module(name, facts) for name in desired.modules]
-    suspects = Suspects(facts)
+    suspects = LikelyWriters(facts)
     keys = [_key(setting, facts, desired.modules, suspects) for setting in desired.settings]
     lost = [missing_module(name, facts) for name in desired.missing_modules]
     skipped = [
@@ -66,9 +66,9 @@ def diff(desired: Desired, facts: Facts, boot: Boot | None = None) -> Plan:
         if item.status is ItemStatus.DRIFT
     )
     if boot and boot.simulated:
-        modules = [lasting_module(item, boot) for item in modules]
-        keys = [lasting_key(x, s, boot) for x, s in zip(keys, desired.settings, strict=True)]
-    unread = [_unreadable(path, facts) for path in facts.unreadable if not our_profile(path)] if boot else []
+        modules = [after_boot_module(item, boot) for item in modules]
+        keys = [after_boot_key(x, s, boot) for x, s in zip(keys, desired.settings, strict=True)]
+    unread = [_unreadable(path, facts) for path in facts.unreadable if not profile_of_file(path)] if boot else []
     return Plan(
         items=(*modules, *lost, *keys, *files, *unread, *skipped),
         files=tuple(f for f, item in zip(desired.files, files, strict=True) if item.status is ItemStatus.DRIFT),
@@ -87,7 +87,7 @@ def _unreadable(path: str, facts: Facts) -> Item:
 
 def _sysctl_files(desired: Desired, facts: Facts) -> tuple[str, ...]:
     """What `sysctl -p` is given: nothing, if that would lower a key that has risen above the number in our file."""
-    floors = [(s.key, s.value, facts.key(s.key)) for s in desired.settings if s.floor is not None]
+    floors = [(s.key, s.value, facts.key(s.key)) for s in desired.settings if s.minimum is not None]
     if any(
         got is not None and not at_least(key, value, got) and at_least(key, got, value) for key, value, got in floors
     ):
@@ -119,33 +119,33 @@ def _differing(one: Sequence[str], other: Sequence[str]) -> int:
     return max(len(set(one) - set(other)), len(set(other) - set(one)), 1)
 
 
-def _key(setting: Setting, facts: Facts, modules: Collection[str], suspects: Suspects) -> Item:
+def _key(setting: Setting, facts: Facts, modules: Collection[str], suspects: LikelyWriters) -> Item:
     got = facts.key(setting.key)
     if got is not None and (right := unless(facts.large, _right_key)(setting, got)):
         return right
     wanted = _wanted(setting)
     if got is None and not facts.has_key(setting.key):
-        if owner := comes_with(setting.key, facts, modules):
+        if owner := module_bringing(setting.key, facts, modules):
             return Item(Kind.SYSCTL, setting.key, ItemStatus.DRIFT, wanted, None, f"comes with {owner}")
         return _missing_key(setting.key, wanted, facts)
     if got is None:
         why, step = "only root may read it, so it counts as different", "verify it as root: fab -H root@NODE verify"
         return Item(Kind.SYSCTL, setting.key, ItemStatus.DRIFT, wanted, NOT_READABLE, why, step)
-    return Item(Kind.SYSCTL, setting.key, ItemStatus.DRIFT, wanted, got, suspects.likely(setting.key, got))
+    return Item(Kind.SYSCTL, setting.key, ItemStatus.DRIFT, wanted, got, suspects.explain(setting.key, got))
 
 
 @lru_cache(maxsize=1024)  # most keys have the same values on most nodes
 def _right_key(setting: Setting, got: str) -> Item | None:
-    right = satisfied(setting.key, got, setting.value, setting.floor)
+    right = satisfies(setting.key, got, setting.value, setting.minimum)
     return Item(Kind.SYSCTL, setting.key, ItemStatus.OK, _wanted(setting), got) if right else None
 
 
 def _wanted(setting: Setting) -> str:
-    return setting.value if setting.floor is None else f">= {setting.floor}"
+    return setting.value if setting.minimum is None else f">= {setting.minimum}"
 
 
 def _missing_key(key: str, wanted: str, facts: Facts) -> Item:
-    owner = owner_of(key)
+    owner = providing_module(key)
     why = f"kernel {facts.kernel} has no such key"
     step = "check its spelling; else drop it from the profile, or mark it `-key = value` (only where the kernel has it)"
     if owner and facts.module(owner) is ModuleState.LOADABLE:

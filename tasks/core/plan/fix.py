@@ -5,37 +5,37 @@ from __future__ import annotations
 from collections.abc import Sequence
 from fnmatch import fnmatchcase
 
-from tasks.core.boot.files import MODULES, in_order
+from tasks.core.boot.files import MODULES, files_in_order
 from tasks.core.errors import ProfileError, UsageError
 from tasks.core.facts import Facts, FileFact
 from tasks.core.kernel import same_module, same_value
-from tasks.core.ownfiles import MODULES_PATH, REPAIRS, SYSCTL_PATH, RenderedFile, assignments, with_header
+from tasks.core.ownfiles import FIX_PROFILE, MODULES_PATH, SYSCTL_PATH, RenderedFile, assignments, with_header
 from tasks.core.plan.desired import Desired, resolve
-from tasks.core.profile.profile import Profile, Wishes, render
+from tasks.core.profile.profile import Profile, RenderedProfile, render
 from tasks.core.profile.template import Source
 
-NAME = REPAIRS
-MODULES_FILE, SYSCTL_FILE = MODULES_PATH.format(NAME), SYSCTL_PATH.format(NAME)
+FIX_NAME = FIX_PROFILE
+MODULES_FILE, SYSCTL_FILE = MODULES_PATH.format(FIX_NAME), SYSCTL_PATH.format(FIX_NAME)
 
 
-def wished(text: str) -> Wishes:
+def parse_item(text: str) -> RenderedProfile:
     """`KEY=VALUE` or `MODULE` as the admin typed it. Raises UsageError on anything else."""
     if "=" not in text and ("." in text or "/" in text):
         raise UsageError(f"expected KEY=VALUE or MODULE, got {text!r}: a key needs its value")
     source = Source("fix", text, template=False)
     try:
-        wishes = render(Profile(NAME, None, source) if "=" in text else Profile(NAME, source, None), {})
+        rendered = render(Profile(FIX_NAME, None, source) if "=" in text else Profile(FIX_NAME, source, None), {})
     except ProfileError as error:
         raise UsageError(error.problem) from error
-    if len([*wishes.key_wishes(), *wishes.module_wishes()]) != 1:
+    if len([*rendered.sysctl_entries(), *rendered.module_entries()]) != 1:
         raise UsageError(f"expected one KEY=VALUE or one MODULE, got {text!r}")
-    return wishes
+    return rendered
 
 
-def desired(wishes: Wishes, facts: Facts, *, persist: bool) -> Desired:
+def fix_desired(rendered: RenderedProfile, facts: Facts, *, persist: bool) -> Desired:
     """What must be true on the node for this repair: the running value, and a file that keeps it."""
-    state = resolve([wishes], facts)
-    files = _keys_file(state, facts) if wishes.sysctl else _modules_file(state, facts)
+    state = resolve([rendered], facts)
+    files = _keys_file(state, facts) if rendered.sysctl else _modules_file(state, facts)
     return state._replace(files=files if persist else ())
 
 
@@ -61,7 +61,7 @@ def _assigned_by_profiles(facts: Facts) -> dict[str, str]:
 def _modules_file(state: Desired, facts: Facts) -> tuple[RenderedFile, ...]:
     """The repairs' own file with this module in it, unless any file of modules-load.d has it already."""
     mine = [line for line in facts.lines(MODULES_FILE) if not line.startswith("#")]
-    others = {line for file in in_order(facts.files, MODULES) for line in _others(file)}
+    others = {line for file in files_in_order(facts.files, MODULES) for line in _others(file)}
     new = [name for name in state.modules if not any(same_module(name, line) for line in [*others, *mine])]
     return _file(MODULES_FILE, [*mine, *new], facts)
 
@@ -72,4 +72,4 @@ def _others(file: FileFact) -> list[str]:
 
 def _file(path: str, lines: Sequence[str], facts: Facts) -> tuple[RenderedFile, ...]:
     """No file where there is nothing to keep and none was there."""
-    return (with_header(path, NAME, lines),) if lines or path in facts.files else ()
+    return (with_header(path, FIX_NAME, lines),) if lines or path in facts.files else ()

@@ -20,10 +20,10 @@ def wanted_module(name: str, facts: Facts) -> Item:
     if facts.key("kernel.modules_disabled") == "1":
         why, step = "kernel.modules_disabled is 1: nothing more can be loaded until a reboot", "reboot the node"
         return Item(Kind.MODULE, name, ItemStatus.MISSING, "loaded", "not loaded", why, step)
-    return Item(Kind.MODULE, name, ItemStatus.DRIFT, "loaded", "not loaded", _doubt(facts), f"modprobe {name}")
+    return Item(Kind.MODULE, name, ItemStatus.DRIFT, "loaded", "not loaded", _why_unsure(facts), f"modprobe {name}")
 
 
-def _doubt(facts: Facts) -> str:
+def _why_unsure(facts: Facts) -> str:
     """What may keep a module from being loaded although the kernel has it."""
     if facts.container:
         return f"a container ({facts.container}): only its host may be able to load it"
@@ -44,11 +44,11 @@ def _cause(facts: Facts) -> tuple[str, str]:
     """Why a kernel does not have a module, and the remedy."""
     if facts.values.get(f"{SYSCTL_ROOT}kernel/modules_disabled", "") is None:
         return f"kernel {facts.kernel} was built without loadable modules", "boot a kernel that has it"
-    if facts.has_tree:
+    if facts.has_module_index:
         return f"kernel {facts.kernel} does not have it", _package(facts)
     gone = f"there is no /lib/modules/{facts.kernel}"
-    if facts.other_trees:
-        others = ", ".join(facts.other_trees)
+    if facts.other_kernels:
+        others = ", ".join(facts.other_kernels)
         why = f"{gone}, but one of {others}: the kernel's package was replaced since the boot"
         return why, "reboot into the installed kernel"
     why = f"{gone}, nor of another kernel: this one was not booted from the node's own packages"

@@ -6,31 +6,31 @@ from collections.abc import Mapping, Sequence
 
 from tasks.core.facts import key_file
 from tasks.core.plan.diff import Plan
-from tasks.core.result import GOOD, Item, ItemStatus, Kind
+from tasks.core.result import FINE, Item, ItemStatus, Kind
 
 
-def settled(plans: Sequence[Plan], complaints: Mapping[tuple[str, str], str]) -> tuple[Item, ...]:
+def read_back(plans: Sequence[Plan], complaints: Mapping[tuple[str, str], str]) -> tuple[Item, ...]:
     """What an apply did: `changed` where something was wrong at first and the last look finds it right."""
     first: dict[tuple[Kind, str], Item] = {}
     for item in (item for plan in plans for item in plan.items):
         first.setdefault((item.kind, item.name), item)
-    return tuple(_settled(first[item.kind, item.name], item, complaints) for item in plans[-1].items)
+    return tuple(_read_back_item(first[item.kind, item.name], item, complaints) for item in plans[-1].items)
 
 
-def _settled(was: Item, now: Item, complaints: Mapping[tuple[str, str], str]) -> Item:
-    if now.status is ItemStatus.OK and was.status not in GOOD:
-        return now._replace(status=ItemStatus.CHANGED, why=_from(was))
+def _read_back_item(was: Item, now: Item, complaints: Mapping[tuple[str, str], str]) -> Item:
+    if now.status is ItemStatus.OK and was.status not in FINE:
+        return now._replace(status=ItemStatus.CHANGED, why=_previous_value(was))
     if now.status is not ItemStatus.DRIFT:
         return now
     said = _complaint(now, complaints)
     if now.kind is Kind.SYSCTL and now.got is not None:
         why = _kernels_reason(was, now, said)
         return now._replace(status=ItemStatus.KEPT_BY_KERNEL, why=why, next_step=_kept_step(now, why))
-    step = now.next_step if now.kind is Kind.MODULE and now.got == "loaded" else _LOOK[now.kind]
+    step = now.next_step if now.kind is Kind.MODULE and now.got == "loaded" else _NEXT_STEP[now.kind]
     return now._replace(why=said or now.why or "it was not changed", next_step=step)
 
 
-_LOOK = {
+_NEXT_STEP = {
     Kind.FILE: "look at the node: is its file system full, read-only, or the file immutable (lsattr)?",
     Kind.MODULE: "look at the node: dmesg, and sysctl kernel.modules_disabled (1: only a reboot helps)",
     Kind.SYSCTL: "put its module right first",
@@ -51,7 +51,7 @@ def _kept_step(item: Item, why: str) -> str:
     return f"give it another value: the kernel does not take {item.expected} for {item.name}"
 
 
-def _from(was: Item) -> str:
+def _previous_value(was: Item) -> str:
     return f"was {was.got if was.got is not None else 'absent'}"
 
 

@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 from tasks.core.boot.files import SYSCTL, lines_of
 from tasks.core.boot.inits import Dialect
-from tasks.core.boot.sysctl import Assignment, parsed
+from tasks.core.boot.sysctl import Assignment, parse_assignments
 from tasks.core.facts import Facts, FileFact
 from tasks.core.kernel import key_path, same_value
 from tasks.core.memo import unless
@@ -30,8 +30,8 @@ class Writer(NamedTuple):
 
     name: str
     keys: tuple[tuple[str, str | None], ...]
-    signs: tuple[str, ...]
-    does: str
+    evidence: tuple[str, ...]
+    behaviour: str
 
 
 WRITERS = (
@@ -108,13 +108,13 @@ WRITERS = (
 )
 
 
-class Suspects:
+class LikelyWriters:
     """Who may write keys on one node, found out when the first key is asked about."""
 
     def __init__(self, facts: Facts) -> None:
         self._facts = facts
 
-    def likely(self, key: str, got: str) -> str:
+    def explain(self, key: str, got: str) -> str:
         """Who may have given a key the value that it has; an empty text where nothing points to anyone."""
         said = [said for said in self._said.get(key_path(key), ()) if _says(said, key, got)]
         if said:
@@ -123,14 +123,14 @@ class Suspects:
             return f"{line} says so{gone}"
         for writer in self._writers:
             if _writes(writer, key, got):
-                return f"likely {writer.name}: it {writer.does}"
+                return f"likely {writer.name}: it {writer.behaviour}"
         profile = self._facts.values.get(TUNED)
         return f"perhaps tuned, whose profile is {profile}: tuned-adm verify tells" if profile else ""
 
     @cached_property
     def _writers(self) -> list[Writer]:
         """Those whose signs are there."""
-        return [writer for writer in WRITERS if any(map(self._facts.is_there, writer.signs))]
+        return [writer for writer in WRITERS if any(map(self._facts.exists, writer.evidence))]
 
     @cached_property
     def _said(self) -> Mapping[str, list[Assignment]]:
@@ -143,7 +143,7 @@ class Suspects:
 @lru_cache(maxsize=64)  # mostly nodes have the same files
 def _assigned(files: tuple[FileFact, ...]) -> Mapping[str, list[Assignment]]:
     found: dict[str, list[Assignment]] = {}
-    for path, said in (pair for line in lines_of(files) for pair in parsed(line, Dialect.TABLE)):
+    for path, said in (pair for line in lines_of(files) for pair in parse_assignments(line, Dialect.SYSTEMD)):
         found.setdefault(path, []).append(said)
     return found
 
@@ -157,4 +157,4 @@ def _says(said: Assignment, key: str, got: str) -> bool:
     return said.value is not None and same_value(key, said.value, got)
 
 
-SIGNS = (*dict.fromkeys(sign for writer in WRITERS for sign in writer.signs), TUNED)
+EVIDENCE_PATHS = (*dict.fromkeys(sign for writer in WRITERS for sign in writer.evidence), TUNED)

@@ -8,14 +8,24 @@ from functools import lru_cache
 from typing import NamedTuple
 
 from tasks.core.errors import ProfileError
-from tasks.core.kernel import MODULE, at_least, integer, is_key, is_port_list, key_name, key_path, ports, same_value
+from tasks.core.kernel import (
+    MODULE,
+    at_least,
+    is_key,
+    is_port_list,
+    key_name,
+    key_path,
+    parse_integer,
+    parse_ports,
+    same_value,
+)
 
 # Written here they would lock the node, break routing, or act instead of being a setting (features of the kernel's
 # own: modules_disabled can only be undone by a reboot, the other two are write-only triggers).
-REFUSED = {"kernel.modules_disabled", "net.ipv4.route.flush", "net.ipv6.route.flush", "vm.drop_caches"}
+FORBIDDEN_KEYS = {"kernel.modules_disabled", "net.ipv4.route.flush", "net.ipv6.route.flush", "vm.drop_caches"}
 
 
-class ModuleWish(NamedTuple):
+class ModuleEntry(NamedTuple):
     """One line of modules-load.conf: the first of candidates that the kernel has; optional ones may be missing."""
 
     line: int
@@ -23,22 +33,23 @@ class ModuleWish(NamedTuple):
     optional: bool
 
 
-class KeyWish(NamedTuple):
+class SysctlEntry(NamedTuple):
     """One line of sysctl.conf. key: dotted; floor: `>=`; optional: only where the kernel has the key."""
 
     line: int
     key: str
     value: str
-    floor: bool
+    minimum: bool
     optional: bool
 
 
-Line = str | ModuleWish | KeyWish
+Line = str | ModuleEntry | SysctlEntry
 LineParser = Callable[[str, int, str], Line]
 
 
 @lru_cache(maxsize=4096)  # hosts whose variables differ still share most lines
-def _module_line(path: str, number: int, text: str) -> ModuleWish:
+def parse_module_line(path: str, number: int, text: str) -> ModuleEntry:
+    """Parse a line of modules-load.conf. Raise ProfileError with path and line."""
     optional = text.startswith("-")
     candidates = tuple(name.strip() for name in text.removeprefix("-").split("|"))
     bad = next((name for name in candidates if not MODULE.match(name)), None)
@@ -46,11 +57,12 @@ def _module_line(path: str, number: int, text: str) -> ModuleWish:
         hint = f"; write {bad.split()[1]!r}" if bad.startswith(("modprobe ", "insmod ")) else ""
         problem = f"expected a bare module name (or `a | b`, or `-a`) and nothing else in the line, got {text!r}{hint}"
         raise ProfileError(path, number, problem)
-    return ModuleWish(number, candidates, optional)
+    return ModuleEntry(number, candidates, optional)
 
 
 @lru_cache(maxsize=4096)
-def _key_line(path: str, number: int, text: str) -> KeyWish:
+def parse_sysctl_line(path: str, number: int, text: str) -> SysctlEntry:
+    """Parse a line of sysctl.conf. Raise ProfileError with path and line."""
     match = re.fullmatch(r"(-?)\s*([^\s=>]+)\s*(>=|=)\s*(.*)", text)
     if not match or not match[4]:
         raise ProfileError(path, number, f"expected `key = value` (or `key >= value`, `-key = value`), got {text!r}")
@@ -61,37 +73,37 @@ def _key_line(path: str, number: int, text: str) -> KeyWish:
     name = key_name(key_path(key))
     if problem := _value_problem(name, value, operator == ">="):
         raise ProfileError(path, number, problem)
-    return KeyWish(number, name, " ".join(value.split()), operator == ">=", bool(optional))
+    return SysctlEntry(number, name, " ".join(value.split()), operator == ">=", bool(optional))
 
 
-def _value_problem(key: str, value: str, floor: bool) -> str:
+def _value_problem(key: str, value: str, minimum: bool) -> str:
     """Why a value would not do on a node, or an empty text."""
     list_of_ports = is_port_list(key)
     problems = (
-        (key in REFUSED, f"{key} is no setting that may be kept: it acts when it is written"),
+        (key in FORBIDDEN_KEYS, f"{key} is no setting that may be kept: it acts when it is written"),
         (re.search(r"(^|\s)[#;]", value), "a comment after a value becomes part of it: give it a line of its own"),
         (value[0] in "=>", "expected `key = value` or `key >= value`"),
         (value[0] in "\"'", "sysctl does not remove quotes: write the bare value"),
         (not value.isascii(), "a value is plain ASCII"),
-        (list_of_ports and ports(value) is None, "expected ports such as 10250,30000-32767"),
+        (list_of_ports and parse_ports(value) is None, "expected ports such as 10250,30000-32767"),
         (
-            floor and not list_of_ports and None in map(integer, value.split()),
+            minimum and not list_of_ports and None in map(parse_integer, value.split()),
             "`>=` compares integers, and here is none",
         ),
     )
     return next((f"{text} (got {value!r} for {key})" for wrong, text in problems if wrong), "")
 
 
-def compatible(one: KeyWish, other: KeyWish) -> bool:
+def are_compatible(one: SysctlEntry, other: SysctlEntry) -> bool:
     """Whether one value can be what both want."""
-    if one.floor and other.floor:
+    if one.minimum and other.minimum:
         return True
-    if one.floor or other.floor:
-        exact, floor = (other, one) if one.floor else (one, other)
-        return at_least(exact.key, exact.value, floor.value)
+    if one.minimum or other.minimum:
+        exact, minimum = (other, one) if one.minimum else (one, other)
+        return at_least(exact.key, exact.value, minimum.value)
     return same_value(one.key, one.value, other.value)
 
 
-def text(wish: KeyWish) -> str:
+def format_entry(entry: SysctlEntry) -> str:
     """A key's wish as it stands in a profile."""
-    return f"{wish.key} {'>=' if wish.floor else '='} {wish.value}"
+    return f"{entry.key} {'>=' if entry.minimum else '='} {entry.value}"

@@ -12,11 +12,20 @@ from functools import lru_cache
 from typing import NamedTuple
 
 from tasks.core.errors import ProfileError
-from tasks.core.profile.entries import KeyWish, Line, LineParser, ModuleWish, _key_line, _module_line, compatible, text
-from tasks.core.profile.template import Source, _Given, _names, _numbered, _rendered
-from tasks.core.sanitize import UNSAFE
+from tasks.core.profile.entries import (
+    Line,
+    LineParser,
+    ModuleEntry,
+    SysctlEntry,
+    are_compatible,
+    format_entry,
+    parse_module_line,
+    parse_sysctl_line,
+)
+from tasks.core.profile.template import Source, TemplateInputs, numbered_lines, render_source, template_names
+from tasks.core.sanitize import UNSAFE_CHARACTERS
 
-LONGEST_LINE = 4096  # sysctl.conf(5)
+MAX_LINE_BYTES = 4096  # sysctl.conf(5)
 
 
 class Profile(NamedTuple):
@@ -27,47 +36,47 @@ class Profile(NamedTuple):
     sysctl: Source | None
 
 
-class Wishes(NamedTuple):
+class RenderedProfile(NamedTuple):
     """A rendered profile, line by line: comments and blanks as text, the rest as wishes. None: no such file."""
 
     profile: str
     modules: tuple[Line, ...] | None
     sysctl: tuple[Line, ...] | None
 
-    def module_wishes(self) -> list[ModuleWish]:
+    def module_entries(self) -> list[ModuleEntry]:
         """The wishes of the modules file, in its order."""
-        return [line for line in self.modules or () if isinstance(line, ModuleWish)]
+        return [line for line in self.modules or () if isinstance(line, ModuleEntry)]
 
-    def key_wishes(self) -> list[KeyWish]:
+    def sysctl_entries(self) -> list[SysctlEntry]:
         """The wishes of the sysctl file, in its order."""
-        return [line for line in self.sysctl or () if isinstance(line, KeyWish)]
+        return [line for line in self.sysctl or () if isinstance(line, SysctlEntry)]
 
 
-def render(profile: Profile, variables: Mapping[str, object]) -> Wishes:
+def render(profile: Profile, variables: Mapping[str, object]) -> RenderedProfile:
     """Both files of a profile for one set of variables. Raises ProfileError with file and line."""
-    return Wishes(
+    return RenderedProfile(
         profile.name,
-        _parsed(profile.modules, variables, _module_line),
-        _parsed(profile.sysctl, variables, _key_line),
+        _parsed(profile.modules, variables, parse_module_line),
+        _parsed(profile.sysctl, variables, parse_sysctl_line),
     )
 
 
 def _parsed(source: Source | None, variables: Mapping[str, object], parse: LineParser) -> tuple[Line, ...] | None:
     if source is None:
         return None
-    used = _names(source).used if source.template else frozenset()
-    return _lines(source, parse, _Given({name: variables[name] for name in sorted(used) if name in variables}))
+    used = template_names(source).used if source.template else frozenset()
+    return _lines(source, parse, TemplateInputs({name: variables[name] for name in sorted(used) if name in variables}))
 
 
 @lru_cache(maxsize=256)
-def _lines(source: Source, parse: LineParser, given: _Given) -> tuple[Line, ...]:
+def _lines(source: Source, parse: LineParser, given: TemplateInputs) -> tuple[Line, ...]:
     variables = given.variables
     lines: list[Line] = []
-    for number, text in _numbered(_rendered(source, variables), source.text):
-        if len(text.encode(errors="replace")) > LONGEST_LINE:
-            raise ProfileError(source.path, number, f"a line may have {LONGEST_LINE} bytes, this has more")
+    for number, text in numbered_lines(render_source(source, variables), source.text):
+        if len(text.encode(errors="replace")) > MAX_LINE_BYTES:
+            raise ProfileError(source.path, number, f"a line may have {MAX_LINE_BYTES} bytes, this has more")
         stripped = text.strip()
-        if bad := UNSAFE.search(stripped):
+        if bad := UNSAFE_CHARACTERS.search(stripped):
             raise ProfileError(source.path, number, f"unexpected control character {bad.group()!r}")
         lines.append(stripped if not stripped or stripped[0] in "#;" else parse(source.path, number, stripped))
     _no_contradiction(source.path, lines)
@@ -82,22 +91,23 @@ def digest(profile: Profile) -> str:
 
 
 def _no_contradiction(path: str, lines: Sequence[Line]) -> None:
-    seen: dict[str, KeyWish] = {}
-    for wish in lines:
-        if not isinstance(wish, KeyWish):
+    seen: dict[str, SysctlEntry] = {}
+    for entry in lines:
+        if not isinstance(entry, SysctlEntry):
             continue
-        first = seen.setdefault(wish.key, wish)
-        if (first.value, first.floor) != (wish.value, wish.floor):
-            raise ProfileError(path, wish.line, f"{wish.key} has another value in line {first.line}: keep one")
+        first = seen.setdefault(entry.key, entry)
+        if (first.value, first.minimum) != (entry.value, entry.minimum):
+            raise ProfileError(path, entry.line, f"{entry.key} has another value in line {first.line}: keep one")
 
 
-def check_together(wishes: Sequence[Wishes]) -> None:
+def check_together(rendered: Sequence[RenderedProfile]) -> None:
     """Profiles chosen together must not want different values for one key. Raises ProfileError naming both."""
-    seen: dict[str, tuple[str, KeyWish]] = {}
-    for each in wishes:
-        for wish in each.key_wishes():
-            owner, first = seen.setdefault(wish.key, (each.profile, wish))
-            if owner != each.profile and not compatible(first, wish):
-                wanted = f"profile {owner} wants {text(first)} (line {first.line})"
-                problem = f"{wanted}, profile {each.profile} wants {text(wish)}: choose one of them or make them agree"
-                raise ProfileError(f"templates/{each.profile}", wish.line, problem)
+    seen: dict[str, tuple[str, SysctlEntry]] = {}
+    for each in rendered:
+        for entry in each.sysctl_entries():
+            owner, first = seen.setdefault(entry.key, (each.profile, entry))
+            if owner != each.profile and not are_compatible(first, entry):
+                wanted = f"profile {owner} wants {format_entry(first)} (line {first.line})"
+                other = f"profile {each.profile} wants {format_entry(entry)}"
+                problem = f"{wanted}, {other}: choose one of them or make them agree"
+                raise ProfileError(f"templates/{each.profile}", entry.line, problem)

@@ -34,11 +34,11 @@ class _LineMarks(Extension):
     def filter_stream(self, stream: TokenStream) -> Iterator[Token]:
         """The tokens, with a mark after each line break of the template's text."""
         for token in stream:
-            text = _marked(token.value, token.lineno) if token.type == "data" else token.value
+            text = _mark_lines(token.value, token.lineno) if token.type == "data" else token.value
             yield Token(token.lineno, token.type, text)
 
 
-def _marked(text: str, first: int) -> str:
+def _mark_lines(text: str, first: int) -> str:
     lines = text.split("\n")
     return "\n".join([lines[0], *(f"\0{number}\0{line}" for number, line in enumerate(lines[1:], first + 1))])
 
@@ -53,7 +53,7 @@ _JINJA = ImmutableSandboxedEnvironment(
 _AS_TEXT = json.JSONEncoder(sort_keys=True, default=repr)
 
 
-class _Given:
+class TemplateInputs:
     """The variables that one template uses, comparable by what they hold: hosts that share them share the result."""
 
     def __init__(self, variables: Mapping[str, object]) -> None:
@@ -64,10 +64,10 @@ class _Given:
         return hash(self._key)
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, _Given) and other._key == self._key
+        return isinstance(other, TemplateInputs) and other._key == self._key
 
 
-def _numbered(rendered: str, source: str) -> Iterator[tuple[int, str]]:
+def numbered_lines(rendered: str, source: str) -> Iterator[tuple[int, str]]:
     """The lines of a rendered text with their numbers in the template, as _LineMarks left them in it.
 
     A line that is blank only because it held nothing but a `{% … %}` is none.
@@ -84,13 +84,14 @@ def _numbered(rendered: str, source: str) -> Iterator[tuple[int, str]]:
             yield number, text
 
 
-def _rendered(source: Source, variables: Mapping[str, object]) -> str:
+def render_source(source: Source, variables: Mapping[str, object]) -> str:
+    """Render a file of a profile. Raise ProfileError with path and line."""
     if "\0" in source.text:
         raise ProfileError(source.path, 0, "expected text, got a file with a NUL byte")
     if not source.template:
         return source.text.replace("\r\n", "\n")
     try:
-        return _compiled(source.text).render(variables)
+        return _compile(source.text).render(variables)
     except jinja2.TemplateSyntaxError as error:
         raise ProfileError(source.path, error.lineno, f"template syntax: {error.message}") from error
     except jinja2.UndefinedError as error:
@@ -100,7 +101,7 @@ def _rendered(source: Source, variables: Mapping[str, object]) -> str:
 
 
 @lru_cache(maxsize=64)
-def _compiled(text: str) -> jinja2.Template:
+def _compile(text: str) -> jinja2.Template:
     """Compiling takes ten times as long as rendering, and a fleet shares its templates."""
     return _JINJA.from_string(text)
 
@@ -123,7 +124,7 @@ def check_names(source: Source, known: Iterable[str]) -> None:
     if not source.template:
         return
     found = set(known)
-    for line, name in _names(source).required:
+    for line, name in template_names(source).required:
         if name not in found:
             problem = f"undefined: {name!r} is neither an inventory variable of the host nor a fact"
             raise ProfileError(source.path, line, problem)
@@ -137,7 +138,8 @@ class _Names(NamedTuple):
 
 
 @lru_cache(maxsize=64)
-def _names(source: Source) -> _Names:
+def template_names(source: Source) -> _Names:
+    """Return the names that a template uses. Raise ProfileError where it is not Jinja."""
     try:
         tree = _JINJA.parse(source.text)
         used = meta.find_undeclared_variables(tree)  # also finds filters that do not exist

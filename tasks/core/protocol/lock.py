@@ -13,7 +13,7 @@ LOCK = "/run/nodeprep.lock"
 
 
 @dataclass(frozen=True, slots=True)
-class Stamp:
+class ChangeId:
     """Who changes what, and when, as it is left on the nodes. Each part is one word.
 
     run: `20261125-021502-a3f1`, UTC by the admin's clock, the same on all nodes of a run; who: user@machine.
@@ -24,7 +24,7 @@ class Stamp:
     verb: str
 
 
-def refusal(facts: Facts) -> ChangeRefusedError | None:
+def change_refusal(facts: Facts) -> ChangeRefusedError | None:
     """Why a node did not let us change it, if so: someone else is at it, or no snapshot could be taken."""
     if holder := facts.complaints.get(("lock", LOCK)):
         return ChangeRefusedError(_locked(holder), "wait until it is done; if it never is: --force-unlock")
@@ -45,12 +45,12 @@ def refusal(facts: Facts) -> ChangeRefusedError | None:
 def _locked(holder: str) -> str:
     """`apply anna@laptop 20261125-021502-a3f1` as a sentence; what does not look like it is shown as it is."""
     words = holder.split()
-    if len(words) != 3 or not (time := when(words[2])):
+    if len(words) != 3 or not (time := run_time(words[2])):
         return f"{LOCK}: {holder}"
     return f"locked by {words[1]}: {words[0]} since {time}"
 
 
-def when(run: str) -> str:
+def run_time(run: str) -> str:
     """A run's time, or an empty text where there is none in its name."""
     match = re.fullmatch(r"(\d{4})(\d\d)(\d\d)-(\d\d)(\d\d)(\d\d)-[0-9a-f]+", run)
     return "{}-{}-{} {}:{}:{} UTC".format(*match.groups()) if match else ""

@@ -10,8 +10,8 @@ from typing import NamedTuple
 
 from tasks.core.errors import RemoteError
 from tasks.core.facts import SYSCTL_ROOT, Facts, FileFact, UnitState
-from tasks.core.kernel import key_name, normal_module, owner_of
-from tasks.core.memo import LARGE, unless
+from tasks.core.kernel import key_name, normalize_module, providing_module
+from tasks.core.memo import LARGE_REPLY, unless
 
 # Parts of the reply that only verify asks for: tasks/node/scripts/kubeadm.sh.
 MORE = ("clock", "options", "listeners")
@@ -21,7 +21,7 @@ _NUMBERED = re.compile("(/.*?):([0-9]{1,9}):(.*)")
 _UNITS = {"p": UnitState.PRESENT, "m": UnitState.MASKED, "o": UnitState.ALTERED}
 
 
-def parse(reply: str, known: Facts | None = None) -> Facts:
+def parse_reply(reply: str, known: Facts | None = None) -> Facts:
     """The text between the reply's marks, sections parted by lines of `== name`. Raises RemoteError on nonsense.
 
     known: what an earlier look of the same user has found, where this one does not say anew who we are, what modules
@@ -36,26 +36,26 @@ def parse(reply: str, known: Facts | None = None) -> Facts:
         raise RemoteError(f"the node's reply makes no sense: {reply[:200]!r}", "look at what its login shell prints")
     lines = _contents(found.files)
     loaded, indexes = frozenset(found.loaded), tuple(found.indexes)
-    large = len(reply) > LARGE
+    large = len(reply) > LARGE_REPLY
     facts = Facts(
         values={path: _first(lines.get(path)) for path in said.get("r", [])} | dict.fromkeys(said.get("a", [])),
         numbered=lines,
-        more={name: sections[name] for name in MORE if name in sections},
-        hidden=frozenset(said.get("x", [])),
-        shown=_shown([*said.get("r", []), *said.get("x", [])]),
+        extra_sections={name: sections[name] for name in MORE if name in sections},
+        present=frozenset(said.get("x", [])),
+        modules_implied_by_keys=_shown([*said.get("r", []), *said.get("x", [])]),
         loaded=loaded,
-        in_sys=frozenset(said.get("y", [])) - loaded,
-        tree=unless(large, _tree)(indexes),
-        has_tree="t" in said,
-        needs=unless(large, _needs)(indexes),
-        other_trees=tuple(path.rpartition("/")[2] for path in said.get("k", [])),
+        sysfs_modules=frozenset(said.get("y", [])) - loaded,
+        module_index=unless(large, _tree)(indexes),
+        has_module_index="t" in said,
+        dependencies=unless(large, _needs)(indexes),
+        other_kernels=tuple(path.rpartition("/")[2] for path in said.get("k", [])),
         units={path: state for letter, state in _UNITS.items() for path in said.get(letter, [])},
         uid=known.uid if known else int(found.uid),
         memory_mb=_memory_mb(found.memory),
         files=_files(found.listing, lines),
         complaints=_complaints(said.get("e", [])),
-        holds=frozenset(said.get("h", [])),
-        history=tuple(said.get("s", [])),
+        confirmed=frozenset(said.get("h", [])),
+        snapshot_lines=tuple(said.get("s", [])),
         large=large,
     )
     return _completed(facts, known, said.get("l")) if known else facts
@@ -67,11 +67,11 @@ def _completed(facts: Facts, known: Facts, loaded: Sequence[str] | None) -> Fact
     return replace(
         facts,
         loaded=now,
-        in_sys=facts.in_sys - now,
-        tree=known.tree,
-        has_tree=known.has_tree,
-        needs=known.needs,
-        other_trees=known.other_trees,
+        sysfs_modules=facts.sysfs_modules - now,
+        module_index=known.module_index,
+        has_module_index=known.has_module_index,
+        dependencies=known.dependencies,
+        other_kernels=known.other_kernels,
         memory_mb=known.memory_mb,
         large=facts.large or known.large,
     )
@@ -84,7 +84,7 @@ def _shown(paths: Iterable[str]) -> frozenset[str]:
 
 @lru_cache(maxsize=1024)  # every node says which of the wanted keys it has
 def _owner_of_file(path: str) -> str | None:
-    return owner_of(key_name(path.removeprefix(SYSCTL_ROOT)))
+    return providing_module(key_name(path.removeprefix(SYSCTL_ROOT)))
 
 
 def _sections(reply: str) -> dict[str, list[str]]:
@@ -149,7 +149,7 @@ def _needs(lines: tuple[str, ...]) -> Mapping[str, frozenset[str]]:
 
 def _module_name(path: str) -> str:
     """`kernel/net/bridge/br_netfilter.ko.xz` -> br_netfilter."""
-    return normal_module(path.rsplit("/", 1)[-1].split(".ko", maxsplit=1)[0])
+    return normalize_module(path.rsplit("/", 1)[-1].split(".ko", maxsplit=1)[0])
 
 
 def _contents(entries: Iterable[str]) -> dict[str, list[tuple[int, str]]]:

@@ -11,7 +11,7 @@ from tasks.core.errors import UsageError
 T = TypeVar("T")
 
 
-class Amount(NamedTuple):
+class Count(NamedTuple):
     """A number of nodes, or a percentage of all that are worked on."""
 
     number: int
@@ -25,12 +25,12 @@ class Amount(NamedTuple):
         return f"{self.number}%" if self.percent else str(self.number)
 
 
-class Pace(NamedTuple):
+class Rollout(NamedTuple):
     """How a run goes on. sizes: of its batches, the last one repeats; () is one batch of all. max_fail: how many nodes
     may fail before no further one starts; None: any number, but a batch in which every node failed is the last."""
 
-    sizes: tuple[Amount, ...] = ()
-    max_fail: Amount | None = None
+    sizes: tuple[Count, ...] = ()
+    max_fail: Count | None = None
 
     def batches(self, hosts: Sequence[T]) -> list[Sequence[T]]:
         """The hosts in their order, cut; a size is at least 1."""
@@ -45,28 +45,28 @@ class Pace(NamedTuple):
     def _size(self, number: int, total: int) -> int:
         return max(1, self.sizes[min(number, len(self.sizes) - 1)].of(total)) if self.sizes else total
 
-    def too_many(self, failed: int, total: int) -> str:
+    def failure_limit_reached(self, failed: int, total: int) -> str:
         """Why no further node may start; empty if one may. failed: nodes that failed or were unreachable, so far."""
         if self.max_fail is None or failed <= self.max_fail.of(total):
             return ""
         return f"not started: {failed} of {total} nodes failed, --max-fail allows {self.max_fail}"
 
-    def lost(self, failed: int, batch: Sequence[object]) -> str:
+    def canary_failed(self, failed: int, batch: Sequence[object]) -> str:
         """Why no further batch may start after one of which so many failed: the canary is dead; empty if one may."""
         if self.max_fail is not None or failed < len(batch):
             return ""
         return "not started: no node of the batch before came through (--max-fail overrides this)"
 
 
-def pace(serial: str, max_fail: str) -> Pace:
+def parse_rollout(serial: str, max_fail: str) -> Rollout:
     """--serial (`1,10,25%`) and --max-fail (`3` or `10%`) as they were typed, empty where not. Raises UsageError."""
-    sizes = tuple(_amount("serial", word.strip(), 1) for word in serial.split(",")) if serial else ()
-    return Pace(sizes, _amount("max-fail", max_fail, 0) if max_fail else None)
+    sizes = tuple(_parse_count("serial", word.strip(), 1) for word in serial.split(",")) if serial else ()
+    return Rollout(sizes, _parse_count("max-fail", max_fail, 0) if max_fail else None)
 
 
-def _amount(flag: str, text: str, least: int) -> Amount:
+def _parse_count(flag: str, text: str, least: int) -> Count:
     match = re.fullmatch("([0-9]{1,9})(%?)", text, re.ASCII)
-    amount = Amount(int(match[1]), bool(match[2])) if match else Amount(-1)
+    amount = Count(int(match[1]), bool(match[2])) if match else Count(-1)
     if amount.number < least or (amount.percent and amount.number > 100):
         numbers = "numbers above 0 or percentages, such as 1,10,25%" if least else "a number or a percentage"
         raise UsageError(f"--{flag}: expected {numbers}, got {text!r}")

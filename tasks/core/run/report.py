@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
-from tasks.core.result import GOOD, Item, ItemStatus, Kind, NodeResult, RunSummary, Status
+from tasks.core.result import FINE, Item, ItemStatus, Kind, NodeResult, RunSummary, Status
 
 WORST_FIRST = tuple(reversed(Status))
 FAILURES = frozenset({Status.FAILED, Status.UNREACHABLE})
@@ -20,19 +20,19 @@ class Group(NamedTuple):
     seconds: float
 
 
-def fold(results: Iterable[NodeResult]) -> list[Group]:
+def group_results(results: Iterable[NodeResult]) -> list[Group]:
     """Results folded and sorted, the worst and of these the largest group first; what is wrong has to be equal in every
     detail."""
     found: dict[object, list[NodeResult]] = {}
     for result in results:
-        found.setdefault(_likeness(result), []).append(result)
+        found.setdefault(_group_key(result), []).append(result)
     groups = [Group(tuple(r.host for r in same), same[0], max(r.seconds for r in same)) for same in found.values()]
     return sorted(groups, key=lambda group: (WORST_FIRST.index(group.result.status), -len(group.hosts)))
 
 
-def _likeness(result: NodeResult) -> object:
+def _group_key(result: NodeResult) -> object:
     counts = tuple(sorted(tally(result.items).items()))
-    return result.status, result.problem, result.next_step, (*wrong(result), *advice(result)), counts
+    return result.status, result.problem, result.next_step, (*problems(result), *advisories(result)), counts
 
 
 def tally(items: Iterable[Item]) -> Mapping[tuple[Kind, ItemStatus], int]:
@@ -43,13 +43,13 @@ def tally(items: Iterable[Item]) -> Mapping[tuple[Kind, ItemStatus], int]:
     return counts
 
 
-def wrong(result: NodeResult) -> list[Item]:
+def problems(result: NodeResult) -> list[Item]:
     """The items of a result that are not as they should be; the checks first: they are few, and no verb mends them."""
-    items = [item for item in result.items if item.status not in GOOD]
+    items = [item for item in result.items if item.status not in FINE]
     return sorted(items, key=lambda item: item.kind is not Kind.CHECK)
 
 
-def advice(result: NodeResult) -> list[Item]:
+def advisories(result: NodeResult) -> list[Item]:
     """The items that are worth knowing, and wrong for nobody."""
     return [item for item in result.items if item.status is ItemStatus.ADVISORY]
 
@@ -60,7 +60,7 @@ def status_counts(results: Iterable[NodeResult]) -> dict[Status, int]:
     return {status: statuses.count(status) for status in WORST_FIRST if status in statuses}
 
 
-def unfinished(status: Status, same_as: str) -> bool:
+def is_unfinished(status: Status, same_as: str) -> bool:
     """Whether a node has to be done again: it failed, was unreachable, or the run ended before it was done."""
     return status in FAILURES or (status is Status.SKIPPED and not same_as)
 

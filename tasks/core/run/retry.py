@@ -6,12 +6,12 @@ import json
 
 from tasks.core.errors import SourceError
 from tasks.core.result import Status
-from tasks.core.run.report import unfinished
+from tasks.core.run.report import is_unfinished
 
 _OWN_REPORT = "the report of an earlier run (--report FILE)"
 
 
-def names(text: str, source: str) -> tuple[str, ...]:
+def unfinished_hosts(text: str, source: str) -> tuple[str, ...]:
     """The nodes of a report that failed, were unreachable, or were not done because the run ended before.
 
     In the order of that run's selection. source: the file as the admin knows it. Raises SourceError for a text that is
@@ -26,7 +26,7 @@ def names(text: str, source: str) -> tuple[str, ...]:
         raise SourceError(source, 0, f"expected {_OWN_REPORT}, got another JSON document") from None
     if not all(isinstance(host, str) for host, _, _ in told):
         raise SourceError(source, 0, f"expected {_OWN_REPORT}, got a node whose host is no text")
-    again = tuple(host for host, status, same_as in told if unfinished(status, same_as))
+    again = tuple(host for host, status, same_as in told if is_unfinished(status, same_as))
     if not again:
         raise SourceError(source, 0, f"nothing to do again: all of its {len(told)} nodes are done")
     return again

@@ -7,21 +7,21 @@ from collections.abc import Sequence
 from tasks.core.errors import RemoteError
 from tasks.core.facts import Facts, Line, ModuleState
 from tasks.core.kernel import same_value
-from tasks.core.plan.desired import FIRST
+from tasks.core.plan.desired import SET_FIRST
 from tasks.core.plan.diff import Plan, Undo
-from tasks.core.protocol.lock import when
+from tasks.core.protocol.lock import run_time
 from tasks.core.result import Item, ItemStatus, Kind
-from tasks.core.undo.snapshot import Past, Snapshot
+from tasks.core.undo.snapshot import PriorState, Snapshot
 
 AS_IT_WAS = "as it was"
 NOT_LOADED = "not loaded"
 
 
-def choose(found: Sequence[Snapshot], to: str) -> tuple[Snapshot, ...]:
+def select_snapshots(found: Sequence[Snapshot], to: str) -> tuple[Snapshot, ...]:
     """The snapshots to take back: the newest, or all from run `to` on. Raises RemoteError if there is no such run."""
     if not to:
         return tuple(found[-1:])
-    runs = [snapshot.stamp.run for snapshot in found]
+    runs = [snapshot.change.run for snapshot in found]
     if to in runs:
         return tuple(found[runs.index(to) :])
     if found and runs[0] < to <= found[0].until:
@@ -32,7 +32,7 @@ def choose(found: Sequence[Snapshot], to: str) -> tuple[Snapshot, ...]:
     raise RemoteError(f"it has no snapshot of run {to}; it has {', '.join(runs)}", "fab -H NODE rollback --list")
 
 
-def questions(past: Past) -> list[str]:
+def probe_instructions(past: PriorState) -> list[str]:
     """What a probe has to ask besides keys and modules."""
     return [
         *(f"same {path} {copy}" for path, copy in past.files.items() if copy),
@@ -42,7 +42,7 @@ def questions(past: Past) -> list[str]:
     ]
 
 
-def plan(past: Past, facts: Facts) -> Plan:
+def make_plan(past: PriorState, facts: Facts) -> Plan:
     """One node's plan to make everything as it was."""
     files = [_file(path, copy, facts) for path, copy in past.files.items()]
     lines = [_line(line, facts) for line in past.lines]
@@ -53,28 +53,28 @@ def plan(past: Past, facts: Facts) -> Plan:
         items=(*modules, *unloaded, *keys, *files, *lines),
         modules=tuple(item.name for item in unloaded if item.status is ItemStatus.DRIFT),
         undo=Undo(
-            keys=tuple((item.name, past.keys[item.name]) for item in keys if to_set(item, past)),
+            keys=tuple((item.name, past.keys[item.name]) for item in keys if needs_restore(item, past)),
             files=tuple((item.name, past.files[item.name]) for item in files if item.status is ItemStatus.DRIFT),
             lines=tuple(line for line, item in zip(past.lines, lines, strict=True) if item.status is ItemStatus.DRIFT),
             modules=tuple(item.name for item in modules if item.status is ItemStatus.DRIFT),
-            folders=tuple(path for path in past.folders if path in facts.hidden),
+            folders=tuple(path for path in past.folders if path in facts.present),
         ),
     )
 
 
-def _in_order(past: Past) -> list[tuple[str, str]]:
+def _in_order(past: PriorState) -> list[tuple[str, str]]:
     """ip_forward first: what it changes along with it is put right after it."""
-    return sorted(past.keys.items(), key=lambda pair: pair[0] != FIRST)
+    return sorted(past.keys.items(), key=lambda pair: pair[0] != SET_FIRST)
 
 
-def to_set(item: Item, past: Past) -> bool:
+def needs_restore(item: Item, past: PriorState) -> bool:
     """A key that came with a module gets its first value back as well: the module may have to stay."""
     return item.status is ItemStatus.DRIFT and not same_value(item.name, item.got or "", past.keys[item.name])
 
 
 def _file(path: str, copy: str, facts: Facts) -> Item:
     if copy:
-        right = f"same {path} {copy}" in facts.holds
+        right = f"same {path} {copy}" in facts.confirmed
         got = AS_IT_WAS if right else "changed"
         return Item(Kind.FILE, path, _status(right), AS_IT_WAS, got)
     absent = path in facts.values and facts.values[path] is None
@@ -82,20 +82,20 @@ def _file(path: str, copy: str, facts: Facts) -> Item:
 
 
 def _line(line: Line, facts: Facts) -> Item:
-    if f"marked {_text(line)}" in facts.holds:
+    if f"marked {_text(line)}" in facts.confirmed:
         return Item(Kind.FILE, str(line), ItemStatus.DRIFT, line.text.strip(), "commented out")
-    if f"stands {_text(line)}" in facts.holds:
+    if f"stands {_text(line)}" in facts.confirmed:
         return Item(Kind.FILE, str(line), ItemStatus.OK, line.text.strip(), AS_IT_WAS)
     why = "someone has changed that line since: left alone"
     return Item(Kind.FILE, str(line), ItemStatus.SKIPPED, line.text.strip(), None, why)
 
 
-def key_item(key: str, value: str, past: Past, facts: Facts) -> Item:
+def key_item(key: str, value: str, past: PriorState, facts: Facts) -> Item:
     """A key against what it was."""
     got, wanted = facts.key(key), " ".join(value.split())
     if got is not None:
         return Item(Kind.SYSCTL, key, _status(same_value(key, got, value)), wanted, got)
-    if key in past.arrived:
+    if key in past.created_keys:
         return Item(Kind.SYSCTL, key, ItemStatus.OK, "absent", None)
     return Item(Kind.SYSCTL, key, ItemStatus.SKIPPED, wanted, None, "this kernel does not have it any more")
 
@@ -122,15 +122,15 @@ def _text(line: Line) -> str:
     return f"{line.path} {line.number} {line.text}"
 
 
-def listed(snapshot: Snapshot) -> Item:
+def snapshot_item(snapshot: Snapshot) -> Item:
     """A snapshot as an item of a list: the run, what was done, and how much of it."""
-    past, stamp = snapshot.past, snapshot.stamp
+    past, stamp = snapshot.prior_state, snapshot.change
     counts = {"file": past.files, "line": past.lines, "key": past.keys, "module": past.modules}
     parts = [f"{len(found)} {kind}{'s' if len(found) != 1 else ''}" for kind, found in counts.items() if found]
     login = f" ({snapshot.login})" if snapshot.login else ""
     return Item(Kind.FILE, stamp.run, ItemStatus.OK, f"{stamp.verb} by {stamp.who}{login}", ", ".join(parts))
 
 
-def told(item: Item) -> str:
+def format_snapshot(item: Item) -> str:
     """An item of such a list as one line."""
-    return f"{item.name}  {when(item.name)}  {item.expected}: {item.got}"
+    return f"{item.name}  {run_time(item.name)}  {item.expected}: {item.got}"

@@ -12,12 +12,12 @@ from dataclasses import dataclass, field
 from tasks.core.errors import RemoteError
 from tasks.core.facts import SYSCTL_ROOT, Facts, Line
 from tasks.core.kernel import MODULE, is_key, key_name
-from tasks.core.ownfiles import _is_our_file, _is_our_folder
-from tasks.core.protocol.lock import STORE, Stamp
+from tasks.core.ownfiles import is_our_file, is_our_folder
+from tasks.core.protocol.lock import STORE, ChangeId
 
 
 @dataclass(frozen=True, slots=True)
-class Past:
+class PriorState:
     """How things were before a change.
 
     files: our files by path, each with where its copy is, or an empty text: it was absent. folders: were not there.
@@ -29,7 +29,7 @@ class Past:
     folders: tuple[str, ...] = ()
     lines: tuple[Line, ...] = ()
     keys: Mapping[str, str] = field(default_factory=dict)
-    arrived: frozenset[str] = frozenset()
+    created_keys: frozenset[str] = frozenset()
     modules: tuple[str, ...] = ()
     unloaded: tuple[str, ...] = ()
 
@@ -42,26 +42,26 @@ class Snapshot:
     """
 
     path: str
-    stamp: Stamp
+    change: ChangeId
     login: str
     items: tuple[tuple[str, str], ...] = ()
     until: str = ""
 
     @property
-    def past(self) -> Past:
+    def prior_state(self) -> PriorState:
         """How things were before it."""
-        return before([self])
+        return prior_state([self])
 
 
-def snapshots(facts: Facts) -> tuple[Snapshot, ...]:
+def parse_snapshots(facts: Facts) -> tuple[Snapshot, ...]:
     """A node's snapshots, the oldest first. Raises RemoteError where they are not as we write them."""
     found: dict[str, list[str]] = {}
-    for entry in facts.history:
+    for entry in facts.snapshot_lines:
         path, colon, text = entry.partition("/snapshot:")
         if not colon or not re.fullmatch(rf"{STORE}/[0-9]+\.[0-9A-Za-z-]+", path):
-            raise _unclear(entry)
+            raise _malformed(entry)
         found.setdefault(path, []).append(text)
-    whole = {path: list(_whole(lines)) for path, lines in sorted(found.items())}
+    whole = {path: list(_complete_lines(lines)) for path, lines in sorted(found.items())}
     return tuple(_snapshot(path, lines) for path, lines in whole.items() if lines)
 
 
@@ -72,15 +72,15 @@ def _snapshot(path: str, lines: Iterable[str]) -> Snapshot:
         kind, _, rest = line.partition(" ")
         if kind in _ITEMS:
             if not _ITEMS[kind](rest):
-                raise _unclear(f"{path}: {line}")
+                raise _malformed(f"{path}: {line}")
             items.append((kind, rest))
         else:
             about.setdefault(kind, rest)
-    stamp = Stamp(about.get("run", ""), about.get("by", ""), about.get("verb", ""))
+    stamp = ChangeId(about.get("run", ""), about.get("by", ""), about.get("verb", ""))
     return Snapshot(path, stamp, about.get("as", ""), tuple(items), about.get("until", ""))
 
 
-def _whole(lines: Iterable[str]) -> Iterator[str]:
+def _complete_lines(lines: Iterable[str]) -> Iterator[str]:
     """A snapshot's lines, which stand in pieces between `more` and `end`. A piece without its end was cut short, and
     nothing was touched yet that it tells of. Of what stands outside only what we write counts: zeros may be left."""
     added: list[str] | None = None
@@ -115,9 +115,9 @@ _ABOUT = ("run", "verb", "by", "as", "profile", "until")
 
 # What stands in a snapshot is on a node, and so it is looked at before it becomes an instruction.
 _ITEMS: Mapping[str, Callable[[str], bool]] = {
-    "file": _is_our_file,
-    "absent": _is_our_file,
-    "folder": _is_our_folder,
+    "file": is_our_file,
+    "absent": is_our_file,
+    "folder": is_our_folder,
     "line": lambda text: bool(re.fullmatch(r"/[A-Za-z0-9_./@:+-]+ [0-9]{1,9} .*", text)),
     "key": _is_key_path,
     "nokey": _is_key_path,
@@ -126,11 +126,11 @@ _ITEMS: Mapping[str, Callable[[str], bool]] = {
 }
 
 
-def _unclear(what: str) -> RemoteError:
+def _malformed(what: str) -> RemoteError:
     return RemoteError(f"a snapshot makes no sense: {what!r}", f"look into {STORE} on the node")
 
 
-def before(chosen: Iterable[Snapshot]) -> Past:
+def prior_state(chosen: Iterable[Snapshot]) -> PriorState:
     """How things were before the first of some snapshots, which are in order, the oldest first.
 
     Of all that they say about a thing the first counts, whether it stands in one snapshot or in several.
@@ -156,12 +156,12 @@ def before(chosen: Iterable[Snapshot]) -> Past:
                 folders[rest] = None
             case "line":
                 lines[rest] = None
-    return Past(
+    return PriorState(
         files=files,
         folders=tuple(folders),
         lines=tuple(map(_line, lines)),
         keys=keys,
-        arrived=frozenset(arrived),
+        created_keys=frozenset(arrived),
         modules=tuple(name for name, was_loaded in loaded.items() if not was_loaded),
         unloaded=tuple(name for name, was_loaded in loaded.items() if was_loaded),
     )

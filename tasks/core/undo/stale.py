@@ -6,13 +6,13 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from tasks.core.facts import Facts, ModuleState
-from tasks.core.kernel import MODULE, is_key, normal_module
-from tasks.core.ownfiles import HASH, MODULES_PATH, REPAIRS, SYSCTL_PATH, assignments, our_profile
+from tasks.core.kernel import MODULE, is_key, normalize_module
+from tasks.core.ownfiles import FIX_PROFILE, HASH_PREFIX, MODULES_PATH, SYSCTL_PATH, assignments, profile_of_file
 from tasks.core.plan.desired import Desired
 from tasks.core.plan.diff import Plan, Undo
 from tasks.core.result import Item, ItemStatus, Kind
-from tasks.core.undo.rollback import NOT_LOADED, key_item, to_set
-from tasks.core.undo.snapshot import Past
+from tasks.core.undo.rollback import NOT_LOADED, key_item, needs_restore
+from tasks.core.undo.snapshot import PriorState
 
 AS_BEFORE = "as before nodeprep"
 
@@ -30,11 +30,11 @@ class Stale:
         return bool(self.files or self.keys or self.modules)
 
 
-def find(desired: Desired, facts: Facts, only: str = "") -> Stale:
+def find_stale(desired: Desired, facts: Facts, only: str = "") -> Stale:
     """What a node has of us beyond what is desired. Only files with our header count; repairs are never stale."""
     parts = {"sysctl": [SYSCTL_PATH], "modules": [MODULES_PATH]}.get(only, [MODULES_PATH, SYSCTL_PATH])
-    ours = [path for path in facts.files if (name := our_profile(path, parts)) and name != REPAIRS]
-    ours = [path for path in ours if any(line.startswith(HASH) for line in facts.lines(path))]
+    ours = [path for path in facts.files if (name := profile_of_file(path, parts)) and name != FIX_PROFILE]
+    ours = [path for path in ours if any(line.startswith(HASH_PREFIX) for line in facts.lines(path))]
     wanted = {file.path for file in desired.files}
     return Stale(
         files=tuple(path for path in ours if path not in wanted),
@@ -44,26 +44,26 @@ def find(desired: Desired, facts: Facts, only: str = "") -> Stale:
 
 
 def _keys(paths: Iterable[str], desired: Desired, facts: Facts) -> dict[str, str]:
-    repaired = assignments(facts.lines(SYSCTL_PATH.format(REPAIRS)))
+    repaired = assignments(facts.lines(SYSCTL_PATH.format(FIX_PROFILE)))
     kept = {*(setting.key for setting in desired.settings), *desired.skipped_keys, *repaired}
     found = {key: path for path in paths if "/sysctl.d/" in path for key in assignments(facts.lines(path))}
     return {key: path for key, path in found.items() if key not in kept and is_key(key)}
 
 
 def _modules(paths: Iterable[str], desired: Desired, facts: Facts) -> dict[str, str]:
-    repaired = _named(MODULES_PATH.format(REPAIRS), facts)
+    repaired = _named(MODULES_PATH.format(FIX_PROFILE), facts)
     wanted = (*desired.modules, *desired.missing_modules, *desired.skipped_modules)
-    kept = {*map(normal_module, wanted), *repaired}
+    kept = {*map(normalize_module, wanted), *repaired}
     found = {name: path for path in paths if "/modules-load.d/" in path for name in _named(path, facts)}
     return {name: path for name, path in found.items() if name not in kept and MODULE.match(name)}
 
 
 def _named(path: str, facts: Facts) -> list[str]:
     """The modules that a file names, as /proc/modules spells them."""
-    return [normal_module(line.strip()) for line in facts.lines(path) if not line.startswith("#")]
+    return [normalize_module(line.strip()) for line in facts.lines(path) if not line.startswith("#")]
 
 
-def told(stale: Stale, *, to_do: bool) -> tuple[Item, ...]:
+def stale_items(stale: Stale, *, to_do: bool) -> tuple[Item, ...]:
     """What is stale, as items: for plan, what apply will take back; for verify, to be known."""
     status = ItemStatus.DRIFT if to_do else ItemStatus.ADVISORY
     step = "fab -H NODE apply takes it back"
@@ -81,14 +81,14 @@ _LEFT = "no profile of this node wants it any more"
 _UNCHOSEN = "no profile of this node has it any more"
 
 
-def added(plan: Plan, stale: Stale, past: Past, facts: Facts) -> Plan:
+def with_removals(plan: Plan, stale: Stale, past: PriorState, facts: Facts) -> Plan:
     """A plan that also takes back what is stale. past: how the node was before we came, as far as it is known."""
     keys = [_key(key, past, facts) for key in stale.keys]
     modules = [_module(name, past, facts) for name in stale.modules]
     files = [_file(path, facts) for path in stale.files]
     undo = Undo(
         files=tuple((item.name, "") for item in files if item.status is ItemStatus.DRIFT),
-        keys=tuple((item.name, past.keys[item.name]) for item in keys if to_set(item, past)),
+        keys=tuple((item.name, past.keys[item.name]) for item in keys if needs_restore(item, past)),
         modules=tuple(item.name for item in modules if item.status is ItemStatus.DRIFT),
     )
     return plan._replace(items=(*plan.items, *modules, *keys, *files), undo=undo)
@@ -100,14 +100,14 @@ def _file(path: str, facts: Facts) -> Item:
     return Item(Kind.FILE, path, status, "absent", "there" if there else None, _UNCHOSEN if there else "")
 
 
-def _key(key: str, past: Past, facts: Facts) -> Item:
+def _key(key: str, past: PriorState, facts: Facts) -> Item:
     if key in past.keys:
         return key_item(key, past.keys[key], past, facts)
     why = f"{_LEFT}, and what it was before is not known: left as it is"
     return Item(Kind.SYSCTL, key, ItemStatus.ADVISORY, AS_BEFORE, facts.key(key), why)
 
 
-def _module(name: str, past: Past, facts: Facts) -> Item:
+def _module(name: str, past: PriorState, facts: Facts) -> Item:
     """A module that stays because something uses it is no failure: it will not be loaded at the next boot."""
     if facts.module(name) is not ModuleState.LOADED:
         return Item(Kind.MODULE, name, ItemStatus.OK, NOT_LOADED, NOT_LOADED)

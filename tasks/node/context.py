@@ -6,16 +6,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from tasks.core.host import Host
-from tasks.core.profile.profile import Profile, Wishes, render
+from tasks.core.profile.profile import Profile, RenderedProfile, render
 from tasks.core.profile.variables import template_variables
-from tasks.core.protocol.lock import Stamp
+from tasks.core.protocol.lock import ChangeId
 from tasks.core.redact import Secret
-from tasks.node.stamp import new_stamp
+from tasks.node.stamp import new_change_id
 from tasks.node.sudo import PasswordGates
 
 
 @dataclass(frozen=True, slots=True)
-class Work:
+class StepContext:
     """What is to be done, by whom: each host's profiles by its name, which half of them, the sudo password if any.
 
     force_unlock: change a node even if someone else is at it. ignored: checks that verify
@@ -23,26 +23,26 @@ class Work:
     """
 
     profiles: Mapping[str, tuple[Profile, ...]]
-    stamp: Stamp = field(default_factory=new_stamp)
+    change: ChangeId = field(default_factory=new_change_id)
     only: str = ""
-    take_over: bool = False
+    comment_out_conflicts: bool = False
     force_unlock: bool = False
     ignored: frozenset[str] = frozenset()
     password: Secret | None = None
     gates: PasswordGates = field(default_factory=PasswordGates)
 
-    def wishes(self, host: Host, facts: dict[str, object]) -> list[Wishes]:
+    def render(self, host: Host, facts: dict[str, object]) -> list[RenderedProfile]:
         """The profiles rendered for one host."""
         rendered = [
             render(profile, {**template_variables(host), "facts": facts}) for profile in self.profiles[host.name]
         ]
-        return [only_part(wishes, self.only) for wishes in rendered]
+        return [filter_part(rendered, self.only) for rendered in rendered]
 
 
-def only_part(wishes: Wishes, only: str) -> Wishes:
+def filter_part(rendered: RenderedProfile, only: str) -> RenderedProfile:
     """`--only modules` or `--only sysctl`: the other half is neither looked at nor changed."""
-    return Wishes(
-        wishes.profile,
-        wishes.modules if only != "sysctl" else None,
-        wishes.sysctl if only != "modules" else None,
+    return RenderedProfile(
+        rendered.profile,
+        rendered.modules if only != "sysctl" else None,
+        rendered.sysctl if only != "modules" else None,
     )
