@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tests import fault_table
+from tests.support import fault_table
 
 # What a script starts in the background ignores Ctrl-C, and so would the runs that are interrupted here.
 signal.signal(signal.SIGINT, signal.default_int_handler)

@@ -202,7 +202,7 @@ class Transport(_Engine):  # type: ignore[misc]
     def _take(self) -> None:
         """Reads one message and acts on it: the loop of paramiko's Transport.run, check for check.
 
-        tests/unit/test_line.py notices when that loop changes.
+        tests/unit/ssh/test_transport.py notices when that loop changes.
         """
         if self.packetizer.need_rekey() and not self.in_kex:
             self._send_kex_init()

@@ -11,7 +11,7 @@ from pathlib import Path
 from lab.keys import OPERATOR_PASSWORD
 from lab.nodes import Lab, Node
 from tasks.core.kernel import at_least
-from tests.ssh.suite import FAB, ROOT, Said
+from tests.ssh.suite import FAB, ROOT, Completed
 
 RECIPE_MODULES = ("overlay", "br_netfilter", "nf_conntrack", "ip_vs", "ip_vs_rr", "ip_vs_wrr", "ip_vs_wlc", "ip_vs_sh")
 FLOORS = {
@@ -52,11 +52,11 @@ class LabSuite:
         path.write_text("\n".join(["[nodes]", *lines, "[nodes:vars]", *common, ""]))
         return path
 
-    def fab(self, verb: str, *words: str, on: str = "nodes") -> Said:
+    def fab(self, verb: str, *words: str, on: str = "nodes") -> Completed:
         """Runs fab to its end; JSON on stdout."""
         command = [FAB, "-H", on, verb, *words, "--inventory", str(self.inventory()), "--format", "json"]
         done = subprocess.run(command, cwd=ROOT, capture_output=True, env={**os.environ}, timeout=300, check=False)
-        return Said(done.returncode, done.stdout, done.stderr)
+        return Completed(done.returncode, done.stdout, done.stderr)
 
 
 def values(node: Node, keys: Iterable[str]) -> dict[str, str]:

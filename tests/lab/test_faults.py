@@ -13,13 +13,13 @@ from typing import Any
 import pytest
 
 from lab.nodes import Lab, Node, together
-from tests import fault_table
-from tests.fault_table import Row
 from tests.lab.suite import MODULES, SYSCTL, LabSuite
 from tests.lab.test_rollback import everything
+from tests.ssh.breakpoints import NAMES, before, plain
 from tests.ssh.faults import reported
-from tests.ssh.stops import NAMES, before, plain
-from tests.ssh.suite import FAB, ROOT, Said
+from tests.ssh.suite import FAB, ROOT, Completed
+from tests.support import fault_table
+from tests.support.fault_table import Row
 
 pytestmark = [pytest.mark.lab, pytest.mark.full]
 OURS = (MODULES, SYSCTL)
@@ -68,7 +68,7 @@ def commands(suite: LabSuite) -> list[str]:
     return steps
 
 
-def cut(suite: LabSuite, steps: Mapping[str, int]) -> Said:
+def cut(suite: LabSuite, steps: Mapping[str, int]) -> Completed:
     """An apply of all nodes, each of which loses its power at its step; and what fab said."""
     consoles = {node.name: node.console.stat().st_size for node in suite.lab.nodes}
     nodes = {node.name: node for node in suite.lab.nodes}
@@ -88,7 +88,7 @@ def cut(suite: LabSuite, steps: Mapping[str, int]) -> Said:
             out, err = process.communicate(timeout=60)
         finally:
             process.kill()
-    return Said(process.returncode, out, err)
+    return Completed(process.returncode, out, err)
 
 
 def files(node: Node) -> dict[str, str]:

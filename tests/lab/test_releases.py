@@ -17,7 +17,7 @@ from lab.nodes import Lab, Node
 from tests.lab.cases import CASES, HARMLESS, RELEASES, Case
 from tests.lab.conftest import RELEASE_PORTS, require_lab
 from tests.lab.suite import MODULES, RECIPE_MODULES, LabSuite, as_it_should_be, seen
-from tests.ssh.suite import Said
+from tests.ssh.suite import Completed
 
 pytestmark = pytest.mark.lab
 AT_ONCE = 3  # nodes that boot together
@@ -32,7 +32,7 @@ class Applied:
     release: str
     suite: LabSuite
     node: Node
-    runs: Sequence[Said]
+    runs: Sequence[Completed]
     truth: dict[str, str]
 
 

@@ -13,10 +13,10 @@ from pathlib import Path
 from typing import Any
 
 from lab.fleet import Address, Fleet
-from tests.fault_table import Row
+from tests.ssh.breakpoints import GO, Stops, tell
 from tests.ssh.relay import Relay
-from tests.ssh.stops import GO, Stops, tell
-from tests.ssh.suite import MODULES, SYSCTL, Said, Suite, key_file
+from tests.ssh.suite import MODULES, SYSCTL, Completed, Suite, key_file
+from tests.support.fault_table import Row
 
 FOLDERS = ("/etc/sysctl.d", "/etc/modules-load.d", "/etc/modprobe.d", "/proc/sys")
 FILES = ("/etc/sysctl.conf", "/etc/modules", "/proc/modules")
@@ -86,7 +86,7 @@ def _look(path: Path) -> tuple[int, str]:
     return mode, str(path.readlink()) if path.is_symlink() else path.read_text()
 
 
-def run(scene: Scene, faults: Mapping[str, Fault], steps: Mapping[str, int], verb: str = "apply") -> Said:
+def run(scene: Scene, faults: Mapping[str, Fault], steps: Mapping[str, int], verb: str = "apply") -> Completed:
     """A verb on all nodes, each struck at its step: name -> step; 0 is for a fault that is there already."""
     for name, step in steps.items():
         scene.stops.arm(scene.hosts[name], step)
@@ -109,7 +109,7 @@ def run(scene: Scene, faults: Mapping[str, Fault], steps: Mapping[str, int], ver
         process.kill()
         process.wait()
     assert not waiting, f"never came to their step: {waiting}"
-    return Said(process.returncode, out, err)
+    return Completed(process.returncode, out, err)
 
 
 def calm(scene: Scene, faults: Mapping[str, Fault]) -> None:
@@ -273,7 +273,7 @@ def take_back(scene: Scene, names: Sequence[str]) -> None:
     assert [name for name in names if scene.fleet.path(scene.hosts[name], STORE).exists()] == []
 
 
-def apply(scene: Scene, names: Sequence[str]) -> Said:
+def apply(scene: Scene, names: Sequence[str]) -> Completed:
     """An undisturbed apply."""
     return scene.suite.json("apply", "--forks", str(len(names)), on=",".join(names), seconds=120)
 

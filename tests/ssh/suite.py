@@ -45,7 +45,7 @@ def key_file(key: str) -> str:
 
 
 @dataclass(frozen=True)
-class Said:
+class Completed:
     """One finished fab: its exit code and its two streams, as bytes and as text."""
 
     code: int
@@ -176,11 +176,11 @@ class Suite:
         core: Sequence[str] = (),
         env: Mapping[str, str] | None = None,
         seconds: float = 60,
-    ) -> Said:
+    ) -> Completed:
         """Runs fab to its end; stdout as fab gives it."""
         return self.run(self.command(verb, *words, on=on, core=core), env=env, seconds=seconds)
 
-    def run(self, command: Sequence[str], *, env: Mapping[str, str] | None = None, seconds: float = 60) -> Said:
+    def run(self, command: Sequence[str], *, env: Mapping[str, str] | None = None, seconds: float = 60) -> Completed:
         """Runs a command to its end."""
         process = self.start(command, **(env or {}))
         try:
@@ -188,7 +188,7 @@ class Suite:
         finally:
             process.kill()
             process.communicate()
-        return Said(process.returncode, out, err)
+        return Completed(process.returncode, out, err)
 
     def on_terminal(self, command: Sequence[str], *answers: str, **env: str) -> tuple[int, bytes]:
         """Runs a command on a terminal of its own; each answer is typed at one of fab's prompts."""
@@ -210,7 +210,7 @@ class Suite:
             process.kill()
             process.wait()
 
-    def json(self, verb: str, *words: str, **more: Any) -> Said:
+    def json(self, verb: str, *words: str, **more: Any) -> Completed:
         """The same with --format json; the document has to be there."""
         said = self.fab(verb, *words, "--format", "json", **more)
         assert said.stdout, said.stderr

@@ -13,11 +13,11 @@ from typing import Any
 import pytest
 
 from lab.fleet import PASSWORD, Fleet
-from tests import fault_table
+from tests.ssh.breakpoints import NO_SHELL, NO_SSHD, STAY, Stops
 from tests.ssh.faults import DISK, Act, Fault, Scene, apply, copy_to_disk, story, story_of_a_rollback
 from tests.ssh.relay import Relay
-from tests.ssh.stops import NO_SHELL, NO_SSHD, STAY, Stops
 from tests.ssh.suite import MODULES, SYSCTL, Suite
+from tests.support import fault_table
 
 
 @contextlib.contextmanager

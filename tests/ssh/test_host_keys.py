@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 import pytest
 
 from lab.fleet import Fleet
-from tests.ssh.suite import Said, Suite, command_lines
+from tests.ssh.suite import Completed, Suite, command_lines
 
 KEYS = ("/etc/ssh/ssh_host_rsa_key", "/etc/ssh/ssh_host_ecdsa_key")
 
@@ -270,7 +270,7 @@ def test_a_proxy_command_leads_to_the_node_and_its_key_is_checked(suite: Suite) 
     between, host = next(suite.unused), next(suite.unused)
     ssh = f"ssh -F {suite.fleet.client}/ssh_config -W %h:%p root@{between}"
     suite.add("n", host, args=f'-o ProxyCommand="{ssh}"')
-    done: Said = suite.json("apply", on="n")
+    done: Completed = suite.json("apply", on="n")
     assert (done.code, done.statuses) == (0, {"n": "changed"}), done.problem("n")
     suite.fleet.settle()
     suite.fleet.replace_host_key(host)

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from lab.fleet import Address, Fleet
-from tests.ssh.suite import SYSCTL, Said, Suite, serving
+from tests.ssh.suite import SYSCTL, Completed, Suite, serving
 
 # Colour, title, clear screen, a link (C0, OSC), the same as C1, a device's string, marks of direction, a line's end.
 ESCAPES = "\x1b[31m\x1b]0;owned\x07\x1b[2J\x1b]8;;http://x\x1b\\\x9b5m\x9d0;owned\x9c\x1bPq\u202e\u2066\u200f\u2028\r"
@@ -61,18 +61,18 @@ def hostile(fleet: Fleet, unused: Iterator[str], tmp_path_factory: pytest.TempPa
 
 
 @pytest.fixture(scope="module")
-def applied(hostile: Suite) -> Said:
+def applied(hostile: Suite) -> Completed:
     return hostile.json("apply", "--timeout", str(TIMEOUT))
 
 
-def assert_printable(done: Said) -> None:
+def assert_printable(done: Completed) -> None:
     """Nothing that a terminal would act on, but for line breaks."""
     text = done.stdout + done.stderr
     assert sorted({char for char in text if not char.isprintable() and char != "\n"}) == []
 
 
 @pytest.mark.parametrize("shell", SHELLS)
-def test_a_hostile_login_shell_is_that_nodes_trouble_alone(applied: Said, shell: str) -> None:
+def test_a_hostile_login_shell_is_that_nodes_trouble_alone(applied: Completed, shell: str) -> None:
     assert applied.statuses[shell] == SHELLS[shell][1], applied.problem(shell)
     assert applied.node(shell)["seconds"] < TIMEOUT + 2
     if SHELLS[shell][1] == "failed":
@@ -81,7 +81,7 @@ def test_a_hostile_login_shell_is_that_nodes_trouble_alone(applied: Said, shell:
         assert "bug" not in applied.problem(shell)
 
 
-def test_the_reasons_are_told_apart(applied: Said) -> None:
+def test_the_reasons_are_told_apart(applied: Completed) -> None:
     parts = {
         "junk": "bytes",
         "endless": "bytes",
@@ -99,7 +99,7 @@ def test_the_reasons_are_told_apart(applied: Said) -> None:
     assert "no service today" in applied.problem("ends")
 
 
-def test_json_of_hostile_nodes_holds_nothing_for_a_terminal(applied: Said) -> None:
+def test_json_of_hostile_nodes_holds_nothing_for_a_terminal(applied: Completed) -> None:
     assert applied.code == 4
     assert_printable(applied)
 
@@ -133,7 +133,7 @@ sys.exit(code)
 """
 
 
-def measured(suite: Suite, command: Sequence[str]) -> tuple[Said, int]:
+def measured(suite: Suite, command: Sequence[str]) -> tuple[Completed, int]:
     """What a command said, and the most memory, in MiB, that it had."""
     process = suite.start([sys.executable, "-c", PEAK, *command])
     try:
@@ -142,7 +142,7 @@ def measured(suite: Suite, command: Sequence[str]) -> tuple[Said, int]:
         process.kill()
         process.communicate()
     lines = err.splitlines(keepends=True)
-    return Said(process.returncode, out, b"".join(lines[:-1])), int(lines[-1]) // 1024
+    return Completed(process.returncode, out, b"".join(lines[:-1])), int(lines[-1]) // 1024
 
 
 USUAL = 80  # MiB that fab has with a few nodes: 53 were seen
@@ -157,7 +157,7 @@ def test_a_node_that_floods_us_takes_a_bounded_piece_of_our_memory(shell: str, h
     assert mebibytes < USUAL + (MORE if shell != "plain" else 0)
 
 
-def test_a_failed_node_was_not_changed(applied: Said, hostile: Suite) -> None:
+def test_a_failed_node_was_not_changed(applied: Completed, hostile: Suite) -> None:
     assert applied.data["counts"]["failed"] == len([shell for shell in SHELLS.values() if shell[1] == "failed"])
     hosts = {name: line.split("'")[1] for name, line in hostile.lines.items()}
     written = {name for name, host in hosts.items() if hostile.fleet.path(host, SYSCTL).exists()}

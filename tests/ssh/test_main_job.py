@@ -10,7 +10,7 @@ import pytest
 
 from lab.fleet import PASSWORD, Fleet, NodeSpec
 from tasks.core.kernel import same_value
-from tests.ssh.suite import MODULES, SYSCTL, Said, Suite
+from tests.ssh.suite import MODULES, SYSCTL, Completed, Suite
 
 LOADED = ("overlay", "br_netfilter", "nf_conntrack", "ip_vs", "ip_vs_rr", "ip_vs_wrr", "ip_vs_wlc", "ip_vs_sh")
 BANNER = "Go away\nx begin\n"
@@ -42,7 +42,7 @@ class Done:
 
     suite: Suite
     hosts: dict[str, str]
-    steps: list[Said]
+    steps: list[Completed]
     connections: list[list[int]]
     files: dict[str, dict[str, str]]
 

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import pytest
 
 from lab.fleet import PASSWORD, Fleet
-from tests.ssh.suite import MODULES, SYSCTL, Damage, Said, Suite
+from tests.ssh.suite import MODULES, SYSCTL, Completed, Damage, Suite
 
 
 @pytest.fixture(scope="module")
@@ -136,12 +136,12 @@ def damaged(fleet: Fleet, unused: Iterator[str], tmp_path_factory: pytest.TempPa
 
 
 @pytest.fixture(scope="module")
-def verified(damaged: Suite) -> Said:
+def verified(damaged: Suite) -> Completed:
     return damaged.json("verify")
 
 
 @pytest.mark.parametrize("damage", DAMAGES)
-def test_verify_names_exactly_what_was_changed_by_hand(verified: Said, damage: str) -> None:
+def test_verify_names_exactly_what_was_changed_by_hand(verified: Completed, damage: str) -> None:
     wrong = verified.items(damage, wrong=True)
     expected = DAMAGES[damage][1]
     assert wrong.keys() == expected.keys()
@@ -150,11 +150,11 @@ def test_verify_names_exactly_what_was_changed_by_hand(verified: Said, damage: s
     assert verified.statuses[damage] == ("drift" if expected else "ok")
 
 
-def test_drift_of_some_nodes_is_exit_code_3(verified: Said) -> None:
+def test_drift_of_some_nodes_is_exit_code_3(verified: Completed) -> None:
     assert verified.code == verified.data["exit_code"] == 3
 
 
-def test_verify_prints_key_expected_got_and_the_remedy(damaged: Suite, verified: Said) -> None:
+def test_verify_prints_key_expected_got_and_the_remedy(damaged: Suite, verified: Completed) -> None:
     text = damaged.fab("verify", on="value")
     assert text.code == 3
     line = next(line for line in text.stdout.splitlines() if "somaxconn" in line)

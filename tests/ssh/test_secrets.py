@@ -18,7 +18,7 @@ from cryptography.hazmat.primitives.serialization import (
 )
 
 from lab.fleet import Fleet
-from tests.ssh.suite import FAB, SYSCTL, Said, Suite, command_lines
+from tests.ssh.suite import FAB, SYSCTL, Completed, Suite, command_lines
 
 SECRET = "Correct-Horse!42 'x\" $HOME"
 ENV = {"FABRIC_SUDO_PASSWORD": SECRET}
@@ -45,7 +45,7 @@ def operator(suite: Suite, name: str, **variables: object) -> str:
     return host
 
 
-def assert_secret(done: Said) -> None:
+def assert_secret(done: Completed) -> None:
     assert not any(piece in done.text for piece in PIECES), done.text
 
 

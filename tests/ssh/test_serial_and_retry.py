@@ -12,7 +12,7 @@ import pytest
 
 from lab.fleet import Address, Fleet
 from lab.fleet.tools import wait_until
-from tests.ssh.suite import Said, Suite
+from tests.ssh.suite import Completed, Suite
 
 
 @pytest.fixture(scope="module")
@@ -34,7 +34,7 @@ def fresh(suite: Suite, *names: str) -> dict[str, str]:
     return {name: suite.fresh(name) for name in names}
 
 
-def progress(done: Said) -> list[str]:
+def progress(done: Completed) -> list[str]:
     """Who finished, and where a batch began."""
     return [line.split()[1] if " batch " in line else line.split()[2].rstrip(":") for line in done.stderr.splitlines()]
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, settings
 
-from tests.unit.far import SHELLS, Shell
+from tests.support.shells import SHELLS, Shell
 
 CASES = "property cases"  # of a test's user properties: they come back from xdist's workers
 # Always the same cases, so that a red run is red again. A busy machine is no bug of ours: nothing here is about time.

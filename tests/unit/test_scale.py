@@ -31,7 +31,7 @@ from tasks.core.profile import entries as profile_entries
 from tasks.core.profile import profile
 from tasks.core.result import Item, ItemStatus, Kind, NodeResult, RunSummary, Status
 from tasks.fleet import pool as fleet
-from tests.unit.build import profile as a_profile
+from tests.support.builders import profile as a_profile
 
 MANY = 5000
 ITEMS = 43

@@ -1,0 +1,279 @@
+"""Desired state against facts: each item's status, what apply would do, and what is said after it was done."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from tasks.core.ownfiles import with_header
+from tasks.core.plan.desired import resolve
+from tasks.core.plan.diff import Plan, diff
+from tasks.core.plan.readback import read_back
+from tasks.core.result import FINE, Item, ItemStatus, Kind, Status, worst_status
+from tests.support.builders import MODULES, SYSCTL, OnNode, as_row, facts, rendered
+
+BRIDGE = "net.bridge.bridge-nf-call-iptables"
+FORWARD = "net.ipv4.ip_forward"
+
+
+def plan(sysctl: str | None, modules: str | None, **node: Any) -> Plan:
+    values = node.pop("values", {})
+    found = facts(values, **node)
+    return diff(resolve([rendered(sysctl, modules)], found), found)
+
+
+def items_of(kind: Kind, sysctl: str | None, modules: str | None, **node: Any) -> list[tuple[str, str, str | None]]:
+    return [as_row(item)[1:] for item in plan(sysctl, modules, **node).items if item.kind is kind]
+
+
+@pytest.mark.parametrize(
+    ("line", "node", "row"),
+    [
+        ("vm.x = 1", {"values": {"vm.x": "1"}}, ("vm.x", "ok", "1")),
+        ("vm.x = 0x10", {"values": {"vm.x": "16"}}, ("vm.x", "ok", "16")),
+        ("vm.x = 1024 65535", {"values": {"vm.x": "1024\t65535"}}, ("vm.x", "ok", "1024 65535")),
+        ("vm.x = 1", {"values": {"vm.x": "0"}}, ("vm.x", "drift", "0")),
+        ("vm.x = 1", {"values": {"vm.x": ""}}, ("vm.x", "drift", "")),
+        ("vm.x >= 5", {"values": {"vm.x": "5"}}, ("vm.x", "ok", "5")),
+        ("vm.x >= 5", {"values": {"vm.x": "9"}}, ("vm.x", "ok", "9")),
+        ("vm.x >= 5", {"values": {"vm.x": "4"}}, ("vm.x", "drift", "4")),
+        ("vm.x = 1", {}, ("vm.x", "missing", None)),
+        ("-vm.x = 1", {}, ("vm.x", "skipped", None)),
+        ("-vm.x = 1", {"values": {"vm.x": "0"}}, ("vm.x", "drift", "0")),
+        ("vm.x = 1", {"hidden": ["/proc/sys/vm/x"]}, ("vm.x", "drift", "not readable")),
+    ],
+)
+def test_a_key_is_what_the_kernel_shows_of_it(
+    line: str, node: dict[str, Any], row: tuple[str, str, str | None]
+) -> None:
+    assert items_of(Kind.SYSCTL, line, None, **node) == [row]
+
+
+@pytest.mark.parametrize(
+    ("line", "node", "row"),
+    [
+        ("a", {"loaded": ["a"]}, ("a", "ok", "loaded")),
+        ("a", {"builtin": ["a"]}, ("a", "ok", "builtin")),
+        ("a", {"in_sys": ["a"]}, ("a", "ok", "builtin")),
+        ("a", {"loadable": ["a"]}, ("a", "drift", "not loaded")),
+        ("a-b", {"loaded": ["a_b"]}, ("a-b", "ok", "loaded")),
+        ("a", {}, ("a", "missing", None)),
+        ("a", {"loadable": ["a"], "values": {"kernel.modules_disabled": "1"}}, ("a", "missing", "not loaded")),
+        ("a", {"loaded": ["a"], "values": {"kernel.modules_disabled": "1"}}, ("a", "ok", "loaded")),
+        ("-a", {}, ("a", "skipped", None)),
+        ("-a", {"loadable": ["a"]}, ("a", "drift", "not loaded")),
+        ("a | b", {"loadable": ["b"]}, ("b", "drift", "not loaded")),
+        ("a | b", {}, ("a", "missing", None)),
+        ("ip_vs", {"loaded": ["ip_vs_rr"]}, ("ip_vs", "missing", None)),
+    ],
+)
+def test_a_module_is_what_the_kernel_shows_of_it(
+    line: str, node: dict[str, Any], row: tuple[str, str, str | None]
+) -> None:
+    assert items_of(Kind.MODULE, None, line, **node) == [row]
+
+
+@pytest.mark.parametrize(
+    ("node", "status", "why", "step"),
+    [
+        ({}, "missing", "does not have it", "package of extra modules"),
+        ({"tree": False, "other_trees": ["6.2"]}, "missing", "replaced since the boot", "reboot"),
+        (
+            {"values": {"/run/systemd/container": "lxc"}},
+            "host-managed",
+            "a container (lxc)",
+            "load a on its host",
+        ),
+    ],
+    ids=["not in this kernel", "kernel replaced", "container"],
+)
+def test_a_module_that_cannot_be_had_says_why_and_what_helps(
+    node: dict[str, Any], status: str, why: str, step: str
+) -> None:
+    (item,) = (item for item in plan(None, "a", **node).items if item.kind is Kind.MODULE)
+    assert (item.status, item.got) == (status, None)
+    assert why in item.why
+    assert step in item.next_step
+
+
+@pytest.mark.parametrize("module", ["br_netfilter", "br-netfilter"])
+def test_a_key_that_comes_with_a_module_of_the_profile_is_set_after_it(module: str) -> None:
+    found = plan(f"{BRIDGE} = 1", module, loadable=["br_netfilter"])
+    assert (found.modules, found.keys) == ((module,), ((BRIDGE, "1"),))
+    (item,) = (item for item in found.items if item.kind is Kind.SYSCTL)
+    assert (item.status, item.why) == (ItemStatus.DRIFT, "comes with br_netfilter")
+
+
+@pytest.mark.parametrize(
+    ("node", "why", "step"),
+    [
+        ({"loadable": ["br_netfilter"]}, "which is not loaded", "fab -H NODE fix br_netfilter"),
+        ({}, "which is missing", "check its spelling"),
+    ],
+    ids=["the module could be loaded", "the kernel has no such module"],
+)
+def test_a_key_whose_module_nobody_asked_for_says_which(node: dict[str, Any], why: str, step: str) -> None:
+    (item,) = (item for item in plan(f"{BRIDGE} = 1", None, **node).items if item.kind is Kind.SYSCTL)
+    assert (item.status, item.next_step.startswith(step)) == (ItemStatus.MISSING, True)
+    assert why in item.why
+
+
+def test_what_is_missing_is_not_tried() -> None:
+    found = plan("vm.x = 1", "a", files={})
+    assert (found.keys, found.modules, found.sysctl_files) == ((), (), ())
+    assert found.files  # they are still to be written
+
+
+LINES = ["# c", "vm.x = 1"]
+FILE = with_header(SYSCTL.format("p"), "p", LINES)
+TEXT = "\n".join(FILE.lines) + "\n"
+
+
+@pytest.mark.parametrize(
+    ("file", "got"),
+    [
+        (None, "absent"),
+        (OnNode(TEXT), "as rendered"),
+        (OnNode(TEXT, mode="-rw-r--r--."), "as rendered"),
+        (OnNode(TEXT.replace("vm.x = 1", "vm.x = 2")), "1 lines differ"),
+        (OnNode(f"{TEXT}vm.y = 1\nvm.z = 1\n"), "2 lines differ"),
+        (OnNode(TEXT.replace("sha256", "md5")), "1 lines differ"),
+        (OnNode(""), "2 lines differ"),
+        (OnNode(f"{TEXT}vm.x = 1\n"), "1 lines differ"),
+        (OnNode(TEXT, mode="-rw-------"), "mode 0600, owned by uid 0"),
+        (OnNode(TEXT, mode="-rw-rw-r--"), "mode 0664, owned by uid 0"),
+        (OnNode(TEXT, uid=33), "mode 0644, owned by uid 33"),
+        (OnNode(TEXT, mode="lrwxrwxrwx", link="/dev/null"), "a link to /dev/null"),
+        (OnNode(TEXT, mode="drwxr-xr-x"), "not a regular file"),
+    ],
+)
+def test_a_file_is_right_only_if_it_is_the_rendered_one(file: OnNode | None, got: str) -> None:
+    found = plan("\n".join(LINES), None, values={"vm.x": "1"}, files={FILE.path: file} if file is not None else {})
+    (item,) = (item for item in found.items if item.kind is Kind.FILE)
+    assert item.got == got
+    assert (item.status is ItemStatus.OK) is (got == "as rendered")
+    assert found.files == (() if got == "as rendered" else (FILE,))
+
+
+def test_a_changed_comment_of_the_template_changes_the_file() -> None:
+    found = plan("# other\nvm.x = 1", None, values={"vm.x": "1"}, files={FILE.path: TEXT})
+    assert [file.path for file in found.files] == [FILE.path]
+
+
+def test_a_node_that_is_right_needs_nothing() -> None:
+    text = "\n".join(with_header(MODULES.format("p"), "p", ["a"]).lines) + "\n"
+    files = {FILE.path: TEXT, MODULES.format("p"): text}
+    found = plan("\n".join(LINES), "a", values={"vm.x": "1"}, loaded=["a"], files=files)
+    assert {item.status for item in found.items} == {ItemStatus.OK}
+    assert (found.files, found.modules, found.sysctl_files, found.keys) == ((), (), (), ())
+
+
+def test_items_are_told_as_modules_keys_files_and_what_was_skipped() -> None:
+    found = plan("vm.x = 1\n-vm.y = 1", "a\n-b\nc", loadable=["a"])
+    assert [(str(item.kind), item.name) for item in found.items] == [
+        ("module", "a"),
+        ("module", "c"),
+        ("sysctl", "vm.x"),
+        ("file", MODULES.format("p")),
+        ("file", SYSCTL.format("p")),
+        ("module", "b"),
+        ("sysctl", "vm.y"),
+    ]
+
+
+def test_sysctl_is_run_on_every_file_of_keys_once_one_key_differs() -> None:
+    both = [rendered(sysctl="vm.x = 1", name="a"), rendered(sysctl="vm.y = 1", name="b")]
+    node = facts({"vm.x": "1", "vm.y": "0"})
+    found = diff(resolve(both, node), node)
+    assert found.sysctl_files == (SYSCTL.format("a"), SYSCTL.format("b"))
+    assert found.keys == (("vm.y", "1"),)
+
+
+def test_sysctl_is_not_run_where_it_would_lower_a_key_that_rose_above_its_floor() -> None:
+    node = facts({"vm.x": "9", "vm.y": "0"}, files={SYSCTL.format("p"): "vm.x = 5\n"})
+    found = diff(resolve([rendered(sysctl="vm.x >= 5\nvm.y = 1")], node), node)
+    assert (found.sysctl_files, found.keys) == ((), (("vm.y", "1"),))
+
+
+# After an apply
+
+KEY = Item(Kind.SYSCTL, "vm.x", ItemStatus.DRIFT, "1", "0")
+SET = ("set", "/proc/sys/vm/x")
+
+
+def settle(was: Item, now: Item, *complaints: tuple[tuple[str, str], str]) -> Item:
+    return read_back([Plan((was,)), Plan((now,))], dict(complaints))[0]
+
+
+@pytest.mark.parametrize(
+    ("was", "why"),
+    [
+        (KEY, "was 0"),
+        (KEY._replace(got=None), "was absent"),
+        (KEY._replace(got=None, status=ItemStatus.MISSING), "was absent"),
+    ],
+)
+def test_what_was_wrong_and_is_right_was_changed(was: Item, why: str) -> None:
+    done = settle(was, KEY._replace(status=ItemStatus.OK, got="1"))
+    assert (done.status, done.why) == (ItemStatus.CHANGED, why)
+
+
+@pytest.mark.parametrize("status", sorted(set(ItemStatus) - {ItemStatus.DRIFT}))
+def test_what_is_not_drift_after_an_apply_is_told_as_it_is(status: ItemStatus) -> None:
+    item = KEY._replace(status=status)
+    was = KEY._replace(status=ItemStatus.OK) if status is ItemStatus.OK else item
+    assert settle(was, item) == item
+
+
+@pytest.mark.parametrize(
+    ("said", "why", "step"),
+    [
+        ("", "nothing changed", "give it another value"),
+        ("sh: 1: echo: echo: I/O error", "I/O error", "give it another value"),
+        ("sh: can't create /proc/sys/vm/x: Read-only file system", "Read-only file system", "on the container's host"),
+    ],
+)
+def test_a_key_that_did_not_take_its_value_was_kept_by_the_kernel(said: str, why: str, step: str) -> None:
+    done = settle(KEY, KEY, *([(SET, said)] if said else []))
+    assert done.status is ItemStatus.KEPT_BY_KERNEL
+    assert why in done.why
+    assert step in done.next_step
+
+
+@pytest.mark.parametrize(
+    ("item", "asked"),
+    [
+        (Item(Kind.MODULE, "a", ItemStatus.DRIFT, "loaded", "not loaded"), ("load", "a")),
+        (Item(Kind.FILE, "/etc/x.conf", ItemStatus.DRIFT, "as rendered", "absent"), ("keep", "/etc/x.conf")),
+    ],
+)
+def test_what_could_not_be_done_says_what_the_node_said(item: Item, asked: tuple[str, str]) -> None:
+    done = settle(item, item, (asked, "it said so"), (("other", "thing"), "no"))
+    assert (done.status, done.why) == (ItemStatus.DRIFT, "it said so")
+    assert done.next_step
+
+
+def test_a_file_that_did_not_change_without_a_word_says_so() -> None:
+    item = Item(Kind.FILE, "/etc/x.conf", ItemStatus.DRIFT, "as rendered", "absent")
+    assert settle(item, item).why == "it was not changed"
+
+
+def test_the_first_look_of_all_tells_what_was_before() -> None:
+    between = KEY._replace(got="7")
+    done = read_back([Plan((KEY,)), Plan((between,)), Plan((KEY._replace(got="1", status=ItemStatus.OK),))], {})
+    assert done[0].why == "was 0"
+
+
+@pytest.mark.parametrize("status", list(ItemStatus))
+def test_a_nodes_status_is_that_of_its_worst_item(status: ItemStatus) -> None:
+    good = Item(Kind.SYSCTL, "a", ItemStatus.OK, "1", "1")
+    found = worst_status([good, good._replace(status=status), good], Status.FAILED)
+    if status not in FINE:
+        assert found is Status.FAILED
+    else:
+        assert found is (Status.CHANGED if status is ItemStatus.CHANGED else Status.OK)
+
+
+def test_a_node_without_items_is_all_right() -> None:
+    assert worst_status([], Status.DRIFT) is Status.OK

@@ -1,0 +1,111 @@
+"""Other files' lines that would win at the next boot: which they are, and how they are commented out."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tasks.core.boot.simulation import NextBoot
+from tasks.core.facts import Line
+from tasks.core.plan.desired import resolve
+from tasks.core.plan.diff import Plan, diff
+from tasks.core.plan.persistence import conflicting_lines, planned_files
+from tasks.core.result import ItemStatus
+from tasks.node import converge as node_converge
+from tasks.node import orders as instructions
+from tests.support.boots import facts
+from tests.support.builders import rendered
+from tests.support.shells import Shell
+
+WANTED = [rendered("net.core.somaxconn = 1\nfs.file-max >= 100\n", "foo\n")]
+CASES = {
+    "a later file": ({"/etc/sysctl.d/zz.conf": "# c\nnet.core.somaxconn = 5"}, ["/etc/sysctl.d/zz.conf:2"]),
+    "each of several": (
+        {"/etc/sysctl.d/zz.conf": "net.core.somaxconn = 5\nnet/core/somaxconn = 6"},
+        ["/etc/sysctl.d/zz.conf:1", "/etc/sysctl.d/zz.conf:2"],
+    ),
+    "an earlier file": ({"/etc/sysctl.d/10.conf": "net.core.somaxconn = 5"}, []),
+    "the same value": ({"/etc/sysctl.d/zz.conf": "net.core.somaxconn = 0x1"}, []),
+    "more than enough": ({"/etc/sysctl.d/zz.conf": "fs.file-max = 200"}, []),
+    "less than enough": ({"/etc/sysctl.d/zz.conf": "fs.file-max = 50"}, ["/etc/sysctl.d/zz.conf:1"]),
+    "another key": ({"/etc/sysctl.d/zz.conf": "net.core.rmem_max = 5"}, []),
+    "a glob, which a name beats": ({"/etc/sysctl.d/zz.conf": "net.core.* = 5"}, []),
+    "a blacklist": ({"/etc/modprobe.d/x.conf": "blacklist foo"}, ["/etc/modprobe.d/x.conf:1"]),
+    "an install line": ({"/etc/modprobe.d/x.conf": "\ninstall foo /bin/true"}, ["/etc/modprobe.d/x.conf:2"]),
+    "a blacklist of another module": ({"/etc/modprobe.d/x.conf": "blacklist bar"}, []),
+    "a name with a blank is left alone": ({"/etc/sysctl.d/zz z.conf": "net.core.somaxconn = 5"}, []),
+}
+
+
+@pytest.mark.parametrize(("files", "lines"), CASES.values(), ids=CASES)
+def test_the_lines_to_take_over(files: dict[str, str], lines: list[str]) -> None:
+    """As if our own files were there: only what still wins over them, or holds a module back."""
+    known = facts(files, values={"net.core.somaxconn": "1", "fs.file-max": "100"}, loaded=("foo",))
+    wanted = resolve(WANTED, known)
+    assert [
+        str(line) for line in conflicting_lines(wanted, NextBoot(known, planned_files(wanted.files, known)))
+    ] == lines
+
+
+BRIDGE = "net.bridge.bridge-nf-call-iptables"
+TAKEN, BACK = "remove that line, or let apply --take-over comment it out", "; a package update may bring it back"
+STEPS = {
+    "a file of the admin's": ({"/etc/sysctl.d/99-zzz.conf": f"{BRIDGE} = 0"}, TAKEN),
+    "a file with blanks in its name": ({"/etc/sysctl.d/99-zzz my app.conf": f"{BRIDGE} = 0"}, "remove that line"),
+    "a package's file": ({"/usr/lib/sysctl.d/99-zzz.conf": f"{BRIDGE} = 0"}, TAKEN + BACK),
+    "the key's module is held back": ({"/etc/modprobe.d/x.conf": "install br_netfilter /bin/true"}, TAKEN),
+    "by a package": ({"/lib/modprobe.d/x.conf": "blacklist br_netfilter"}, TAKEN + BACK),
+    "in more than one line": ({"/etc/modprobe.d/x.conf": "install br_netfilter \\\n/bin/true"}, "remove that line"),
+    "a name that is not quite ours": ({"/etc/sysctl.d/99-zz-nodeprep-q.r.conf": f"{BRIDGE} = 0"}, TAKEN),
+}
+
+
+@pytest.mark.parametrize(("files", "step"), STEPS.values(), ids=STEPS)
+def test_take_over_is_advised_where_it_would_help_and_nowhere_else(files: dict[str, str], step: str) -> None:
+    """As with --only sysctl: the profile's modules are not looked at, but the boot loads them all the same."""
+    wanted = [rendered(f"{BRIDGE} = 1\n")]
+    listed = {"/etc/modules-load.d/k.conf": "br_netfilter", **files}
+    known = facts(listed, values={BRIDGE: "1"}, loaded=("br_netfilter",))
+    desired = resolve(wanted, known)
+    boot = NextBoot(known, planned_files(desired.files, known))
+    item = diff(desired, known, boot).items[0]
+    assert (item.status, item.next_step) == (ItemStatus.BOOT_DRIFT, step)
+    assert [str(line) for line in conflicting_lines(desired, boot)] == (
+        [item.decided_by] if "--take-over" in step else []
+    )
+
+
+def test_what_was_taken_over_of_a_package_may_come_back() -> None:
+    lines = (Line("/etc/sysctl.d/x.conf", 1, "a = 1"), Line("/usr/lib/sysctl.d/x.conf", 3, " a = 1"))
+    assert list(node_converge._commented_out_notes([Plan((), comment_out=lines), Plan(())], {})) == [
+        "took over /etc/sysctl.d/x.conf:1: a = 1",
+        f"took over /usr/lib/sysctl.d/x.conf:3: a = 1{BACK}",
+    ]
+
+
+def test_lines_are_taken_over_before_anything_is_loaded_or_set() -> None:
+    plan = Plan((), modules=("foo",), comment_out=(Line("/etc/modprobe.d/x.conf", 3, "blacklist foo"),))
+    assert instructions.apply_instructions(plan) == ["disable /etc/modprobe.d/x.conf 3 blacklist foo", "load foo"]
+
+
+def test_a_line_is_commented_out_and_nothing_else(tmp_path: Path, shell: Shell) -> None:
+    """Also through a link, as Debian's 99-sysctl.conf is one; mode and other lines stay."""
+    folder = tmp_path / "etc"
+    folder.mkdir()
+    file, link = folder / "sysctl.conf", folder / "99-sysctl.conf"
+    file.write_text("# one\na.b = 1\n  c.d = $(id) \\ '2'\nlast")
+    file.chmod(0o640)
+    link.symlink_to("sysctl.conf")
+    shell.first([f"disable {link} 3   c.d = $(id) \\ '2'", "scan"])
+    assert file.read_text() == "# one\na.b = 1\n# taken over by nodeprep:   c.d = $(id) \\ '2'\nlast"
+    assert file.stat().st_mode & 0o777 == 0o640
+    assert sorted(path.name for path in folder.iterdir()) == ["99-sysctl.conf", "sysctl.conf"]
+
+
+def test_a_line_that_has_changed_meanwhile_is_left_alone(tmp_path: Path, shell: Shell) -> None:
+    file = tmp_path / "x.conf"
+    file.write_text("new\nold\n")
+    found = shell.first([f"disable {file} 1 old", "scan"])
+    assert file.read_text() == "new\nold\n"
+    assert found.complaints["disable", f"{file}:1"] == "line 1 has changed meanwhile"
