@@ -16,7 +16,7 @@ from bench.matrix import FULL, QUICK, TRACED, Block
 from bench.plot import svg
 from bench.report import markdown
 from bench.results import Results, read, write
-from lab.fleet import FleetError
+from lab.fleet.fleet import FleetError
 
 
 def arguments() -> argparse.Namespace:

@@ -15,7 +15,7 @@ from bench.matrix import Block, Turn, turns
 from bench.results import Cost, Results, Row
 from bench.startup import startup
 from bench.work import Work
-from lab.fleet import FleetError
+from lab.fleet.fleet import FleetError
 
 _TROUBLE = (FleetError, OSError, subprocess.SubprocessError, ValueError, RuntimeError)
 

@@ -13,7 +13,7 @@ from bench.drivers import DRIVERS
 from bench.results import Cost
 from bench.run import once, prepare, spec
 from bench.work import Work
-from lab.fleet import Fleet
+from lab.fleet.fleet import Fleet
 
 _TRACED = 'ForceCommand exec strace -f -qq -c -o /var/log/trace.$$ -- sh -c "$SSH_ORIGINAL_COMMAND"'
 _LINE = re.compile(r"^ *[\d.]+ +[\d.]+ +\d+ +(?P<calls>\d+) +(?P<errors>\d+ +)?(?P<name>\w+)$", re.M)

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from bench.environments import PINS, ROOT, program
-from lab.fleet import Fleet
+from lab.fleet.fleet import Fleet
 
 FORKS = 50
 _PEERS = PINS.parent / "peers"

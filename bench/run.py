@@ -17,7 +17,7 @@ from bench.environments import ROOT, program
 from bench.measure import TIMED_OUT
 from bench.results import Row
 from bench.work import Work
-from lab.fleet import Fleet, NodeSpec
+from lab.fleet.fleet import Fleet, NodeSpec
 
 SECONDS = 600.0  # for one command
 _FILES = {

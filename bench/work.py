@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from lab.fleet import Fleet
+from lab.fleet.fleet import Fleet
 
 MODULES_FILE = "/etc/modules-load.d/nodeprep-kubernetes.conf"
 SYSCTL_FILE = "/etc/sysctl.d/99-zz-nodeprep-kubernetes.conf"

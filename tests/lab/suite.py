@@ -8,8 +8,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from lab.keys import OPERATOR_PASSWORD
-from lab.nodes import Lab, Node
+from lab.vm.keys import OPERATOR_PASSWORD
+from lab.vm.nodes import Lab, Node
 from tasks.core.kernel import at_least
 from tests.ssh.suite import FAB, ROOT, Said
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from lab.nodes import Lab, Node, together
+from lab.vm.nodes import Lab, Node, together
 from tests import fault_table
 from tests.fault_table import Row
 from tests.lab.suite import MODULES, SYSCTL, LabSuite

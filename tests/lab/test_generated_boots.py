@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from lab.nodes import Lab, Node
+from lab.vm.nodes import Lab, Node
 from tasks.core.boot.files import COMMAND_LINE, SYSCTL, in_order
 from tasks.core.boot.simulation import Boot
 from tasks.core.facts import Facts, ModuleState

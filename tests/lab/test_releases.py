@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from lab.nodes import Lab, Node
+from lab.vm.nodes import Lab, Node
 from tests.lab.cases import CASES, HARMLESS, RELEASES, Case
 from tests.lab.conftest import RELEASE_PORTS, require_lab
 from tests.lab.suite import MODULES, RECIPE_MODULES, LabSuite, as_it_should_be, seen

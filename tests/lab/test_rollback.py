@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from lab.nodes import Lab, Node
+from lab.vm.nodes import Lab, Node
 from tests.lab.suite import LabSuite, loaded, value
 
 pytestmark = pytest.mark.lab

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from lab.nodes import Lab, Node
+from lab.vm.nodes import Lab, Node
 from tests.lab.suite import LabSuite
 
 pytestmark = [pytest.mark.lab, pytest.mark.full]

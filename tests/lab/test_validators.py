@@ -13,8 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from lab import programs
-from lab.nodes import Lab, Node
+from lab.vm import programs
+from lab.vm.nodes import Lab, Node
 from tests.lab.conftest import PORT_BASE
 from tests.lab.suite import LabSuite
 

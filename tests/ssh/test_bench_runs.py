@@ -11,7 +11,7 @@ from bench.cost import costs
 from bench.drivers import DRIVERS, FIRST, SECOND
 from bench.run import once, prepare, spec
 from bench.work import Work
-from lab.fleet import Fleet
+from lab.fleet.fleet import Fleet
 
 WORK = Work("overlay\nbr_netfilter\n", "net.ipv4.ip_forward = 1\nnet.bridge.bridge-nf-call-iptables = 1\n")
 SSH = DRIVERS["ssh"]

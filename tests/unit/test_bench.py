@@ -25,7 +25,7 @@ from bench.report import markdown
 from bench.results import Cost, Results, Row, read, write
 from bench.targets import Target, against, targets
 from bench.work import MODULES_FILE, SYSCTL_FILE, Work
-from lab.fleet import FleetError
+from lab.fleet.fleet import FleetError
 
 WORK = Work("# two\noverlay\nbr_netfilter\n", "net.ipv4.ip_forward = 1\nnet.ipv4.tcp_mem = 1\t2  3\n")
 

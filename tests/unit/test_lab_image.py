@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from lab import cpio, image, initramfs, keys, programs, qemu
 from lab.errors import LabError, LabUsageError
-from lab.flavours import FLAVOURS
+from lab.vm import cpio, image, initramfs, keys, programs, qemu
+from lab.vm.flavours import FLAVOURS
 
 # Lines of bookworm's modules.dep (6.1.0-56-cloud-amd64).
 MODULES_DEP = """\

@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from lab import nodes
 from lab.errors import LabUsageError, number
-from lab.nodes import Lab
-from lab.process import Process
-from lab.state import NodeRecord, load, remember, save, state_folder
+from lab.vm import nodes
+from lab.vm.nodes import Lab
+from lab.vm.process import Process
+from lab.vm.state import NodeRecord, load, remember, save, state_folder
 
 FIRST = NodeRecord("lab-1", 2201, "root", "bookworm", Process(123, 456))
 SECOND = NodeRecord("lab-2", 2202, "admin", "trixie")
@@ -63,7 +63,7 @@ def test_a_number_that_is_none_or_too_large_is_refused(text: str) -> None:
 
 
 def test_more_nodes_than_there_is_memory_for_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("lab.programs.require", lambda: None)
+    monkeypatch.setattr("lab.vm.programs.require", lambda: None)
     monkeypatch.setattr(nodes, "_free_mb", lambda: 1000)
     with pytest.raises(LabUsageError, match="3 nodes take 1020 MB of memory, 1000 MB are free"):
         Lab(tmp_path / "lab", count=3).start()

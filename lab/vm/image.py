@@ -14,9 +14,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from lab import initramfs, programs
 from lab.errors import LabError, LabUsageError
-from lab.flavours import FLAVOURS, Flavour
+from lab.vm import initramfs, programs
+from lab.vm.flavours import FLAVOURS, Flavour
 
 GUEST = Path(__file__).parent / "guest"
 

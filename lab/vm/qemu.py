@@ -7,8 +7,8 @@ import subprocess
 import time
 from pathlib import Path
 
-from lab.image import Image
-from lab.programs import tail
+from lab.vm.image import Image
+from lab.vm.programs import tail
 
 # The console is the serial log; eth0 because a lab node's interface should not change its name with QEMU's version.
 # no_timer_check: on a busy machine the emulated timer is late, and the kernel then gives up on it ("8254 timer not

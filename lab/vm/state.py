@@ -9,9 +9,9 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from lab.process import Process
+from lab.vm.process import Process
 
-PROJECT = Path(__file__).parent.parent
+PROJECT = Path(__file__).parents[2]
 LAB_JSON, NODES = "lab.json", "nodes"
 FIRST_PORT = 2201
 

@@ -14,7 +14,7 @@ _BUSYBOX = ("busybox-static", *_COMMON)
 
 @dataclass(frozen=True, slots=True)
 class Flavour:
-    """One kind of node: what is installed, and which scripts of lab/guest shape it, in their order."""
+    """One kind of node: what is installed, and which scripts of lab/vm/guest shape it, in their order."""
 
     name: str
     suite: str

@@ -14,13 +14,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Self
 
-from lab import keys, programs, qemu, state
 from lab.errors import LabError, LabUsageError
-from lab.flavours import flavour_named
-from lab.image import Image, Say, cache_folder, ensure_image, silent
-from lab.process import Process
-from lab.qmp import Qmp
-from lab.state import FIRST_PORT, NodeRecord
+from lab.vm import keys, programs, qemu, state
+from lab.vm.flavours import flavour_named
+from lab.vm.image import Image, Say, cache_folder, ensure_image, silent
+from lab.vm.process import Process
+from lab.vm.qmp import Qmp
+from lab.vm.state import FIRST_PORT, NodeRecord
 
 BOOT_SECONDS = 240.0
 SHUTDOWN_SECONDS = 90.0

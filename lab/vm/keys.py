@@ -7,9 +7,9 @@ import subprocess
 import uuid
 from pathlib import Path
 
-from lab import cpio
+from lab.vm import cpio
 
-# name -> (home, uid); as lab/guest/users.sh makes them.
+# name -> (home, uid); as lab/vm/guest/users.sh makes them.
 USERS = {"root": ("root", 0), "admin": ("home/admin", 1000), "operator": ("home/operator", 1001)}
 OPERATOR_PASSWORD = "lab"
 CLIENT_KEY, KNOWN_HOSTS, HOST_KEY = "id_ed25519", "known_hosts", "host_ed25519"

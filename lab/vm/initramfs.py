@@ -1,4 +1,4 @@
-"""Makes the first root of a node: busybox, the few drivers a virtio disk and network need, and lab/guest/init."""
+"""Makes the first root of a node: busybox, the few drivers a virtio disk and network need, and lab/vm/guest/init."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import lzma
 from collections.abc import Iterable, Mapping
 from pathlib import PurePosixPath
 
-from lab import cpio
+from lab.vm import cpio
 
 WANTED = ("virtio_pci", "virtio_blk", "virtio_net", "crc32c_generic", "ext4")
 
