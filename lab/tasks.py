@@ -15,7 +15,7 @@ from lab.vm.flavours import FLAVOURS
 from lab.vm.state import FIRST_PORT, state_folder
 
 if TYPE_CHECKING:
-    from lab.vm.nodes import Node
+    from lab.vm.node import Node
 
 _Verb = TypeVar("_Verb", bound=Callable[..., None])
 
@@ -28,7 +28,7 @@ def _task(**texts: str) -> Callable[[_Verb], _Verb]:
 @_task(nodes="how many", release=", ".join(FLAVOURS), port_base="port of the first node")
 def up(c: Context, nodes: str = "3", release: str = "bookworm", port_base: str = str(FIRST_PORT)) -> None:
     """Boot throw-away nodes on loopback ports; nodes that run are left alone."""
-    from lab.vm.nodes import Lab
+    from lab.vm.lab import Lab
 
     with _told():
         count, port = number("--nodes", nodes, 999), number("--port-base", port_base, 65535)
@@ -43,7 +43,7 @@ def up(c: Context, nodes: str = "3", release: str = "bookworm", port_base: str =
 def down(c: Context, purge: bool = False) -> None:
     """Kill the nodes and remove their disks, keys and logs."""
     from lab.vm.image import purge_cache
-    from lab.vm.nodes import Lab
+    from lab.vm.lab import Lab
 
     with _told():
         lab = Lab.existing(state_folder())
@@ -60,7 +60,7 @@ def down(c: Context, purge: bool = False) -> None:
 @_task()
 def status(c: Context) -> None:
     """Show the nodes, and whether they run."""
-    from lab.vm.nodes import Lab
+    from lab.vm.lab import Lab
 
     nodes = Lab.existing(state_folder()).nodes
     for node in nodes:
@@ -72,7 +72,7 @@ def status(c: Context) -> None:
 @_task(node="its name, e.g. lab-2; all if left out")
 def reboot(c: Context, node: str = "") -> None:
     """Reboot a node, or all, from inside; waits until they are back."""
-    from lab.vm.nodes import Lab
+    from lab.vm.lab import Lab
 
     with _told():
         lab = Lab.existing(state_folder())
@@ -84,7 +84,7 @@ def reboot(c: Context, node: str = "") -> None:
 @_task(node="its name, e.g. lab-2", command="what to run there; a shell if left out", user="log in as")
 def ssh(c: Context, node: str, command: str = "", user: str = "") -> None:
     """Log in to a node with the lab's key."""
-    from lab.vm.nodes import Lab
+    from lab.vm.lab import Lab
 
     with _told():
         chosen = Lab.existing(state_folder()).node(node)

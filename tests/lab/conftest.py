@@ -11,7 +11,7 @@ import pytest
 from xdist.scheduler import LoadScopeScheduling  # type: ignore[import-untyped]
 
 from lab.vm import programs
-from lab.vm.nodes import Lab
+from lab.vm.lab import Lab
 from tests.lab.cases import RELEASES
 
 # Below the ports that the kernel hands out, and not those of another run of these tests.

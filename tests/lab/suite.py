@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from lab.vm.keys import OPERATOR_PASSWORD
-from lab.vm.nodes import Lab, Node
+from lab.vm.lab import Lab
+from lab.vm.node import Node
 from tasks.core.kernel import at_least
 from tests.ssh.suite import FAB, ROOT, Said
 

@@ -12,7 +12,8 @@ from typing import Any
 
 import pytest
 
-from lab.vm.nodes import Lab, Node, together
+from lab.vm.lab import Lab, together
+from lab.vm.node import Node
 from tests import fault_table
 from tests.fault_table import Row
 from tests.lab.suite import MODULES, SYSCTL, LabSuite

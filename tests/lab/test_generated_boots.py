@@ -14,7 +14,8 @@ from pathlib import Path
 
 import pytest
 
-from lab.vm.nodes import Lab, Node
+from lab.vm.lab import Lab
+from lab.vm.node import Node
 from tasks.core.boot.files import COMMAND_LINE, SYSCTL, in_order
 from tasks.core.boot.simulation import Boot
 from tasks.core.facts import Facts, ModuleState

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from lab.vm.keys import OPERATOR_PASSWORD, USERS
-from lab.vm.nodes import Lab
+from lab.vm.lab import Lab
 from lab.vm.state import load
 from tests.lab.conftest import RELEASE_PORTS
 

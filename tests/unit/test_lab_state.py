@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from lab.errors import LabUsageError, number
-from lab.vm import nodes
-from lab.vm.nodes import Lab
+from lab.vm import lab as lab_module
+from lab.vm.lab import Lab
 from lab.vm.process import Process
 from lab.vm.state import NodeRecord, load, remember, save, state_folder
 
@@ -64,7 +64,7 @@ def test_a_number_that_is_none_or_too_large_is_refused(text: str) -> None:
 
 def test_more_nodes_than_there_is_memory_for_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("lab.vm.programs.require", lambda: None)
-    monkeypatch.setattr(nodes, "_free_mb", lambda: 1000)
+    monkeypatch.setattr(lab_module, "_free_mb", lambda: 1000)
     with pytest.raises(LabUsageError, match="3 nodes take 1020 MB of memory, 1000 MB are free"):
         Lab(tmp_path / "lab", count=3).start()
     assert not (tmp_path / "lab").exists()
