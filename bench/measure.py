@@ -19,24 +19,13 @@ import threading
 import time
 from pathlib import Path
 
-_PR_SET_CHILD_SUBREAPER, _CLONE_NEWNET = 36, 0x40000000
+from lab import netns
+from lab.proc import descendants
+
+_PR_SET_CHILD_SUBREAPER = 36
 _OVERHEAD = 50  # a sample is followed by a pause of this many times its own length: at most 2 % of one core
 _PATIENCE = 5.0  # seconds from asking to force
 TIMED_OUT = 124  # as of timeout(1)
-
-
-def descendants(pid: int) -> list[int]:
-    """All processes below one. A child stands with the thread that has it, and threads come and go."""
-    return [each for child in _children(pid) for each in (child, *descendants(child))]
-
-
-def _children(pid: int) -> list[int]:
-    found: list[int] = []
-    with contextlib.suppress(OSError):
-        for task in list(Path(f"/proc/{pid}/task").iterdir()):
-            with contextlib.suppress(OSError):
-                found += map(int, (task / "children").read_text(encoding="ascii").split())
-    return found
 
 
 def _pss_kb(pid: int) -> int:
@@ -68,14 +57,6 @@ class Sampler(threading.Thread):
         """Ends it."""
         self._stop_now.set()
         self.join()
-
-
-def _enter(netns: str) -> None:
-    libc = ctypes.CDLL(None, use_errno=True)
-    fd = os.open(f"/run/netns/{netns}", os.O_RDONLY)
-    if libc.setns(fd, _CLONE_NEWNET):  # os.setns() came with Python 3.12
-        raise OSError(ctypes.get_errno(), f"setns {netns}")
-    os.close(fd)
 
 
 def _end_all() -> None:
@@ -122,7 +103,7 @@ def main(arguments: list[str]) -> None:
     parser.add_argument("command", nargs=argparse.REMAINDER)
     given = parser.parse_args(arguments)
     if given.netns:
-        _enter(given.netns)
+        netns.enter(given.netns)
     given.out.write_text(json.dumps(measure(given.command, given.seconds)), encoding="ascii")
 
 

@@ -22,6 +22,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import NamedTuple, Self
 
+from lab import keys, openssh, proc
 from lab.fleet import image, tools, wire
 from lab.fleet.image import PASSWORD, USERS, NodeSpec
 from lab.fleet.kernel import RELEASE
@@ -109,7 +110,7 @@ class Fleet:
 
     def _build(self) -> None:
         self.client.mkdir(mode=0o700)
-        image.build_common(self.state / "common", tools.new_key(self.client / "id_ed25519"))
+        image.build_common(self.state / "common", keys.new_key(self.client / "id_ed25519"))
         for number, (host, spec) in enumerate(zip(self.hosts, self._specs, strict=True), 1):
             for folder in ("work", "root"):
                 (self.state / "hosts" / host / folder).mkdir(parents=True)
@@ -127,32 +128,28 @@ class Fleet:
         process, (port,) = tools.start(command, self._log)
         stack.callback(tools.end, process)
         self.port = int(port)
-        self.server = tools.children(process.pid)[0]
+        self.server = proc.children(process.pid)[0]
         self._await_listening([self.root(host) / "run/sshd.pid" for host, _ in self._with_own_sshd()])
 
     def _await_listening(self, pid_files: Sequence[Path]) -> None:
         def settled() -> bool:
-            return all(path.exists() for path in pid_files) or len(tools.children(self.server)) < len(pid_files)
+            return all(path.exists() for path in pid_files) or len(proc.children(self.server)) < len(pid_files)
 
         tools.wait_until(settled, "a node's own sshd does not say that it listens")
-        if len(tools.children(self.server)) < len(pid_files):
+        if len(proc.children(self.server)) < len(pid_files):
             raise FleetError(f"a node's own sshd has ended: {self.log().strip()}")
 
     def _with_own_sshd(self) -> list[tuple[str, NodeSpec]]:
         return [pair for pair in zip(self.hosts, self._specs, strict=True) if pair[1].max_startups]
 
     def _write_client(self) -> None:
-        known = "".join(f"[{host}]:{self.port} {key}\n" for host, key in self._keys.items())
-        image.write(self.client / "known_hosts", known)
+        lines = [openssh.known_hosts_line(host, self.port, key) for host, key in self._keys.items()]
+        image.write(self.client / "known_hosts", "".join(lines))
         config = {
             "User": "root",
             "Port": self.port,
             "IdentityFile": self.client / "id_ed25519",
-            "IdentitiesOnly": "yes",
-            "UserKnownHostsFile": self.client / "known_hosts",
-            "GlobalKnownHostsFile": "/dev/null",
-            "StrictHostKeyChecking": "yes",
-            "BatchMode": "yes",
+            **openssh.client_options(str(self.client / "known_hosts")),
             "LogLevel": "ERROR",
         }
         image.write(
@@ -244,7 +241,7 @@ class Fleet:
 
         Returns the new public key. A node with max_startups holds its keys in memory and goes on with the old one.
         """
-        return tools.new_key(self.path(host, "/etc/ssh/ssh_host_ed25519_key"))
+        return keys.new_key(self.path(host, "/etc/ssh/ssh_host_ed25519_key"))
 
     # ---- what happened ----
 
@@ -255,13 +252,15 @@ class Fleet:
 
     def cpu(self) -> float:
         """CPU seconds of all that has ended on the nodes; settle() first."""
-        fields = Path(f"/proc/{self.server}/stat").read_text(encoding="ascii").rpartition(")")[2].split()
+        fields = proc.stat_fields(self.server)
+        if fields is None:
+            raise FleetError("the fleet has ended")
         return (int(fields[13]) + int(fields[14])) / os.sysconf("SC_CLK_TCK")
 
     def processes(self) -> list[int]:
         """What runs on the nodes now, sshd included, but for the listening sshd of nodes with max_startups."""
-        listening = tools.children(self.server)[: len(self._with_own_sshd())]
-        return [pid for pid in tools.descendants(self.server) if pid not in listening]
+        listening = proc.children(self.server)[: len(self._with_own_sshd())]
+        return [pid for pid in proc.descendants(self.server) if pid not in listening]
 
     def settle(self, seconds: float = 10) -> None:
         """Waits until nothing runs on the nodes any more; after that many seconds it is a FleetError."""

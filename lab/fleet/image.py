@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from lab import keys
 from lab.fleet import kernel, tools
 
 USERS = ("admin", "operator", "nosudo", "fishy", "chatty")
@@ -218,7 +219,7 @@ def _sshd(folder: Path, authorized: str) -> None:
     write(folder / "authorized_keys", f"{authorized}\n")
     shutil.copyfile(tools.rsa_key(), folder / "ssh_host_rsa_key")
     (folder / "ssh_host_rsa_key").chmod(0o600)
-    tools.new_ecdsa_key(folder / "ssh_host_ecdsa_key")
+    keys.new_ecdsa_key(folder / "ssh_host_ecdsa_key")
     moduli = Path("/etc/ssh/moduli")
     if moduli.exists():
         shutil.copyfile(moduli, folder / "moduli")
@@ -242,7 +243,7 @@ def build_node(upper: Path, hostname: str, spec: NodeSpec) -> str:
         write(upper / "etc/passwd", passwd(spec.shell))
     for name, text in spec.files.items():
         write(upper / _real(name), text)
-    return tools.new_key(upper / "etc/ssh/ssh_host_ed25519_key")
+    return keys.new_key(upper / "etc/ssh/ssh_host_ed25519_key")
 
 
 def _real(name: str) -> Path:

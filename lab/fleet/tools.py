@@ -4,20 +4,15 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import os
 import platform
 import subprocess
-import tempfile
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import IO
 
-from cryptography.hazmat.primitives.asymmetric import ec, rsa
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
-
-PrivateKey = Ed25519PrivateKey | ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey
+from lab import keys
+from lab.cache import cached_file
 
 HERE = Path(__file__).parent
 Process = subprocess.Popen[bytes]
@@ -48,22 +43,6 @@ def wait_until(true: Callable[[], bool], what: str, seconds: float = 10) -> None
         time.sleep(0.01)
 
 
-def _cache() -> Path:
-    folder = Path(os.environ.get("NODEPREP_LAB_CACHE") or Path.home() / ".cache" / "nodeprep-lab")
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    return folder
-
-
-def _cached(name: str, make: Callable[[Path], None]) -> Path:
-    """A file of the cache, made beside its place and renamed: fleets that start together cannot hurt each other."""
-    wanted = _cache() / name
-    if not wanted.exists():
-        with tempfile.TemporaryDirectory(dir=wanted.parent) as folder:
-            make(Path(folder) / name)
-            (Path(folder) / name).replace(wanted)
-    return wanted
-
-
 def program(name: str) -> Path:
     """A C program of this folder, compiled when its source was never seen before."""
     source = HERE / f"{name}.c"
@@ -72,35 +51,16 @@ def program(name: str) -> Path:
     def compile_to(target: Path) -> None:
         run("cc", "-O2", "-Wall", "-o", str(target), str(source))
 
-    return _cached(f"{name}-{platform.machine()}-{digest}", compile_to)
-
-
-def save_key(path: Path, key: PrivateKey) -> str:
-    """Writes a key pair in OpenSSH's format, without a passphrase; the public key, `TYPE BASE64`."""
-    path.write_bytes(key.private_bytes(Encoding.PEM, PrivateFormat.OpenSSH, NoEncryption()))
-    path.chmod(0o600)
-    public = key.public_key().public_bytes(Encoding.OpenSSH, PublicFormat.OpenSSH).decode("ascii")
-    path.with_name(f"{path.name}.pub").write_text(f"{public} nodeprep-fleet\n", encoding="ascii")
-    return public
-
-
-def new_key(path: Path) -> str:
-    """A new Ed25519 key pair; made in this process, since ssh-keygen for each of 1000 nodes takes seconds."""
-    return save_key(path, Ed25519PrivateKey.generate())
-
-
-def new_ecdsa_key(path: Path) -> str:
-    """A new ECDSA key pair on NIST's P-256."""
-    return save_key(path, ec.generate_private_key(ec.SECP256R1()))
+    return cached_file(f"{name}-{platform.machine()}-{digest}", compile_to)
 
 
 def rsa_key() -> Path:
     """An RSA host key from the cache: a new one may take a second."""
 
     def make(target: Path) -> None:
-        save_key(target, rsa.generate_private_key(65537, 3072))
+        keys.new_rsa_key(target)
 
-    return _cached("host-rsa", make)
+    return cached_file("host-rsa", make)
 
 
 def start(command: Sequence[str], log: Log) -> tuple[Process, list[str]]:
@@ -129,15 +89,3 @@ def end(process: Process) -> None:
     process.wait()
     if process.stdout:
         process.stdout.close()
-
-
-def children(pid: int) -> list[int]:
-    """The processes whose parent this one is; none when it is gone."""
-    with contextlib.suppress(OSError):
-        return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text(encoding="ascii").split()]
-    return []
-
-
-def descendants(pid: int) -> list[int]:
-    """All processes below one."""
-    return [each for child in children(pid) for each in (child, *descendants(child))]

@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import contextlib
-import ctypes
-import os
 import socket
 import tempfile
 import threading
 from collections.abc import Iterator
 from pathlib import Path
 
+from lab import netns
 from lab.fleet import tools
 
 NETWORK = "198.18"  # RFC 2544: for benchmarks
 _CLIENT = "198.19.255.1"
-_CLONE_NEWNET = 0x40000000
 
 
 class Wire:
@@ -81,10 +79,6 @@ def socket_in(namespace: str) -> socket.socket:
 
 
 def _make_socket(namespace: str, made: list[socket.socket]) -> None:
-    fd = os.open(f"/run/netns/{namespace}", os.O_RDONLY)
-    try:
-        # os.setns() came with Python 3.12
-        if ctypes.CDLL(None, use_errno=True).setns(fd, _CLONE_NEWNET) == 0:
-            made.append(socket.socket())
-    finally:
-        os.close(fd)
+    with contextlib.suppress(OSError):
+        netns.enter(namespace)
+        made.append(socket.socket())

@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from lab.cache import cache_folder, make_cache_folder
 from lab.errors import LabError, LabUsageError
 from lab.vm import initramfs, programs
 from lab.vm.flavours import FLAVOURS, Flavour
@@ -40,11 +41,11 @@ _EXCLUDED = ("doc", "info", "locale", "man")
 _RELEASE_ONLY = 'cd "$1/etc/apt" && sed -i "/-updates /d; /-security /d" sources.list'
 
 
-Say = Callable[[str], None]
+Reporter = Callable[[str], None]  # told a line of progress for a person
 
 
-def silent(line: str) -> None:
-    """Tells nobody."""
+def discard(line: str) -> None:
+    """Report nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,19 +77,13 @@ class Image:
             yield handle.fileno()
 
 
-def cache_folder() -> Path:
-    """Where images are kept: NODEPREP_LAB_CACHE, or ~/.cache/nodeprep-lab."""
-    return Path(os.environ.get("NODEPREP_LAB_CACHE") or Path.home() / ".cache" / "nodeprep-lab")
-
-
-def ensure_image(flavour: Flavour, say: Say = silent) -> Image:
-    """The flavour's image, built first if the cache has none of this very recipe; say is told before that."""
-    cache = cache_folder()
-    cache.mkdir(parents=True, exist_ok=True)
+def ensure_image(flavour: Flavour, report: Reporter = discard) -> Image:
+    """The flavour's image, built first if the cache has none of this very recipe; report is told before that."""
+    cache = make_cache_folder()
     image = Image(cache / f"{flavour.name}-{recipe_hash(flavour)}")
     with _one_builder(cache / f"{flavour.name}.lock"):
         if not image.folder.exists():
-            say(f"building the {flavour.name} image (about a minute, once) ...")
+            report(f"building the {flavour.name} image (about a minute, once) ...")
             _build_into(flavour, image.folder)
     return image
 

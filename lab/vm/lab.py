@@ -12,11 +12,12 @@ from pathlib import Path
 from typing import Self
 
 from lab.errors import LabError, LabUsageError
-from lab.vm import keys, programs, qemu, state
+from lab.options import FIRST_PORT
+from lab.vm import identity, programs, qemu, state
 from lab.vm.flavours import flavour_named
-from lab.vm.image import Say, ensure_image, silent
+from lab.vm.image import Reporter, discard, ensure_image
 from lab.vm.node import Node
-from lab.vm.state import FIRST_PORT, NodeRecord
+from lab.vm.state import NodeRecord
 
 NODE_MB = 340  # what QEMU takes for one: its 256 MB and 80 of its own
 
@@ -66,10 +67,10 @@ class Lab:
     def __exit__(self, *error: object) -> None:
         self.stop()
 
-    def start(self, say: Say = silent) -> dict[str, float]:
+    def start(self, report: Reporter = discard) -> dict[str, float]:
         """Boots all nodes that do not run, together; returns the seconds of each of these.
 
-        say: told what takes long. Raises LabUsageError if there is no room for them all, and LabError if one does not
+        report: told what takes long. Raises LabUsageError if there is not room for them all, LabError if one does not
         come up; the others run then.
         """
         programs.require()
@@ -81,7 +82,7 @@ class Lab:
             )
         self.directory.mkdir(parents=True, exist_ok=True)
         for release in dict.fromkeys(node.record.release for node in down):
-            ensure_image(flavour_named(release), say)
+            ensure_image(flavour_named(release), report)
         for node in down:
             node.spawn()
         return together(down, Node.wait_ready)
@@ -127,7 +128,7 @@ class Lab:
         """Kills the nodes and removes their disks, keys and logs. The image cache stays."""
         for node in self.nodes:
             node.kill()
-        for name in (state.LAB_JSON, keys.KNOWN_HOSTS, keys.CLIENT_KEY, f"{keys.CLIENT_KEY}.pub"):
+        for name in (state.LAB_JSON, identity.KNOWN_HOSTS, identity.CLIENT_KEY, f"{identity.CLIENT_KEY}.pub"):
             (self.directory / name).unlink(missing_ok=True)
         shutil.rmtree(self.directory / state.NODES, ignore_errors=True)
         with contextlib.suppress(OSError):  # not ours alone, or never made
@@ -152,7 +153,7 @@ def together(nodes: Sequence[Node], action: Callable[[Node], float]) -> dict[str
 
 
 def _new_record(number: int, port_base: int, release: str) -> NodeRecord:
-    users = list(keys.USERS)
+    users = list(identity.USERS)
     return NodeRecord(f"lab-{number}", port_base + number - 1, users[(number - 1) % len(users)], release)
 
 

@@ -11,10 +11,12 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
+from lab import keys, openssh
+from lab.cache import cache_folder
 from lab.errors import LabError, LabUsageError
-from lab.vm import keys, programs, qemu, state
+from lab.vm import identity, programs, qemu, state
 from lab.vm.flavours import flavour_named
-from lab.vm.image import Image, cache_folder, ensure_image
+from lab.vm.image import Image, ensure_image
 from lab.vm.process import Process
 from lab.vm.qmp import Qmp
 from lab.vm.state import NodeRecord
@@ -118,15 +120,11 @@ class Node:
     def ssh_command(self, user: str) -> list[str]:
         """The ssh command line that leads to the node as that user, host key checked, nothing of ~/.ssh read."""
         options = {
-            "IdentitiesOnly": "yes",
-            "UserKnownHostsFile": f'"{self._lab / keys.KNOWN_HOSTS}"',
-            "GlobalKnownHostsFile": "/dev/null",
-            "StrictHostKeyChecking": "yes",
-            "BatchMode": "yes",
+            **openssh.client_options(f'"{self._lab / identity.KNOWN_HOSTS}"'),
             "ConnectTimeout": "20",
         }
         words = [word for name, value in options.items() for word in ("-o", f"{name}={value}")]
-        key = str(self._lab / keys.CLIENT_KEY)
+        key = str(self._lab / identity.CLIENT_KEY)
         return ["ssh", "-F", "/dev/null", "-i", key, *words, "-p", str(self.port), f"{user}@127.0.0.1"]
 
     def boot_id(self) -> str:
@@ -188,9 +186,9 @@ class Node:
 
     def _prepare(self, image: Image) -> None:
         self.folder.mkdir(parents=True, exist_ok=True)
-        client = keys.ensure_key(self._lab / keys.CLIENT_KEY, "nodeprep-lab")
+        client = keys.ensure_key(self._lab / identity.CLIENT_KEY, "nodeprep-lab")
         host_key = self._host_key()
-        archive = keys.node_archive(self.name, client, host_key)
+        archive = identity.node_archive(self.name, client, host_key)
         (self.folder / qemu.INITRD).write_bytes(image.initrd.read_bytes() + archive)
         if not (self.folder / qemu.DISK).exists():
             self._disk_on(image.disk, "raw")
@@ -198,9 +196,9 @@ class Node:
     def become(self, other: Node) -> None:
         """Takes a frozen node's disk, to which it does not write, as the beginning of its own, and its host key."""
         self.folder.mkdir(parents=True)
-        for name in (keys.HOST_KEY, f"{keys.HOST_KEY}.pub"):
+        for name in (identity.HOST_KEY, f"{identity.HOST_KEY}.pub"):
             shutil.copy(other.folder / name, self.folder / name)
-        self._trust((self.folder / f"{keys.HOST_KEY}.pub").read_text())
+        self._trust((self.folder / f"{identity.HOST_KEY}.pub").read_text())
         self._disk_on(other.folder / qemu.DISK, "qcow2")
 
     def _disk_on(self, base: Path, kind: str) -> None:
@@ -209,14 +207,14 @@ class Node:
         programs.run(command, self.folder / qemu.LOG)
 
     def _host_key(self) -> Path:
-        path = self.folder / keys.HOST_KEY
+        path = self.folder / identity.HOST_KEY
         if not path.exists():
             self._trust(keys.ensure_key(path, self.name))
         return path
 
     def _trust(self, public: str) -> None:
-        with (self._lab / keys.KNOWN_HOSTS).open("a") as known_hosts:
-            known_hosts.write(keys.known_hosts_line(self.port, public))
+        with (self._lab / identity.KNOWN_HOSTS).open("a") as known_hosts:
+            known_hosts.write(openssh.known_hosts_line("127.0.0.1", self.port, public))
 
     def _console(self) -> str:
         return f"The last lines of {self.console}:\n{programs.tail(self.console)}"

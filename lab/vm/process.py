@@ -9,6 +9,8 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
+from lab.proc import stat_fields
+
 _STATE, _START_TIME = 0, 19  # of /proc/PID/stat, counted after the name in parentheses
 
 
@@ -22,14 +24,14 @@ class Process:
     @classmethod
     def of(cls, pid: int) -> Process:
         """The process that has this pid now. Raises ProcessLookupError if there is none."""
-        stat = _stat(pid)
+        stat = stat_fields(pid)
         if stat is None:
             raise ProcessLookupError(pid)
         return cls(pid, int(stat[_START_TIME]))
 
     def alive(self) -> bool:
         """True while this very process runs; a zombie does not."""
-        stat = _stat(self.pid)
+        stat = stat_fields(self.pid)
         if stat is None or int(stat[_START_TIME]) != self.started:
             return False
         return stat[_STATE] not in "ZX" or _threads(self.pid) > 1
@@ -57,11 +59,3 @@ def _threads(pid: int) -> int:
         return sum(1 for _ in Path(f"/proc/{pid}/task").iterdir())
     except (FileNotFoundError, ProcessLookupError):
         return 0
-
-
-def _stat(pid: int) -> list[str] | None:
-    try:
-        text = Path(f"/proc/{pid}/stat").read_text()
-    except (FileNotFoundError, ProcessLookupError):
-        return None
-    return text.rpartition(")")[2].split()

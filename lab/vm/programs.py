@@ -18,7 +18,6 @@ PACKAGE_OF = {
     "mkfs.ext4": "e2fsprogs",
     "busybox": "busybox-static",
     "ssh": "openssh-client",
-    "ssh-keygen": "openssh-client",
     "setpriv": "util-linux",
 }
 _SYSTEM_FOLDERS = "/usr/sbin:/sbin"

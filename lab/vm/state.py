@@ -11,9 +11,7 @@ from pathlib import Path
 
 from lab.vm.process import Process
 
-PROJECT = Path(__file__).parents[2]
 LAB_JSON, NODES = "lab.json", "nodes"
-FIRST_PORT = 2201
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,11 +23,6 @@ class NodeRecord:
     user: str
     release: str
     process: Process | None = None
-
-
-def state_folder() -> Path:
-    """Where the lab of the `lab.*` tasks lives: NODEPREP_LAB_DIR, or .lab in the project."""
-    return Path(os.environ.get("NODEPREP_LAB_DIR") or PROJECT / ".lab").absolute()
 
 
 def load(folder: Path) -> list[NodeRecord]:

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from lab.vm.keys import OPERATOR_PASSWORD
+from lab.vm.identity import OPERATOR_PASSWORD
 from lab.vm.lab import Lab
 from lab.vm.node import Node
 from tasks.core.kernel import at_least

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from lab.vm.keys import OPERATOR_PASSWORD, USERS
+from lab.vm.identity import OPERATOR_PASSWORD, USERS
 from lab.vm.lab import Lab
 from lab.vm.state import load
 from tests.lab.conftest import RELEASE_PORTS

@@ -13,7 +13,7 @@ import paramiko
 import pytest
 
 from lab.fleet.fleet import PASSWORD, Address, Fleet, NodeSpec
-from lab.fleet.tools import new_key
+from lab.keys import new_key
 from tests.ssh.suite import Suite
 
 

@@ -9,8 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from lab import keys, openssh
 from lab.errors import LabError, LabUsageError
-from lab.vm import cpio, image, initramfs, keys, programs, qemu
+from lab.vm import cpio, identity, image, initramfs, programs, qemu
 from lab.vm.flavours import FLAVOURS
 
 # Lines of bookworm's modules.dep (6.1.0-56-cloud-amd64).
@@ -62,9 +63,9 @@ def test_archive_members_are_aligned_and_ended() -> None:
 
 def test_a_node_gets_its_names_and_keys(tmp_path: Path) -> None:
     public = keys.ensure_key(tmp_path / "host", "lab-7")
-    archive = keys.node_archive("lab-7", "ssh-ed25519 AAAA client", tmp_path / "host")
+    archive = identity.node_archive("lab-7", "ssh-ed25519 AAAA client", tmp_path / "host")
     assert b"node/etc/hostname\0" in archive
-    assert archive.count(b"ssh-ed25519 AAAA client\n") == len(keys.USERS)
+    assert archive.count(b"ssh-ed25519 AAAA client\n") == len(identity.USERS)
     assert public.encode() in archive
     assert (tmp_path / "host").read_bytes() in archive
 
@@ -74,7 +75,9 @@ def test_a_key_is_made_once(tmp_path: Path) -> None:
 
 
 def test_known_hosts_names_the_port() -> None:
-    assert keys.known_hosts_line(2203, "ssh-ed25519 AAAA lab-3") == "[127.0.0.1]:2203 ssh-ed25519 AAAA\n"
+    assert (
+        openssh.known_hosts_line("127.0.0.1", 2203, "ssh-ed25519 AAAA lab-3") == "[127.0.0.1]:2203 ssh-ed25519 AAAA\n"
+    )
 
 
 def test_the_command_line_listens_on_loopback_only(tmp_path: Path) -> None:

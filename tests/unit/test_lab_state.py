@@ -9,11 +9,12 @@ from pathlib import Path
 
 import pytest
 
-from lab.errors import LabUsageError, number
+from lab.errors import LabUsageError
+from lab.options import parse_number, state_folder
 from lab.vm import lab as lab_module
 from lab.vm.lab import Lab
 from lab.vm.process import Process
-from lab.vm.state import NodeRecord, load, remember, save, state_folder
+from lab.vm.state import NodeRecord, load, remember, save
 
 FIRST = NodeRecord("lab-1", 2201, "root", "bookworm", Process(123, 456))
 SECOND = NodeRecord("lab-2", 2202, "admin", "trixie")
@@ -58,8 +59,8 @@ def test_an_unknown_release_is_refused_with_the_known_ones(tmp_path: Path) -> No
 @pytest.mark.parametrize("text", ["x", "0", "-1", "1000", "9" * 5000, "²", "1.5", ""])
 def test_a_number_that_is_none_or_too_large_is_refused(text: str) -> None:
     with pytest.raises(LabUsageError, match="--nodes: expected a number from 1 to 999, got "):
-        number("--nodes", text, 999)
-    assert number("--nodes", "999", 999) == 999
+        parse_number("--nodes", text, 999)
+    assert parse_number("--nodes", "999", 999) == 999
 
 
 def test_more_nodes_than_there_is_memory_for_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import subprocess
 import uuid
 from pathlib import Path
 
@@ -13,20 +12,6 @@ from lab.vm import cpio
 USERS = {"root": ("root", 0), "admin": ("home/admin", 1000), "operator": ("home/operator", 1001)}
 OPERATOR_PASSWORD = "lab"
 CLIENT_KEY, KNOWN_HOSTS, HOST_KEY = "id_ed25519", "known_hosts", "host_ed25519"
-
-
-def ensure_key(path: Path, comment: str) -> str:
-    """Makes an ed25519 key without passphrase if there is none; returns the public line."""
-    if not path.exists():
-        command = ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", comment, "-f", str(path)]
-        subprocess.run(command, check=True, stdin=subprocess.DEVNULL)
-    return path.with_name(path.name + ".pub").read_text().strip()
-
-
-def known_hosts_line(port: int, public: str) -> str:
-    """One line of known_hosts for a node on a loopback port."""
-    kind, key = public.split()[:2]
-    return f"[127.0.0.1]:{port} {kind} {key}\n"
 
 
 def node_archive(name: str, client: str, host_key: Path) -> bytes:
