@@ -1,9 +1,9 @@
-"""What can go wrong in the lab, by who can help: the person at the keyboard, or nobody but a reader of the log."""
+"""The two families of the lab's errors: those that the user can mend, and those that only the log explains."""
 
 
 class LabError(Exception):
-    """The lab could not do what it was asked: a build broke, a node did not boot. The message quotes the log."""
+    """Say that the lab failed: a build broke, or a node did not boot. The message quotes the log. Exit code 4."""
 
 
 class LabUsageError(LabError):
-    """The person has to do something first: install packages, free a port, name another node. Exit code 2."""
+    """Say that the user has to act first: install packages, free a port, name another node. Exit code 2."""

@@ -1,4 +1,4 @@
-"""What a person may set for the `lab.*` tasks: the defaults, and a parser of numbers."""
+"""Parse the options of the `lab.*` tasks, and name their defaults."""
 
 from __future__ import annotations
 

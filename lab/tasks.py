@@ -1,4 +1,4 @@
-"""`fab lab.up`, `lab.status`, `lab.ssh`, `lab.reboot`, `lab.down`: throw-away real nodes for trying nodeprep."""
+"""Define the `lab.*` tasks of fab: real nodes to try nodeprep on, and to throw away."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ from lab.vm.flavours import FLAVOURS
 if TYPE_CHECKING:
     from lab.vm.node import Node
 
-_Verb = TypeVar("_Verb", bound=Callable[..., None])
+_Task = TypeVar("_Task", bound=Callable[..., None])
 
 
-def _task(**texts: str) -> Callable[[_Verb], _Verb]:
-    """Invoke's `task` with a help text for each parameter, typed so that a verb keeps its own signature."""
-    return cast(Callable[[_Verb], _Verb], task(help=texts))
+def _task(**texts: str) -> Callable[[_Task], _Task]:
+    """Wrap invoke's `task` with a help text for each parameter, typed so that a task keeps its own signature."""
+    return cast(Callable[[_Task], _Task], task(help=texts))
 
 
-@_task(nodes="how many", release=", ".join(FLAVOURS), port_base="port of the first node")
+@_task(nodes="number of nodes", release=", ".join(FLAVOURS), port_base="port of the first node")
 def up(c: Context, nodes: str = "3", release: str = "bookworm", port_base: str = str(FIRST_PORT)) -> None:
-    """Boot throw-away nodes on loopback ports; nodes that run are left alone."""
+    """Boot throw-away nodes on loopback ports; running nodes are left alone."""
     from lab.vm.lab import Lab
 
     with _exit_on_error():
@@ -52,26 +52,26 @@ def down(c: Context, purge: bool = False) -> None:
             _report(f"{node.name}  gone")
         if purge:
             kept = purge_cache()
-            _report("image cache  gone" if not kept else "image cache  gone but for what running nodes need:")
+            _report("image cache  gone" if not kept else "image cache  gone, but for the images of running nodes:")
             for folder in kept:
                 _report(f"    {folder}")
 
 
 @_task()
 def status(c: Context) -> None:
-    """Show the nodes, and whether they run."""
+    """Show the nodes, and which of them run."""
     from lab.vm.lab import Lab
 
     nodes = Lab.existing(state_folder()).nodes
     for node in nodes:
         _report(f"{_line(node)}  {'up' if node.alive() else 'down'}")
     if not nodes:
-        _report("no lab here; `fab lab.up` makes one")
+        _report("there is no lab here; `fab lab.up` makes one")
 
 
-@_task(node="its name, e.g. lab-2; all if left out")
+@_task(node="name of a node, such as lab-2; all nodes without it")
 def reboot(c: Context, node: str = "") -> None:
-    """Reboot a node, or all, from inside; waits until they are back."""
+    """Reboot one node or all from inside, and wait until they answer again."""
     from lab.vm.lab import Lab
 
     with _exit_on_error():
@@ -81,7 +81,7 @@ def reboot(c: Context, node: str = "") -> None:
             _report(f"{_line(lab.node(name))}  back after {seconds:.0f} s")
 
 
-@_task(node="its name, e.g. lab-2", command="what to run there; a shell if left out", user="log in as")
+@_task(node="name of a node, such as lab-2", command="command to run; a shell without it", user="user to log in as")
 def ssh(c: Context, node: str, command: str = "", user: str = "") -> None:
     """Log in to a node with the lab's key."""
     from lab.vm.lab import Lab
@@ -95,7 +95,7 @@ def ssh(c: Context, node: str, command: str = "", user: str = "") -> None:
 
 @contextmanager
 def _exit_on_error() -> Iterator[None]:
-    """Turns the lab's errors into one message and an exit code: 2 if the person has to do something first, else 4."""
+    """Turn the lab's errors into one message and an exit code: 2 if the user has to act first, else 4."""
     try:
         yield
     except LabUsageError as error:

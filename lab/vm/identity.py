@@ -1,4 +1,4 @@
-"""Who may log in to a node and how it proves who it is: all made here, before the node boots for the first time."""
+"""Make the files that tell one node from another, before it boots for the first time: names, keys and logins."""
 
 from __future__ import annotations
 
@@ -8,16 +8,17 @@ from pathlib import Path
 
 from lab.vm import cpio
 
-# name -> (home, uid); as lab/vm/guest/users.sh makes them.
+# name -> (home, uid), as lab/vm/guest/users.sh creates them; each gid is the uid.
 USERS = {"root": ("root", 0), "admin": ("home/admin", 1000), "operator": ("home/operator", 1001)}
 OPERATOR_PASSWORD = "lab"
 CLIENT_KEY, KNOWN_HOSTS, HOST_KEY = "id_ed25519", "known_hosts", "host_ed25519"
 
 
 def node_archive(name: str, client: str, host_key: Path) -> bytes:
-    """What makes a node this node, as an archive that its initramfs copies to a new disk.
+    """Return a node's own files as an archive, which its initramfs copies to a new disk.
 
-    name: its host name; client: the public line that may log in; host_key: its private key, the public one beside it.
+    name: the host name. client: the public key, `TYPE BASE64 COMMENT`, that logs in as any user. host_key: the path of
+    the node's private key; the public key lies beside it.
     """
     machine = uuid.UUID(bytes=hashlib.sha256(host_key.read_bytes()).digest()[:16], version=4).hex
     public = host_key.with_name(host_key.name + ".pub").read_bytes()

@@ -1,4 +1,4 @@
-"""A lab: some nodes of real kernels on loopback ports, started, rebooted, copied and ended together."""
+"""Start, reboot, copy and end the nodes of a lab together: real kernels behind loopback ports."""
 
 from __future__ import annotations
 
@@ -14,25 +14,26 @@ from typing import Self
 from lab.errors import LabError, LabUsageError
 from lab.options import FIRST_PORT
 from lab.vm import identity, programs, qemu, state
-from lab.vm.flavours import flavour_named
+from lab.vm.flavours import find_flavour
 from lab.vm.image import Reporter, discard, ensure_image
 from lab.vm.node import Node
 from lab.vm.state import NodeRecord
 
-NODE_MB = 340  # what QEMU takes for one: its 256 MB and 80 of its own
+NODE_MB = 340  # taken by the QEMU of one node: the node's 256 MB, and some 80 MB of its own
 
 
 def _free_mb() -> int:
-    """Memory that may be had without taking it from others, in MB."""
+    """Return the memory in MB that is free, or can be freed without hurting other processes."""
     lines = Path("/proc/meminfo").read_text(encoding="ascii").splitlines()
     return next(int(line.split()[1]) // 1024 for line in lines if line.startswith("MemAvailable:"))
 
 
 class Lab:
-    """Nodes in one state folder. As a context manager it is started on entry and leaves nothing behind.
+    """Control the nodes of one state folder. As a context manager, start them on entry and leave nothing behind.
 
-    release: the flavour of nodes that are new; nodes the folder has already keep theirs. tied: the nodes die with
-    this process, however it ends; then only the main thread may start them.
+    directory: the state folder; the nodes it holds keep their flavour and port. release: the flavour of new nodes.
+    count: nodes to have at least. port_base: the port of the first node. tied: the nodes die with this process, however
+    it ends; then only the main thread may start them. Raises LabUsageError if there is no such release.
     """
 
     def __init__(
@@ -44,7 +45,7 @@ class Lab:
         *,
         tied: bool = True,
     ) -> None:
-        flavour_named(release)
+        find_flavour(release)
         self.directory = directory.absolute()
         self._port_base, self._tied = port_base, tied
         known = state.load(self.directory)
@@ -53,7 +54,7 @@ class Lab:
 
     @classmethod
     def existing(cls, directory: Path) -> Lab:
-        """The lab that is in a folder, with the nodes it has, running or not."""
+        """Return the lab that is in a folder, with the nodes it has, running or not."""
         return cls(directory, count=0, tied=False)
 
     def __enter__(self) -> Self:
@@ -68,10 +69,10 @@ class Lab:
         self.stop()
 
     def start(self, report: Reporter = discard) -> dict[str, float]:
-        """Boots all nodes that do not run, together; returns the seconds of each of these.
+        """Boot all nodes that do not run, together, and return node name -> seconds for these.
 
-        report: told what takes long. Raises LabUsageError if there is not room for them all, LabError if one does not
-        come up; the others run then.
+        report: called before a step that takes long. Raises LabUsageError if programs or memory are missing, or a port
+        is taken; LabError if a node does not come up, while the others run on.
         """
         programs.require()
         down = [node for node in self.nodes if not node.alive()]
@@ -82,42 +83,43 @@ class Lab:
             )
         self.directory.mkdir(parents=True, exist_ok=True)
         for release in dict.fromkeys(node.record.release for node in down):
-            ensure_image(flavour_named(release), report)
+            ensure_image(find_flavour(release), report)
         for node in down:
             node.spawn()
-        return together(down, Node.wait_ready)
+        return run_together(down, Node.wait_ready)
 
     def reset(self) -> dict[str, float]:
-        """Throws all disks away and boots all nodes fresh, together; returns the seconds of each."""
+        """Remove all disks and boot all nodes anew, together; return node name -> seconds."""
         for node in self.nodes:
             node.discard()
         return self.start()
 
     def reboot(self, nodes: Sequence[Node] = ()) -> dict[str, float]:
-        """Reboots nodes together, all unless some are named; returns the seconds of each."""
+        """Reboot nodes from inside, together, all of the lab by default; return node name -> seconds."""
         chosen = list(nodes) or self.nodes
-        down = together(chosen, Node.go_down)
+        down = run_together(chosen, Node.go_down)
         for node in chosen:
             node.spawn()
-        return {name: down[name] + seconds for name, seconds in together(chosen, Node.wait_ready).items()}
+        return {name: down[name] + seconds for name, seconds in run_together(chosen, Node.wait_ready).items()}
 
     def thaw(self, frozen: Node, count: int) -> list[Node]:
-        """New nodes that go on where a frozen one stopped, as machines of their own: with their own name, id and time.
+        """Start `count` copies of a frozen node, which go on where it stopped, and return them.
 
-        Costs about a tenth of a boot. The frozen node's files have to stay as long as these live.
+        Each has its own name, machine id and clock. Each costs about a tenth of a boot. The frozen node's files have to
+        stay as long as the new nodes live.
         """
         last = max(int(node.name.rpartition("-")[2]) for node in self.nodes)
         records = [_new_record(last + each, self._port_base, frozen.record.release) for each in range(1, count + 1)]
         fresh = [Node(self.directory, record, tied=self._tied) for record in records]
         self.nodes += fresh
         for node in fresh:
-            node.become(frozen)
+            node.copy_from(frozen)
             node.spawn(frozen.folder / qemu.MEMORY)
-        together(fresh, _on_its_own)
+        run_together(fresh, _make_unique)
         return fresh
 
     def drop(self, nodes: Sequence[Node]) -> None:
-        """Kills nodes and forgets them; nothing of them is left."""
+        """Kill nodes and remove their files and records."""
         for node in nodes:
             node.kill()
             shutil.rmtree(node.folder, ignore_errors=True)
@@ -125,17 +127,17 @@ class Lab:
             state.forget(self.directory, node.name)
 
     def stop(self) -> None:
-        """Kills the nodes and removes their disks, keys and logs. The image cache stays."""
+        """Kill the nodes and remove their disks, keys and logs. The cached images stay."""
         for node in self.nodes:
             node.kill()
         for name in (state.LAB_JSON, identity.KNOWN_HOSTS, identity.CLIENT_KEY, f"{identity.CLIENT_KEY}.pub"):
             (self.directory / name).unlink(missing_ok=True)
         shutil.rmtree(self.directory / state.NODES, ignore_errors=True)
-        with contextlib.suppress(OSError):  # not ours alone, or never made
+        with contextlib.suppress(OSError):  # it holds other files, or was never made
             self.directory.rmdir()
 
     def node(self, name: str) -> Node:
-        """The node of that name. Raises LabUsageError with the names there are."""
+        """Return the node with this name. Raises LabUsageError with all names if there is none."""
         for node in self.nodes:
             if node.name == name:
                 return node
@@ -143,8 +145,8 @@ class Lab:
         raise LabUsageError(f"no node {name!r} in the lab; there are: {names}")
 
 
-def together(nodes: Sequence[Node], action: Callable[[Node], float]) -> dict[str, float]:
-    """Does one thing on all nodes at once; returns node name -> seconds. Raises the first error after all ended."""
+def run_together(nodes: Sequence[Node], action: Callable[[Node], float]) -> dict[str, float]:
+    """Call `action` for all nodes at once, and return node name -> seconds. Raises the first error after all ended."""
     if not nodes:
         return {}
     with ThreadPoolExecutor(len(nodes)) as pool:
@@ -157,12 +159,12 @@ def _new_record(number: int, port_base: int, release: str) -> NodeRecord:
     return NodeRecord(f"lab-{number}", port_base + number - 1, users[(number - 1) % len(users)], release)
 
 
-def _on_its_own(node: Node) -> float:
-    """Gives a copy of a node what is unique to a machine, and the time; returns the seconds until it answered."""
+def _make_unique(node: Node) -> float:
+    """Give a copied node a name, a machine id and the time; return the seconds until it answered."""
     seconds = node.wait_ready()
     machine = uuid.uuid4().hex
     own = f"echo {node.name} | tee /etc/hostname > /proc/sys/kernel/hostname; echo {machine} > /etc/machine-id"
     done = node.run(f"{own}; date -s @{time.time():.0f}")
     if done.returncode:
-        raise LabError(f"{node.name}: a copy that cannot be told from others: {done.stderr}")
+        raise LabError(f"{node.name}: cannot give the copied node its own name: {done.stderr}")
     return seconds

@@ -1,4 +1,4 @@
-"""One node of the QEMU lab: its life, and a way to look at it from outside."""
+"""Start, reach, reboot, freeze and kill one node of the QEMU lab."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from lab import keys, openssh
 from lab.cache import cache_folder
 from lab.errors import LabError, LabUsageError
 from lab.vm import identity, programs, qemu, state
-from lab.vm.flavours import flavour_named
+from lab.vm.flavours import find_flavour
 from lab.vm.image import Image, ensure_image
 from lab.vm.process import Process
 from lab.vm.qmp import Qmp
@@ -27,9 +27,10 @@ _BOOT_ID = "cat /proc/sys/kernel/random/boot_id"
 
 
 class Node:
-    """One node of a lab. Made by Lab; `record` is what lab.json says about it.
+    """Control one node of a lab. Lab makes the nodes.
 
-    arguments: what its kernel's command line has besides at the next boot; not remembered.
+    record: the node's entry in lab.json. arguments: added to its kernel's command line at the next boot; not in
+    lab.json.
     """
 
     def __init__(self, lab: Path, record: NodeRecord, *, tied: bool = False) -> None:
@@ -41,43 +42,48 @@ class Node:
 
     @property
     def name(self) -> str:
-        """lab-1, lab-2, ..."""
+        """Return its name: lab-1, lab-2, ..."""
         return self.record.name
 
     @property
     def port(self) -> int:
-        """The port on 127.0.0.1 that leads to the node's sshd."""
+        """Return the port on 127.0.0.1 that leads to its sshd."""
         return self.record.port
 
     @property
     def console(self) -> Path:
-        """The log of its serial console."""
+        """Return the path of the log of its serial console."""
         return self.folder / qemu.CONSOLE
 
     def alive(self) -> bool:
-        """True while its QEMU runs."""
+        """Return True while its QEMU runs."""
         return self.record.process is not None and self.record.process.alive()
 
     def start(self) -> float:
-        """Boots it from its disk and waits for ssh; returns the seconds that took. A running node is left alone."""
+        """Boot it from its disk and wait for its sshd; return the seconds that took. A running node is left alone.
+
+        Raises as spawn() and wait_ready() do.
+        """
         self.spawn()
         return self.wait_ready()
 
     def spawn(self, memory: Path | None = None) -> None:
-        """Starts its QEMU and does not wait. Makes its disk if it has none. memory: a frozen node's, to go on there.
+        """Start its QEMU without waiting for the boot. If it has no disk, make one from the image.
 
-        A tied node dies with the *thread* that spawned it, so tied nodes are spawned by the main thread only.
+        memory: the file of a frozen node's memory, to go on from there instead of booting. A tied node dies with the
+        *thread* that spawned it, so only the main thread may spawn tied nodes. Raises LabUsageError if its port is
+        taken.
         """
         if self.alive():
             return
         _require_free(self.port)
-        image = ensure_image(flavour_named(self.record.release))
+        image = ensure_image(find_flavour(self.record.release))
         self._prepare(image)
         accel = qemu.accelerator(image, cache_folder())
         command = qemu.command_line(name=self.name, port=self.port, image=image, accel=accel, arguments=self.arguments)
         tie = ["setpriv", "--pdeathsig", "KILL"] if self._tied else []
-        with (self.folder / qemu.LOG).open("ab") as log, image.in_use() as held, _opened(memory) as saved:
-            child = subprocess.Popen(  # reaped by Process.wait
+        with (self.folder / qemu.LOG).open("ab") as log, image.in_use() as held, _open_if_given(memory) as saved:
+            child = subprocess.Popen(  # Process.wait() reaps it
                 [*tie, *command, *(word for number in saved for word in ("-incoming", f"fd:{number}"))],
                 cwd=self.folder,
                 stdin=subprocess.DEVNULL,
@@ -87,11 +93,14 @@ class Node:
                 pass_fds=[held, *saved],
             )
         self.record = replace(self.record, process=Process.of(child.pid))
-        child.returncode = 0  # Popen need not warn that it still runs: from here on Process follows it
+        child.returncode = 0  # keeps Popen from warning that it still runs: from here on Process follows it
         state.remember(self._lab, self.record)
 
     def wait_ready(self, deadline: float = BOOT_SECONDS) -> float:
-        """Waits until its sshd greets; returns the seconds. Raises LabError with the console's last lines if not."""
+        """Wait until its sshd answers, and return the seconds that took.
+
+        Raises LabError with the last lines of the console if QEMU ends, the kernel panics, or `deadline` seconds pass.
+        """
         begin = time.monotonic()
         while not _greets(self.port):
             waited = time.monotonic() - begin
@@ -107,9 +116,9 @@ class Node:
     def run(
         self, command: str, *, user: str = "root", timeout: float = 60.0, stdin: str = ""
     ) -> subprocess.CompletedProcess[str]:
-        """Runs a shell command on the node through the OpenSSH client, and returns its status and texts.
+        """Run a shell command on the node through the OpenSSH client, and return its status, stdout and stderr.
 
-        Raises LabError if it takes longer than timeout.
+        stdin: the text that the command reads. Raises LabError if it takes more than `timeout` seconds.
         """
         words = [*self.ssh_command(user), command]
         try:
@@ -118,7 +127,7 @@ class Node:
             raise LabError(f"{self.name}: {command!r} took more than {timeout:.0f} s") from error
 
     def ssh_command(self, user: str) -> list[str]:
-        """The ssh command line that leads to the node as that user, host key checked, nothing of ~/.ssh read."""
+        """Return the ssh command line of a login as this user. It checks the host key, and reads no ~/.ssh."""
         options = {
             **openssh.client_options(f'"{self._lab / identity.KNOWN_HOSTS}"'),
             "ConnectTimeout": "20",
@@ -128,14 +137,17 @@ class Node:
         return ["ssh", "-F", "/dev/null", "-i", key, *words, "-p", str(self.port), f"{user}@127.0.0.1"]
 
     def boot_id(self) -> str:
-        """The kernel's random name of this boot."""
+        """Return the kernel's random name of this boot. Raises LabError if the login fails."""
         done = self.run(_BOOT_ID)
         if done.returncode:
             raise LabError(f"{self.name}: cannot log in: {done.stderr.strip()}\n{self._console()}")
         return done.stdout.strip()
 
     def reboot(self) -> float:
-        """Reboots it from inside, as an admin would; returns the seconds until ssh is back."""
+        """Reboot it from inside, as an admin would, and return the seconds until its sshd answers again.
+
+        Raises LabError if it answers without a reboot.
+        """
         begin = time.monotonic()
         before = self.boot_id()
         self.go_down()
@@ -145,10 +157,11 @@ class Node:
         return time.monotonic() - begin
 
     def go_down(self) -> float:
-        """Runs `reboot` on it and has QEMU end where it would reset; returns the seconds. A power cut if it hangs.
+        """Run `reboot` on it, have QEMU end where it would reset, and return the seconds that took.
 
-        A fresh QEMU takes it up again: after a reset inside the same one, software emulation ran the next kernel
-        some hundred times slower (QEMU 7.2, clearing memory that had held code).
+        If it still runs after 90 seconds, kill it. start() goes on with a fresh QEMU: after a reset inside the same
+        QEMU, software emulation ran the next kernel some hundred times slower (QEMU 7.2, clearing memory that had held
+        code).
         """
         begin = time.monotonic()
         with Qmp(self.folder / qemu.QMP) as qmp:
@@ -160,27 +173,30 @@ class Node:
         return time.monotonic() - begin
 
     def kill(self) -> None:
-        """The power cut: SIGKILL to its QEMU. Its disk stays."""
+        """Cut its power: send SIGKILL to its QEMU. Its disk stays."""
         if self.record.process is not None:
             self.record.process.kill()
 
     def reset(self) -> float:
-        """Throws its disk away and boots it fresh; returns the seconds."""
+        """Remove its disk and boot it anew from the image; return the seconds that took."""
         self.discard()
         return self.start()
 
     def freeze(self) -> None:
-        """Writes its memory beside its disk and ends it. Lab.thaw makes nodes that go on from there."""
+        """Write its memory beside its disk, and end it. Lab.thaw() makes nodes that go on from there.
+
+        Raises LabError if the memory cannot be written.
+        """
         with Qmp(self.folder / qemu.QMP) as qmp:
             qmp.command("migrate", uri=f"exec:cat > {qemu.MEMORY}")
-            while (said := qmp.command("query-migrate")["status"]) not in ("completed", "failed"):
+            while (status := qmp.command("query-migrate")["status"]) not in ("completed", "failed"):
                 time.sleep(0.05)
         self.kill()
-        if said == "failed":
+        if status == "failed":
             raise LabError(f"{self.name}: its memory was not written.\n{programs.tail(self.folder / qemu.LOG)}")
 
     def discard(self) -> None:
-        """Kills it and removes its disk."""
+        """Kill it and remove its disk."""
         self.kill()
         (self.folder / qemu.DISK).unlink(missing_ok=True)
 
@@ -191,17 +207,17 @@ class Node:
         archive = identity.node_archive(self.name, client, host_key)
         (self.folder / qemu.INITRD).write_bytes(image.initrd.read_bytes() + archive)
         if not (self.folder / qemu.DISK).exists():
-            self._disk_on(image.disk, "raw")
+            self._create_disk(image.disk, "raw")
 
-    def become(self, other: Node) -> None:
-        """Takes a frozen node's disk, to which it does not write, as the beginning of its own, and its host key."""
+    def copy_from(self, other: Node) -> None:
+        """Make its disk on top of a frozen node's disk, which stays as it is, and copy that node's host key."""
         self.folder.mkdir(parents=True)
         for name in (identity.HOST_KEY, f"{identity.HOST_KEY}.pub"):
             shutil.copy(other.folder / name, self.folder / name)
         self._trust((self.folder / f"{identity.HOST_KEY}.pub").read_text())
-        self._disk_on(other.folder / qemu.DISK, "qcow2")
+        self._create_disk(other.folder / qemu.DISK, "qcow2")
 
-    def _disk_on(self, base: Path, kind: str) -> None:
+    def _create_disk(self, base: Path, kind: str) -> None:
         disk = str(self.folder / qemu.DISK)
         command = ["qemu-img", "create", "-q", "-f", "qcow2", "-b", str(base), "-F", kind, disk]
         programs.run(command, self.folder / qemu.LOG)
@@ -221,8 +237,8 @@ class Node:
 
 
 @contextlib.contextmanager
-def _opened(path: Path | None) -> Iterator[list[int]]:
-    """The descriptor of a file, or none."""
+def _open_if_given(path: Path | None) -> Iterator[list[int]]:
+    """Yield a list with the descriptor of the file, an empty one without a path."""
     if path is None:
         yield []
         return
@@ -240,7 +256,7 @@ def _require_free(port: int) -> None:
 
 
 def _greets(port: int) -> bool:
-    """True if a sshd greets. QEMU accepts connections long before the node listens, so only the banner counts."""
+    """Return True if sshd greets. QEMU accepts connections long before the node listens, so only the banner counts."""
     try:
         with socket.create_connection(("127.0.0.1", port), timeout=1.0) as connection:
             return connection.recv(8).startswith(b"SSH-2.0")
