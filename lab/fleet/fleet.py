@@ -1,8 +1,8 @@
-"""The light fleet: many SSH nodes on this machine, each with a real sshd and a state of its own.
+"""Run a light fleet: many SSH nodes on this machine, each with a real sshd and a state of its own.
 
-Needs root. A node is a chroot over this machine's own root (see fleetd.c): the real shells, coreutils, sysctl and
-sudo, but its own /etc, /run, /proc/sys and /proc/modules. Those are plain files, so they take any value, and nothing is
-loaded by the stub modprobe but keys. What a kernel would refuse or change has to be tested on the QEMU nodes.
+It needs root. A node is a chroot over this machine's own root (see fleetd.c): the real shells, coreutils, sysctl and
+sudo, but its own /etc, /run, /proc/sys and /proc/modules. These are plain files, so they take any value, and the stub
+modprobe only adds keys to them. Test on the QEMU nodes whatever a kernel would refuse or change.
 
     with Fleet(3, nodes=[NodeSpec(banner="Go away")]) as fleet:
         subprocess.run(["ssh", "-F", fleet.client / "ssh_config", fleet.hosts[0], "sysctl", "net.ipv4.ip_forward"])
@@ -32,34 +32,36 @@ __all__ = ["PASSWORD", "RELEASE", "USERS", "Address", "Fleet", "FleetError", "No
 
 _MAX_NODES = 5120  # as in fleetd.c
 _MAX_LINKS = 40  # as in Linux
-# What a login, sudo or a shell leaves behind by itself; snapshot() does not look there.
+# Left behind by a login, sudo or a shell itself; snapshot() does not look there.
 TRACES = (
-    "run",  # sshd's and sudo's, sudo's timestamps among them
-    "var/lib/sudo",  # who has read sudo's lecture
+    "run",  # files of sshd and sudo, sudo's timestamps among them
+    "var/lib/sudo",  # the users who have seen sudo's lecture
     "var/log",  # lastlog, wtmp, btmp
-    "home/admin/.sudo_as_admin_successful",  # Debian's sudo makes it for members of a group admin or sudo
-    "home/fishy/.config/fish",  # fish makes both whenever it starts
+    "home/admin/.sudo_as_admin_successful",  # made by Debian's sudo for members of the groups admin and sudo
+    "home/fishy/.config/fish",  # fish makes this and the next whenever it starts
     "home/fishy/.local/share/fish",
 )
 
 
 class Address(NamedTuple):
-    """Where a TCP client connects to."""
+    """Name an address that a TCP client can connect to."""
 
     host: str
     port: int
 
 
 class Fleet:
-    """`count` nodes for the duration of a with block; see the module. Fleets may run at the same time.
+    """Run `count` nodes for the duration of a with block. Several fleets may run at the same time.
 
-    directory: where the fleet makes its private state folder, a tmpfs; /dev/shm unless told.
-    port: of every node; a free one unless told. rtt_ms: puts the nodes behind a wire with this round trip; only clients
-    in the network namespace `netns` reach them. nodes: how the first nodes differ; the others are plain.
+    directory: where the fleet makes its private state folder, on a file system that overlayfs can write to; /dev/shm by
+    default. port: the port of every node, a free one by default. rtt_ms: a round trip in milliseconds; the nodes are
+    then behind a wire with this delay, and only clients in the network namespace `netns` reach them. nodes: how the
+    first nodes differ; the others are plain. Raises ValueError for an impossible count, and on entry FleetError if the
+    nodes do not start.
 
-    A Fleet is used once, and entered and left in one thread: the nodes end with the thread that started them. Inside of
-    the block: hosts: the nodes' addresses. client: a folder with id_ed25519, id_ed25519.pub, known_hosts and ssh_config
-    (user root). state: the state folder. server: the process that is number 1 in the nodes' PID namespace.
+    A Fleet is used once, and entered and left in one thread: the nodes end with the thread that started them. In the
+    block there are hosts: the nodes' addresses; client: a folder with id_ed25519, id_ed25519.pub, known_hosts and
+    ssh_config (user root); state: the state folder; server: the pid of process 1 of the nodes' PID namespace.
     """
 
     def __init__(
@@ -72,7 +74,7 @@ class Fleet:
         nodes: Sequence[NodeSpec] = (),
     ) -> None:
         if not max(1, len(nodes)) <= count <= _MAX_NODES:
-            raise ValueError(f"{count} nodes, of which {len(nodes)} are described; 1 to {_MAX_NODES} can be had")
+            raise ValueError(f"{count} nodes, of which {len(nodes)} are described: expected 1 to {_MAX_NODES}")
         self.port = port or 0
         self.hosts: list[str] = []
         self._specs = [*nodes, *[NodeSpec()] * (count - len(nodes))]
@@ -81,7 +83,7 @@ class Fleet:
         self._keys: dict[str, str] = {}
         self._silent: Address | None = None
 
-    # ---- life ----
+    # ---- start and end ----
 
     def __enter__(self) -> Self:
         with contextlib.ExitStack() as stack:
@@ -123,23 +125,23 @@ class Fleet:
         command = [str(tools.program("fleetd")), str(self.state), str(self.port)]
         if self._wire:
             command = ["nsenter", f"--net=/run/netns/{self._wire.nodes}", *command]
-        # to append: a seek() here moves the writers' place too, for they share the open file
+        # opened to append: the writers share the open file, so a seek() here moves their place too
         self._log = stack.enter_context(tempfile.TemporaryFile("a+b"))  # noqa: SIM115
         process, (port,) = tools.start(command, self._log)
         stack.callback(tools.end, process)
         self.port = int(port)
         self.server = proc.children(process.pid)[0]
-        self._await_listening([self.root(host) / "run/sshd.pid" for host, _ in self._with_own_sshd()])
+        self._await_listening([self.root(host) / "run/sshd.pid" for host, _ in self._nodes_with_own_sshd()])
 
     def _await_listening(self, pid_files: Sequence[Path]) -> None:
         def settled() -> bool:
             return all(path.exists() for path in pid_files) or len(proc.children(self.server)) < len(pid_files)
 
-        tools.wait_until(settled, "a node's own sshd does not say that it listens")
+        tools.wait_until(settled, "a node's own sshd does not listen")
         if len(proc.children(self.server)) < len(pid_files):
             raise FleetError(f"a node's own sshd has ended: {self.log().strip()}")
 
-    def _with_own_sshd(self) -> list[tuple[str, NodeSpec]]:
+    def _nodes_with_own_sshd(self) -> list[tuple[str, NodeSpec]]:
         return [pair for pair in zip(self.hosts, self._specs, strict=True) if pair[1].max_startups]
 
     def _write_client(self) -> None:
@@ -156,65 +158,68 @@ class Fleet:
             self.client / "ssh_config", "Host *\n" + "".join(f"    {key} {value}\n" for key, value in config.items())
         )
 
-    # ---- where ----
+    # ---- addresses ----
 
     @property
     def netns(self) -> str | None:
-        """The network namespace that clients have to run in (`ip netns exec`); None when the nodes are near."""
+        """Return the network namespace that clients have to run in (`ip netns exec`); None without a wire."""
         return self._wire.clients if self._wire else None
 
     @property
     def wire_report(self) -> str:
-        """After the end of a fleet with rtt_ms: how many packets the wire carried, dropped, and delayed too long."""
+        """Return, after the end of a fleet with rtt_ms, the wire's counts as JSON: packets, dropped, latest_ms."""
         return self._wire.report if self._wire else ""
 
     def dead_address(self) -> Address:
-        """Where nothing listens, on the fleet's port: a connection is refused."""
+        """Return an address with the fleet's port where nothing listens: a connection is refused."""
         return Address(f"{self._network}.255.254", self.port)
 
     def silent_address(self) -> Address:
-        """Where a connection is taken and nothing is ever said, until the fleet ends."""
+        """Return an address that takes connections and sends nothing, until the fleet ends."""
         if not self._silent:
-            listener = wire.socket_in(self._wire.nodes) if self._wire else socket.socket()
+            listener = wire.open_socket(self._wire.nodes) if self._wire else socket.socket()
             self._exit.enter_context(listener)
             listener.bind((f"{self._network}.255.1", 0))
-            listener.listen(1024)  # nobody accepts: the kernel alone completes the handshake
+            listener.listen(1024)  # nothing accepts them: the kernel alone completes the handshake
             self._silent = Address(*listener.getsockname())
         return self._silent
 
     def silence(self, host: str, *, silent: bool = True) -> None:
-        """From now on a node takes connections and never says a word; or it speaks again. Not with max_startups."""
+        """Make a node take connections and send nothing, or answer again. It does not work with max_startups."""
         mark = self.path(host, "/run") / "silent"
         mark.touch() if silent else mark.unlink()
 
     # ---- a node's files ----
 
     def root(self, host: str) -> Path:
-        """The folder of what is this node's alone. To change a file, use write(): the node is mounted over it."""
+        """Return the folder of the node's own layer. To change a file, use write(): the node is mounted over it."""
         return self.state / "hosts" / host / "upper"
 
     def path(self, host: str, path: str) -> Path:
-        """A path of a node as this process can open it: the node's whole root, its links followed inside of it."""
+        """Return a path of a node's root as this process can open it, with links followed inside of that root.
+
+        Raises KeyError if the host is not a node of this fleet.
+        """
         top = Path(f"/proc/{self.server}/root{self.state}/hosts/{host}/root")
         if not top.is_dir():
             raise KeyError(f"{host} is not a node of this fleet")
-        return _inside(top, path)
+        return _resolve_inside(top, path)
 
     def read(self, host: str, path: str) -> str:
-        """The text of a file on a node."""
+        """Return the text of a file on a node."""
         return self.path(host, path).read_text(encoding="utf-8")
 
     def write(self, host: str, path: str, text: str) -> None:
-        """Writes a file on a node, as root of the node would; missing folders are made."""
+        """Write a file on a node, as the node's root would; missing folders are made."""
         target = self.path(host, path)
         target.parent.mkdir(parents=True, exist_ok=True)
         target.write_text(text, encoding="utf-8")
 
     def snapshot(self, host: str) -> dict[str, tuple[int, str]]:
-        """All that is this node's alone: path -> (st_mode, content), to see that nothing was written.
+        """Return the node's own layer as path -> (st_mode, content), to compare before and after.
 
-        Content is a file's text or a link's target; a removed file of a lower layer is a character device (overlayfs's
-        mark). Left out are TRACES, and folders that are only there because something in TRACES is.
+        The content is a file's text or a link's target. A removed file of a lower layer is a character device, which is
+        overlayfs's mark. TRACES are left out, and so are folders that are only there because something in TRACES is.
         """
         root = self.root(host)
         return {
@@ -233,61 +238,61 @@ class Fleet:
     # ---- host keys ----
 
     def host_key(self, host: str) -> str:
-        """A node's Ed25519 host key, `TYPE BASE64`: the one that the client's known_hosts has for it."""
+        """Return a node's Ed25519 host key, `TYPE BASE64`, as it stands in the client's known_hosts."""
         return self._keys[host]
 
     def replace_host_key(self, host: str) -> str:
-        """Gives a node another Ed25519 host key, as a new installation would; known_hosts stays as it is.
+        """Give a node another Ed25519 host key, as a new installation would, and return it, `TYPE BASE64`.
 
-        Returns the new public key. A node with max_startups holds its keys in memory and goes on with the old one.
+        known_hosts stays as it is. A node with max_startups holds its keys in memory and goes on with the old one.
         """
         return keys.new_key(self.path(host, "/etc/ssh/ssh_host_ed25519_key"))
 
-    # ---- what happened ----
+    # ---- counts ----
 
     def connections(self, host: str | None = None) -> int:
-        """How many connections were accepted, by one node or by all; not by those with max_startups."""
+        """Return the number of connections that one node or all have accepted; those with max_startups count none."""
         counters = struct.unpack_from(f"{len(self.hosts)}Q", (self.state / "connections").read_bytes())
         return sum(counters) if host is None else counters[self.hosts.index(host)]
 
     def cpu(self) -> float:
-        """CPU seconds of all that has ended on the nodes; settle() first."""
+        """Return the CPU seconds of all processes that have ended on the nodes; call settle() first."""
         fields = proc.stat_fields(self.server)
         if fields is None:
             raise FleetError("the fleet has ended")
         return (int(fields[13]) + int(fields[14])) / os.sysconf("SC_CLK_TCK")
 
     def processes(self) -> list[int]:
-        """What runs on the nodes now, sshd included, but for the listening sshd of nodes with max_startups."""
-        listening = proc.children(self.server)[: len(self._with_own_sshd())]
+        """Return the pids of all processes on the nodes but the listening sshd of nodes with max_startups."""
+        listening = proc.children(self.server)[: len(self._nodes_with_own_sshd())]
         return [pid for pid in proc.descendants(self.server) if pid not in listening]
 
     def settle(self, seconds: float = 10) -> None:
-        """Waits until nothing runs on the nodes any more; after that many seconds it is a FleetError."""
+        """Wait until no process runs on the nodes. Raises FleetError if one still does after so many seconds."""
         tools.wait_until(lambda: not self.processes(), "processes still run on the nodes", seconds)
 
     def log(self) -> str:
-        """What the nodes' sshd wrote to its log."""
+        """Return the log of all nodes' sshd."""
         self._log.seek(0)
         return self._log.read().decode(errors="replace")
 
 
-# ---- starting ----
+# ---- the machine ----
 
 
 def _check_machine() -> None:
     if os.geteuid() != 0:
-        raise FleetError("the fleet needs root: it mounts, and makes namespaces")
+        raise FleetError("the fleet needs root: it mounts file systems and makes namespaces")
     if not Path("/usr/sbin/sshd").exists():
         raise FleetError("sshd is not installed (Debian: apt install openssh-server)")
     for folder in ("/etc", "/usr"):
-        # overlayfs does not look below a mount of its lower layer
+        # overlayfs shows nothing of a file system that is mounted in its lower layer
         if Path(folder).stat().st_dev != Path("/").stat().st_dev:
-            raise FleetError(f"{folder} is a file system of its own; a node over / would not have it")
+            raise FleetError(f"{folder} is a file system of its own, so a node over / would lack it")
 
 
 def _take_slot(stack: contextlib.ExitStack) -> int:
-    """A number that no other fleet has: an abstract socket is its lock, which no killed run can leave behind."""
+    """Return a number that no other fleet has. Its lock is an abstract socket: a killed run leaves none behind."""
     lock = stack.enter_context(socket.socket(socket.AF_UNIX))
     for slot in range(1, 255):
         with contextlib.suppress(OSError):
@@ -304,13 +309,13 @@ def _state_folder(stack: contextlib.ExitStack, directory: Path | None) -> Path:
     return state
 
 
-# ---- reading nodes ----
+# ---- a node's files, from outside ----
 
 
-def _inside(top: Path, path: str) -> Path:
-    """A path below top with every link followed as the node sees it.
+def _resolve_inside(top: Path, path: str) -> Path:
+    """Return a path below `top` with every link followed as the node sees it. Raises OSError after 40 links.
 
-    Opened as it is, a link to /run on a node would lead to this machine's /run.
+    Without this, a link to /run on a node would lead to this machine's /run.
     """
     todo, links = list(Path(path).parts[::-1]), 0
     done: list[str] = []

@@ -1,4 +1,4 @@
-"""What the fleet starts from: programs built once, keys, and processes that say when they are ready."""
+"""Compile the fleet's programs, and start and end its processes."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ Log = IO[bytes]
 
 
 class FleetError(RuntimeError):
-    """The fleet cannot be what it promises on this machine."""
+    """Say that a fleet cannot start or go on on this machine, and why."""
 
 
 def run(*command: str) -> str:
-    """The stdout of a command that has to succeed; what it said otherwise is in the FleetError."""
+    """Run a command and return its stdout. Raises FleetError with its stderr if it fails or is not installed."""
     try:
         done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
     except FileNotFoundError as error:
@@ -34,17 +34,17 @@ def run(*command: str) -> str:
     return done.stdout
 
 
-def wait_until(true: Callable[[], bool], what: str, seconds: float = 10) -> None:
-    """Looks until a condition holds, but not for ever: then it is a FleetError that says what did not happen."""
+def wait_until(condition: Callable[[], bool], problem: str, seconds: float = 10) -> None:
+    """Wait until a condition holds. Raises FleetError with the problem if it does not within so many seconds."""
     end = time.monotonic() + seconds
-    while not true():
+    while not condition():
         if time.monotonic() > end:
-            raise FleetError(f"waited {seconds:g} s in vain: {what}")
+            raise FleetError(f"waited {seconds:g} s in vain: {problem}")
         time.sleep(0.01)
 
 
 def program(name: str) -> Path:
-    """A C program of this folder, compiled when its source was never seen before."""
+    """Return the path of a C program of this folder, compiled unless the cache has it from the same source."""
     source = HERE / f"{name}.c"
     digest = hashlib.sha256(source.read_bytes()).hexdigest()[:16]
 
@@ -55,7 +55,7 @@ def program(name: str) -> Path:
 
 
 def rsa_key() -> Path:
-    """An RSA host key from the cache: a new one may take a second."""
+    """Return the path of an RSA host key in the cache, where it stays: a new one may take a second."""
 
     def make(target: Path) -> None:
         keys.new_rsa_key(target)
@@ -64,24 +64,25 @@ def rsa_key() -> Path:
 
 
 def start(command: Sequence[str], log: Log) -> tuple[Process, list[str]]:
-    """A process that answers "ready ..." on stdout, and the words after that. Its stderr goes to the log.
+    """Start a process that prints "ready ..." on stdout; return it, and the words after "ready".
 
-    It is in a session of its own: Ctrl-C at a test run must reach the run, which then ends its fleet in order.
+    Its stderr goes to the log. It runs in a session of its own: Ctrl-C has to reach the test run alone, which then ends
+    its fleet in order. Raises FleetError with the log if the process prints anything else.
     """
     process = subprocess.Popen(
         command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=log, start_new_session=True
     )
     assert process.stdout
-    said = process.stdout.readline().decode().split()
-    if said[:1] != ["ready"]:
+    words = process.stdout.readline().decode().split()
+    if words[:1] != ["ready"]:
         end(process)
         log.seek(0)
         raise FleetError(f"{Path(command[0]).name} did not start: {log.read().decode(errors='replace').strip()}")
-    return process, said[1:]
+    return process, words[1:]
 
 
 def end(process: Process) -> None:
-    """Ends a process that was started here, by force when asking does not help."""
+    """Send SIGTERM to a process of start(), and SIGKILL if it still runs after 10 seconds; wait for its end."""
     process.terminate()
     with contextlib.suppress(subprocess.TimeoutExpired):
         process.wait(10)
