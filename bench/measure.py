@@ -1,7 +1,7 @@
-"""One command, measured from outside: `python -m bench.measure [--netns NAME] SECONDS OUT COMMAND...`
+"""Measure one command from outside: `python -m bench.measure [--netns NAME] SECONDS OUT COMMAND...`
 
-It is a program of its own because what it counts is its children: it is the command's subreaper, so CPU covers the
-whole tree of processes, also what detached itself (an SSH master left behind is ended, and counted).
+It is a program of its own because it counts its children. It is the command's subreaper, so the CPU is that of the
+whole tree of processes, detached ones included: an SSH master that is left behind is ended, and counted.
 """
 
 from __future__ import annotations
@@ -23,13 +23,13 @@ from lab import netns
 from lab.proc import descendants
 
 _PR_SET_CHILD_SUBREAPER = 36
-_OVERHEAD = 50  # a sample is followed by a pause of this many times its own length: at most 2 % of one core
-_PATIENCE = 5.0  # seconds from asking to force
-TIMED_OUT = 124  # as of timeout(1)
+_OVERHEAD = 50  # the pause after a sample is so many times as long as the sample: at most 2 % of one core
+_PATIENCE = 5.0  # seconds from SIGTERM to SIGKILL
+TIMED_OUT = 124  # the exit code of timeout(1)
 
 
 def _pss_kb(pid: int) -> int:
-    """A process's proportional set size: memory that processes share is counted once among them."""
+    """Return a process's proportional set size in kB: memory that processes share is counted once among them."""
     try:
         lines = Path(f"/proc/{pid}/smaps_rollup").read_text(encoding="ascii").splitlines()
     except OSError:
@@ -38,7 +38,7 @@ def _pss_kb(pid: int) -> int:
 
 
 class Sampler(threading.Thread):
-    """Looks at the memory of this process's descendants until it is stopped; peak_kb is the largest sum seen."""
+    """Sample the memory of this process's descendants until stop(). peak_kb: the largest sum seen, in kB."""
 
     def __init__(self) -> None:
         super().__init__(daemon=True)
@@ -46,7 +46,7 @@ class Sampler(threading.Thread):
         self._stop_now = threading.Event()
 
     def run(self) -> None:
-        """Samples, and pauses in proportion."""
+        """Sample, and pause in proportion, until stop()."""
         pause = 0.05
         while not self._stop_now.wait(pause):
             start = time.perf_counter()
@@ -54,13 +54,13 @@ class Sampler(threading.Thread):
             pause = max(0.05, _OVERHEAD * (time.perf_counter() - start))
 
     def stop(self) -> None:
-        """Ends it."""
+        """End the thread."""
         self._stop_now.set()
         self.join()
 
 
 def _end_all() -> None:
-    """Ends what the command left behind, by force after a while, and waits for it, so that its CPU is counted."""
+    """End the processes that the command left behind, by force after 5 seconds, and reap them, so their CPU counts."""
     patience = time.monotonic() + _PATIENCE
     while True:
         for pid in descendants(os.getpid()):
@@ -75,13 +75,16 @@ def _end_all() -> None:
 
 
 def measure(command: list[str], seconds: float) -> dict[str, float]:
-    """Runs a command: its exit code (124 after so many seconds), wall time and CPU in s, peak memory in MB."""
+    """Run a command for at most so many seconds, and return its figures.
+
+    code: its exit code, 124 if it was killed. wall, cpu: seconds. memory_mb: the peak in MB.
+    """
     ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
     sampler = Sampler()
     sampler.start()
     start = time.perf_counter()
     process = subprocess.Popen(command)
-    limit = threading.Timer(seconds, process.kill)  # wait(timeout) would look only every 50 ms
+    limit = threading.Timer(seconds, process.kill)  # wait(timeout) would look every 50 ms only
     limit.start()
     code = process.wait()
     wall = time.perf_counter() - start
@@ -95,7 +98,7 @@ def measure(command: list[str], seconds: float) -> dict[str, float]:
 
 
 def main(arguments: list[str]) -> None:
-    """Measures as the arguments say, and writes the figures as JSON."""
+    """Measure the command in the arguments, and write the figures as JSON to OUT."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--netns", default="")
     parser.add_argument("seconds", type=float)

@@ -1,4 +1,4 @@
-"""The one folder in which the lab keeps what it makes once: images of nodes, compiled programs, a host key."""
+"""Find the one folder for things that the lab makes once: images of nodes, compiled programs, a host key."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The two families of the lab's errors: those that the user can mend, and those that only the log explains."""
+"""Define the two families of the lab's errors: those that the user can mend, and those that only the log explains."""
 
 
 class LabError(Exception):
