@@ -33,7 +33,7 @@ lint: packages-test $(VENV)/.dev
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	shellcheck -s sh tasks/node/scripts/*.sh lab/*.sh lab/guest/*.sh lab/fleet/*.sh
+	shellcheck -s sh tasks/node/scripts/*.sh scripts/*.sh lab/*.sh lab/vm/guest/*.sh lab/fleet/*.sh
 	shellcheck .ci/run
 
 # Writes docs/bench.md, docs/bench.svg and docs/bench.jsonl; as root, on a machine that does nothing else.
@@ -44,13 +44,13 @@ bench-full: packages-bench $(VENV)/.dev
 	$(BIN)/python -m bench --full
 
 packages:
-	@sh lab/packages.sh demo
+	@sh scripts/packages.sh demo
 
 packages-test:
-	@sh lab/packages.sh demo test
+	@sh scripts/packages.sh demo test
 
 packages-bench:
-	@sh lab/packages.sh bench
+	@sh scripts/packages.sh bench
 
 $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)

@@ -1,4 +1,4 @@
-"""All runs of one bench, one after the other; whatever happens to one of them, the others go on."""
+"""Do all runs of one bench, one after the other; if one of them fails, the others go on."""
 
 from __future__ import annotations
 
@@ -13,60 +13,61 @@ from bench import cost, environments, run
 from bench.drivers import FIRST
 from bench.matrix import Block, Turn, turns
 from bench.results import Cost, Results, Row
-from bench.startup import startup
+from bench.startup import measure_startup
 from bench.work import Work
-from lab.fleet import FleetError
+from lab.fleet.fleet import FleetError
 
 _TROUBLE = (FleetError, OSError, subprocess.SubprocessError, ValueError, RuntimeError)
 
 
 def measure(blocks: Sequence[Block], traced: Sequence[str], seconds: float, keep: Callable[[Results], None]) -> Results:
-    """Everything that the blocks name, then what the traced drivers cost a node; `keep` gets the results as they grow.
+    """Run all that the blocks name, then count what a node does for the traced drivers; return the results.
 
-    After so many seconds no repetition begins but a first one, and the results say how many were left out.
+    seconds: after these only first repetitions still begin; the results tell how many were left out. keep: called with
+    the results each time that they have grown.
     """
     results, end = Results(_machine()), time.monotonic() + seconds
-    work = run.desired()
+    work = run.desired_work()
     for name in dict.fromkeys(driver for block in blocks for driver in block.drivers):
-        list(rows_of(Turn(name, 1, 0, 0, (FIRST,)), work))  # warms the caches, and is not kept
-    results.rows.extend(row for name in ("fab --version", "fab --list") for row in startup(name))
+        list(run_turn(Turn(name, 1, 0, 0, (FIRST,)), work))  # warms the caches; these rows are not kept
+    results.rows.extend(row for name in ("fab --version", "fab --list") for row in measure_startup(name))
     left_out = 0
     for turn in turns(blocks):
         if turn.rep and time.monotonic() > end:
             left_out += 1
         else:
-            results.rows.extend(rows_of(turn, work))
+            results.rows.extend(run_turn(turn, work))
             keep(results)
     if left_out:
         results.machine["left out"] = f"{left_out} repetitions, at the limit of {seconds / 60:g} minutes"
-    results.costs.extend(_costs(traced, work))
+    results.costs.extend(_count_calls(traced, work))
     keep(results)
     return results
 
 
-def rows_of(turn: Turn, work: Work) -> Iterator[Row]:
-    """A turn's rows. What ends the turn itself, such as a fleet that does not start, is a row too: nothing is lost."""
+def run_turn(turn: Turn, work: Work) -> Iterator[Row]:
+    """Run a turn and yield its rows. An error that ends the turn, such as a fleet that does not start, is a row too."""
     try:
-        for row in run.runs(turn.driver, turn.nodes, turn.rtt_ms, turn.rep, turn.phases, work):
-            _say(row)
+        for row in run.run_driver(turn.driver, turn.nodes, turn.rtt_ms, turn.rep, turn.phases, work):
+            _print(row)
             yield row
     except _TROUBLE as error:
         row = Row(
             turn.driver, "turn", turn.nodes, turn.rtt_ms, turn.rep, -1, 0, 0, 0, 0, 0, 0, 0, 0, repr(error)[-300:]
         )
-        _say(row)
+        _print(row)
         yield row
 
 
-def _costs(traced: Sequence[str], work: Work) -> Iterator[Cost]:
+def _count_calls(traced: Sequence[str], work: Work) -> Iterator[Cost]:
     for name in traced:
         try:
-            yield from cost.costs(name, work)
+            yield from cost.count_calls(name, work)
         except _TROUBLE as error:
-            print(f"what {name} costs a node could not be counted: {error}", file=sys.stderr)
+            print(f"cannot count what a node does for {name}: {error}", file=sys.stderr)
 
 
-def _say(row: Row) -> None:
+def _print(row: Row) -> None:
     print(
         f"{time.strftime('%H:%M:%S')} {row.nodes:5} nodes {row.rtt_ms:4g} ms  {row.driver:18} {row.phase:8} "
         f"wall {row.wall:7.2f}  cpu {row.cpu:6.2f}  peak {row.memory_mb:4.0f} MB"
@@ -88,6 +89,6 @@ def _machine() -> dict[str, str]:
 
 
 def _version(environment: str) -> str:
-    """Its main package as it is pinned."""
+    """Return the pinned version of an environment's main package: `NAME VERSION`."""
     lines = (environments.PINS / f"{environment}.txt").read_text(encoding="ascii").splitlines()
     return next(line for line in lines if line.lower().startswith(environment)).replace("==", " ")

@@ -1,7 +1,7 @@
-"""Who is measured: nodeprep's verbs and its peers, each as a command line, each with its own best practice.
+"""Define the drivers: nodeprep's verbs and its peers as command lines, each in its own best practice.
 
-All do the same work on the same nodes, 50 at a time, with the same key and known host keys (which parallel-ssh does not
-check: it cannot).
+All do the same work on the same nodes, 50 at a time, with the same key and the same known host keys. parallel-ssh alone
+does not check host keys: it cannot.
 """
 
 from __future__ import annotations
@@ -12,11 +12,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from bench.environments import PINS, ROOT, program
-from lab.fleet import Fleet
+from lab.fleet.fleet import Fleet
 
 FORKS = 50
 _PEERS = PINS.parent / "peers"
-# The phases of a run, in their order. A peer does its one work twice; plan and verify are nodeprep's alone.
+# The phases of a run, in their order. A peer does its work twice; only nodeprep has plan and verify.
 FIRST, SECOND, PLAN, VERIFY = "first", "second", "plan", "verify"
 PHASES = (FIRST, SECOND, PLAN, VERIFY)
 NODEPREP, FLOOR, TUNED = "nodeprep", "one-flight", "paramiko-tuned"
@@ -26,7 +26,11 @@ Command = Callable[[Fleet], list[str]]
 
 @dataclass(frozen=True, slots=True)
 class Driver:
-    """commands: by phase. stdin: a file of the client's folder. variables: more of the environment."""
+    """Describe one driver.
+
+    label: its name in the report. commands: phase -> command line. stdin: the name of a file in the client's folder,
+    empty for none. variables: added to the environment.
+    """
 
     label: str
     commands: Mapping[str, Command]
@@ -114,7 +118,7 @@ DRIVERS: dict[str, Driver] = {
 
 
 def environment(fleet: Fleet, driver: Driver) -> dict[str, str]:
-    """A run's whole environment: nothing of this machine's but PATH. HOME's ~/.ssh says what ssh_config says."""
+    """Return the whole environment of a run: of this machine only PATH. HOME's ~/.ssh has the fleet's ssh_config."""
     client = fleet.client
     return {
         "PATH": os.environ["PATH"],
@@ -139,5 +143,5 @@ def environment(fleet: Fleet, driver: Driver) -> dict[str, str]:
 
 
 def stdin_of(fleet: Fleet, driver: Driver) -> Path:
-    """What a driver's command reads."""
+    """Return the path of the file that is the stdin of a driver's command."""
     return fleet.client / driver.stdin if driver.stdin else Path(os.devnull)

@@ -1,4 +1,4 @@
-"""What is run. Repetitions are the outer loop: the first has every row, and only later ones can be lost to time."""
+"""List the runs. Repetitions are the outer loop: the first has every row, so only later ones can be lost to time."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from bench.drivers import DRIVERS, FIRST, FLOOR, NODEPREP, PHASES, SECOND, TUNED, VERIFY
 
 APPLIES = (FIRST, SECOND)
-NEAR_DELAY, FAR_DELAY = 50.0, 100.0  # ms; the difference of the two counts round trips
+NEAR_DELAY, FAR_DELAY = 50.0, 100.0  # ms; round trips are counted from the difference
 DELAYS = (NEAR_DELAY, FAR_DELAY)
-# Whose costs are light enough for hundreds of nodes.
+# The drivers that are light enough for hundreds of nodes.
 LIGHT = (NODEPREP, FLOOR, TUNED, "xargs-ssh-tuned")
 SCRIPTS = (*LIGHT, "xargs-ssh", "clush", "pssh", "parallel-ssh", "fabric-naive")
 ALONE = (NODEPREP, FLOOR, TUNED, "ssh", "clush", "parallel-ssh")
@@ -19,7 +19,10 @@ TRACED = (NODEPREP, "ssh", "fabric-naive", "pyinfra", "ansible-script", "ansible
 
 @dataclass(frozen=True, slots=True)
 class Block:
-    """So many nodes, so far away, by these drivers, so often. Without a first apply the nodes begin as desired."""
+    """Describe runs in one place: nodes, their round trip in ms, repetitions, drivers, phases.
+
+    Without a first apply the nodes begin in the desired state.
+    """
 
     nodes: int
     rtt_ms: float
@@ -58,7 +61,7 @@ FULL = (
 
 @dataclass(frozen=True, slots=True)
 class Turn:
-    """One driver's turn on a fresh fleet."""
+    """Describe one driver's turn on a fresh fleet. rtt_ms: the round trip in ms. rep: the repetition, from 0."""
 
     driver: str
     nodes: int
@@ -68,7 +71,7 @@ class Turn:
 
 
 def turns(blocks: Sequence[Block]) -> Iterator[Turn]:
-    """Everything, interleaved: in each repetition each block's drivers, who begin in turn."""
+    """Yield all turns of the blocks: a repetition after the other, and in each a different driver of a block first."""
     for rep in range(max(block.reps for block in blocks)):
         for block in blocks:
             if rep < block.reps:

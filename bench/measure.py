@@ -1,7 +1,7 @@
-"""One command, measured from outside: `python -m bench.measure [--netns NAME] SECONDS OUT COMMAND...`
+"""Measure one command from outside: `python -m bench.measure [--netns NAME] SECONDS OUT COMMAND...`
 
-It is a program of its own because what it counts is its children: it is the command's subreaper, so CPU covers the
-whole tree of processes, also what detached itself (an SSH master left behind is ended, and counted).
+It is a program of its own because it counts its children. It is the command's subreaper, so the CPU is that of the
+whole tree of processes, detached ones included: an SSH master that is left behind is ended, and counted.
 """
 
 from __future__ import annotations
@@ -19,28 +19,17 @@ import threading
 import time
 from pathlib import Path
 
-_PR_SET_CHILD_SUBREAPER, _CLONE_NEWNET = 36, 0x40000000
-_OVERHEAD = 50  # a sample is followed by a pause of this many times its own length: at most 2 % of one core
-_PATIENCE = 5.0  # seconds from asking to force
-TIMED_OUT = 124  # as of timeout(1)
+from lab import netns
+from lab.proc import descendants
 
-
-def descendants(pid: int) -> list[int]:
-    """All processes below one. A child stands with the thread that has it, and threads come and go."""
-    return [each for child in _children(pid) for each in (child, *descendants(child))]
-
-
-def _children(pid: int) -> list[int]:
-    found: list[int] = []
-    with contextlib.suppress(OSError):
-        for task in list(Path(f"/proc/{pid}/task").iterdir()):
-            with contextlib.suppress(OSError):
-                found += map(int, (task / "children").read_text(encoding="ascii").split())
-    return found
+_PR_SET_CHILD_SUBREAPER = 36
+_OVERHEAD = 50  # the pause after a sample is so many times as long as the sample: at most 2 % of one core
+_PATIENCE = 5.0  # seconds from SIGTERM to SIGKILL
+TIMED_OUT = 124  # the exit code of timeout(1)
 
 
 def _pss_kb(pid: int) -> int:
-    """A process's proportional set size: memory that processes share is counted once among them."""
+    """Return a process's proportional set size in kB: memory that processes share is counted once among them."""
     try:
         lines = Path(f"/proc/{pid}/smaps_rollup").read_text(encoding="ascii").splitlines()
     except OSError:
@@ -49,7 +38,7 @@ def _pss_kb(pid: int) -> int:
 
 
 class Sampler(threading.Thread):
-    """Looks at the memory of this process's descendants until it is stopped; peak_kb is the largest sum seen."""
+    """Sample the memory of this process's descendants until stop(). peak_kb: the largest sum seen, in kB."""
 
     def __init__(self) -> None:
         super().__init__(daemon=True)
@@ -57,7 +46,7 @@ class Sampler(threading.Thread):
         self._stop_now = threading.Event()
 
     def run(self) -> None:
-        """Samples, and pauses in proportion."""
+        """Sample, and pause in proportion, until stop()."""
         pause = 0.05
         while not self._stop_now.wait(pause):
             start = time.perf_counter()
@@ -65,21 +54,13 @@ class Sampler(threading.Thread):
             pause = max(0.05, _OVERHEAD * (time.perf_counter() - start))
 
     def stop(self) -> None:
-        """Ends it."""
+        """End the thread."""
         self._stop_now.set()
         self.join()
 
 
-def _enter(netns: str) -> None:
-    libc = ctypes.CDLL(None, use_errno=True)
-    fd = os.open(f"/run/netns/{netns}", os.O_RDONLY)
-    if libc.setns(fd, _CLONE_NEWNET):  # os.setns() came with Python 3.12
-        raise OSError(ctypes.get_errno(), f"setns {netns}")
-    os.close(fd)
-
-
 def _end_all() -> None:
-    """Ends what the command left behind, by force after a while, and waits for it, so that its CPU is counted."""
+    """End the processes that the command left behind, by force after 5 seconds, and reap them, so their CPU counts."""
     patience = time.monotonic() + _PATIENCE
     while True:
         for pid in descendants(os.getpid()):
@@ -94,13 +75,16 @@ def _end_all() -> None:
 
 
 def measure(command: list[str], seconds: float) -> dict[str, float]:
-    """Runs a command: its exit code (124 after so many seconds), wall time and CPU in s, peak memory in MB."""
+    """Run a command for at most so many seconds, and return its figures.
+
+    code: its exit code, 124 if it was killed. wall, cpu: seconds. memory_mb: the peak in MB.
+    """
     ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
     sampler = Sampler()
     sampler.start()
     start = time.perf_counter()
     process = subprocess.Popen(command)
-    limit = threading.Timer(seconds, process.kill)  # wait(timeout) would look only every 50 ms
+    limit = threading.Timer(seconds, process.kill)  # wait(timeout) would look every 50 ms only
     limit.start()
     code = process.wait()
     wall = time.perf_counter() - start
@@ -114,7 +98,7 @@ def measure(command: list[str], seconds: float) -> dict[str, float]:
 
 
 def main(arguments: list[str]) -> None:
-    """Measures as the arguments say, and writes the figures as JSON."""
+    """Measure the command in the arguments, and write the figures as JSON to OUT."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--netns", default="")
     parser.add_argument("seconds", type=float)
@@ -122,7 +106,7 @@ def main(arguments: list[str]) -> None:
     parser.add_argument("command", nargs=argparse.REMAINDER)
     given = parser.parse_args(arguments)
     if given.netns:
-        _enter(given.netns)
+        netns.enter(given.netns)
     given.out.write_text(json.dumps(measure(given.command, given.seconds)), encoding="ascii")
 
 

@@ -1,6 +1,6 @@
-"""docs/bench.svg: wall time and client CPU against the number of nodes, both axes logarithmic.
+"""Draw docs/bench.svg: wall time and client CPU against the number of nodes, with logarithmic axes.
 
-Of a first apply, and of nodeprep's verify.
+It shows first applies of all drivers, and nodeprep's verify.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from bench.results import Results
 
 @dataclass(frozen=True, slots=True)
 class Series:
-    """Whose runs of a phase are one line, and how it looks."""
+    """Describe one line: a driver's runs of a phase, and the line's look."""
 
     driver: str
     colour: str
@@ -26,17 +26,17 @@ class Series:
 
     @property
     def label(self) -> str:
-        """For the legend."""
+        """Return its name for the legend."""
         verb = {NODEPREP: {FIRST: ", first apply", VERIFY: ", verify"}}.get(self.driver, {})
         return DRIVERS[self.driver].label + verb.get(self.phase, "")
 
     @property
     def stroke(self) -> str:
-        """The line as SVG's attributes."""
+        """Return the look of the line as SVG's attributes."""
         return f'stroke="{self.colour}" stroke-width="{self.width}" stroke-dasharray="{self.dashes}"'
 
 
-# Colours that the colour-blind can tell apart (Okabe and Ito).
+# Colours that colour-blind people can tell apart (Okabe and Ito).
 _SERIES = (
     Series(NODEPREP, "#d55e00", width=3),
     Series(NODEPREP, "#d55e00", VERIFY, width=2, dashes="6 3"),
@@ -56,30 +56,30 @@ Line = list[tuple[int, float]]
 
 @dataclass(frozen=True, slots=True)
 class Scale:
-    """A logarithmic axis: low to high, over so many pixels."""
+    """Map values from low to high to an axis of so many pixels, logarithmically."""
 
     low: float
     high: float
     pixels: float
 
     def at(self, value: float) -> float:
-        """Pixels from the axis's begin."""
+        """Return the pixels from the beginning of the axis to a value."""
         return self.pixels * math.log(value / self.low) / math.log(self.high / self.low)
 
     def ticks(self) -> list[float]:
-        """The powers of ten."""
+        """Return the powers of ten on the axis."""
         first, last = round(math.log10(self.low)), round(math.log10(self.high))
         return [10.0**exponent for exponent in range(first, last + 1)]
 
 
 def _scale(values: Sequence[float], pixels: float) -> Scale:
-    """Whole powers of ten around all values."""
+    """Return the axis between the powers of ten around all values."""
     low, high = math.floor(math.log10(min(values))), math.ceil(math.log10(max(values)))
     return Scale(10.0**low, 10.0 ** max(high, low + 1), pixels)
 
 
 def lines_of(results: Results, figure: str) -> dict[Series, Line]:
-    """Every series that was measured: its medians for near nodes."""
+    """Return the line of each series that was measured: (nodes, median of the figure), for near nodes."""
     sizes = [nodes for rtt_ms, nodes in results.places() if not rtt_ms]
     found = {
         each: [(nodes, value) for nodes in sizes if (value := results.median(figure, each.driver, each.phase, nodes))]
@@ -89,7 +89,7 @@ def lines_of(results: Results, figure: str) -> dict[Series, Line]:
 
 
 def svg(results: Results) -> str:
-    """The picture; an empty one where nothing near was measured."""
+    """Return the picture as SVG; it is empty if nothing near was measured."""
     width, height = _LEFT + 2 * _WIDTH + _BETWEEN + _LEGEND, _TOP + _HEIGHT + 60
     walls = lines_of(results, "wall")
     parts = [
@@ -117,7 +117,7 @@ def _panel(title: str, lines: dict[Series, Line], left: float) -> Iterator[str]:
         yield f'<line y2="{_HEIGHT}" x1="{x:.1f}" x2="{x:.1f}" stroke="#ddd"/>'
         yield f'<text x="{x:.1f}" y="{_HEIGHT + 18}" text-anchor="middle">{value:,.0f}</text>'
     yield f'<text x="{_WIDTH / 2}" y="{_HEIGHT + 40}" text-anchor="middle">nodes</text>'
-    for series, line in reversed(lines.items()):  # nodeprep's comes last, on top
+    for series, line in reversed(lines.items()):  # nodeprep's lines come last, on top
         points = [(across.at(nodes), _HEIGHT - up.at(value)) for nodes, value in line]
         yield from _curve(series, points)
     yield "</g>"

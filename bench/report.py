@@ -1,4 +1,4 @@
-"""docs/bench.md: the targets first, then everything that was measured, and last what failed."""
+"""Write docs/bench.md: the targets first, then all that was measured, and the failures last."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def _number(value: float | None, digits: int = 2, scale: float = 1) -> str:
 
 
 def markdown(results: Results) -> str:
-    """The whole page."""
+    """Return the whole page."""
     lines = [
         _HEAD,
         *_machine(results),
@@ -62,8 +62,8 @@ def _machine(results: Results) -> Iterator[str]:
 
 def _targets(results: Results) -> Iterator[str]:
     yield "## Targets\n"
-    yield "floor: the same ratio for the one-flight prototype, which looks at nothing before, keeps nothing to go back"
-    yield "to, flushes nothing and tells nothing.\n"
+    yield "floor: the same ratio for the one-flight prototype, which checks nothing before, keeps nothing for a"
+    yield "rollback, flushes nothing and reports nothing.\n"
     rows = [
         (
             target.work,
@@ -122,7 +122,7 @@ def _row(results: Results, driver: str, phase: str, nodes: int, rtt_ms: float) -
 def _wire(results: Results) -> Iterator[str]:
     yield "## One node's wire\n"
     near, far = DELAYS
-    yield f"Round trips: what the fastest run takes longer at {far:g} than at {near:g} ms, in units of that difference."
+    yield f"Round trips: the extra time of the fastest run at {far:g} ms over {near:g} ms, divided by the difference."
     yield "Bytes: of IP packets, with their headers and acknowledgements.\n"
     rows = [
         (

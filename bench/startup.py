@@ -1,4 +1,4 @@
-"""What every command pays before its first packet: fab's own start-up, with our tasks and without."""
+"""Measure fab's start-up, which every command pays before its first packet, with nodeprep's tasks and without."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from bench.results import Row
 TIMES = 9
 
 
-def startup(name: str) -> Iterator[Row]:
-    """`fab --list` or `fab --version`, several times, as rows of no nodes."""
+def measure_startup(name: str) -> Iterator[Row]:
+    """Run `fab --list` or `fab --version` 9 times, and yield the rows, of 0 nodes."""
     command = [program("fabric", "fab"), name.split()[1]]
     for rep in range(TIMES):
         begin, cpu = time.perf_counter(), os.times().children_user + os.times().children_system

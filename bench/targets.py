@@ -1,4 +1,4 @@
-"""How fast nodeprep has to be: each line a ratio of medians of one run, and what it may be at most."""
+"""Set the targets of nodeprep's speed: ratios of medians of one bench, and the most that each may be."""
 
 from __future__ import annotations
 
@@ -14,8 +14,12 @@ APPLY = {FIRST: "first apply", SECOND: "second apply"}
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """measured: None where a run is missing or failed. later: the next goal, if there is one. floor: what the prototype
-    comes to that does the least, where it did the same work."""
+    """Hold one target.
+
+    work: nodeprep's side of the ratio. against: the other side. limit: the most that it may be. measured: the ratio,
+    None if a run is missing or failed. later: the next limit. floor: the ratio of the prototype that does the least for
+    this work.
+    """
 
     work: str
     against: str
@@ -26,7 +30,7 @@ class Target:
 
     @property
     def met(self) -> str:
-        """In a word."""
+        """Return yes, **no** or not measured."""
         return "not measured" if self.measured is None else "yes" if self.measured <= self.limit else "**no**"
 
 
@@ -34,10 +38,10 @@ def _ratio(mine: float | None, theirs: float | None) -> float | None:
     return mine / theirs if mine is not None and theirs else None
 
 
-def against(
+def compare(
     results: Results, peer: str, phase: str, nodes: int, rtt_ms: float, limit: float, later: float | None = None
 ) -> Target:
-    """nodeprep's wall time as a part of a peer's, for the same work in the same place."""
+    """Compare nodeprep's wall time with a peer's, for the same phase in the same place. Returns the target."""
     mine, floor, theirs = (results.median("wall", name, phase, nodes, rtt_ms) for name in (NODEPREP, FLOOR, peer))
     where = f"{nodes} near nodes" if not rtt_ms else f"{nodes} node{'s' * (nodes > 1)} at {rtt_ms:g} ms"
     work = f"{where}, {APPLY[phase]}"
@@ -57,18 +61,18 @@ _NEAR = {
 
 
 def targets(results: Results) -> list[Target]:
-    """All of them, in the order in which they are printed."""
+    """Return all targets, in the order of the page."""
     return [*_walls(results), *_scale(results), *_client(results), *_trips(results), *_startup(results)]
 
 
 def _walls(results: Results) -> Iterator[Target]:
     for peer, limit in _NEAR.items():
         for phase in APPLY:
-            yield against(results, peer, phase, 50, 0, limit)
+            yield compare(results, peer, phase, 50, 0, limit)
     for phase in APPLY:
-        yield against(results, "ssh", phase, 1, NEAR_DELAY, 1.0, later=0.7)
+        yield compare(results, "ssh", phase, 1, NEAR_DELAY, 1.0, later=0.7)
     for phase in APPLY:
-        yield against(results, "xargs-ssh-tuned", phase, 50, NEAR_DELAY, 0.8)
+        yield compare(results, "xargs-ssh-tuned", phase, 50, NEAR_DELAY, 0.8)
 
 
 def _scale(results: Results) -> Iterator[Target]:
@@ -94,7 +98,7 @@ def _client(results: Results) -> Iterator[Target]:
 def _trips(results: Results) -> Iterator[Target]:
     for phase, name, limit in ((VERIFY, VERIFY, 8), (FIRST, APPLY[FIRST], 9), (SECOND, APPLY[SECOND], 9)):
         yield Target(
-            f"round trips, {name}", "(a number, no ratio)", limit, results.round_trips(NODEPREP, phase, DELAYS)
+            f"round trips, {name}", "(a number, not a ratio)", limit, results.round_trips(NODEPREP, phase, DELAYS)
         )
 
 

@@ -1,7 +1,7 @@
-"""The work that everybody does: the profile `kubernetes` as `fab show` resolves it, and the check from outside.
+"""Describe the work that all drivers do, the profile `kubernetes` as `fab show` resolves it, and check it from outside.
 
-Nodes of a fleet are alike, so one node's files are everybody's: plain ones, in the place where nodeprep keeps them. A
-peer gets them as they are, as lists, or as one POSIX shell script, whichever is its own best way.
+The nodes of a fleet are alike, so the files of one node are those of all: plain ones, where nodeprep keeps them. A peer
+gets them as they are, as lists, or as one POSIX shell script, whichever suits it best.
 """
 
 from __future__ import annotations
@@ -13,63 +13,66 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from lab.fleet import Fleet
+from lab.fleet.fleet import Fleet
 
 MODULES_FILE = "/etc/modules-load.d/nodeprep-kubernetes.conf"
 SYSCTL_FILE = "/etc/sysctl.d/99-zz-nodeprep-kubernetes.conf"
 
 
 def proc_path(key: str) -> str:
-    """Where a node has a key."""
+    """Return the path of a key below /proc/sys."""
     return "/proc/sys/" + key.replace(".", "/")
 
 
 def _lines(text: str) -> list[str]:
-    """The lines of a file that say something."""
+    """Return the lines of a file without blank ones and comments."""
     return [line for raw in text.splitlines() if (line := raw.strip()) and line[0] not in "#;"]
 
 
 def _keys(text: str) -> dict[str, str]:
-    """Key and value of a sysctl.conf's lines, blanks within a value made single."""
+    """Return key -> value of the lines of a sysctl.conf, with single blanks within a value."""
     pairs = (line.partition("=") for line in _lines(text))
     return {key.strip(): " ".join(value.split()) for key, _, value in pairs}
 
 
 @dataclass(frozen=True, slots=True)
 class Work:
-    """What a node has to be: the text of its two files, and with it the modules and keys."""
+    """Hold the desired state of a node: the text of its two files, and by them the modules and keys."""
 
     modules_text: str
     sysctl_text: str
 
     @classmethod
-    def shown(cls, document: str) -> Work:
-        """From what `fab -H … show --format json` prints. Raises KeyError where a file is missing."""
+    def from_show(cls, document: str) -> Work:
+        """Parse the output of `fab -H … show --format json`. Raises KeyError if a file is missing."""
         files: Mapping[str, str] = next(iter(json.loads(document)["files"].values()))
         return cls(files[MODULES_FILE], files[SYSCTL_FILE])
 
     @property
     def modules(self) -> list[str]:
-        """The modules to load."""
+        """Return the modules to load."""
         return _lines(self.modules_text)
 
     @property
     def keys(self) -> dict[str, str]:
-        """The value of each key."""
+        """Return key -> value of the keys to set."""
         return _keys(self.sysctl_text)
 
     @property
     def items(self) -> int:
-        """How many things there are to report on."""
+        """Return the number of items to report: both files, the modules, the keys."""
         return 2 + len(self.modules) + len(self.keys)
 
     def document(self) -> str:
-        """The same for programs, as JSON."""
+        """Return the work as JSON: modules, sysctl, modules_file, sysctl_file."""
         files = {"modules_file": MODULES_FILE, "sysctl_file": SYSCTL_FILE}
         return json.dumps({**files, "modules": self.modules, "sysctl": self.keys})
 
     def script(self) -> str:
-        """The same as one POSIX shell script: a line `ok|changed|failed KIND NAME` an item, exit 1 if any failed."""
+        """Return the work as a POSIX shell script. For each item it prints `ok|changed|failed KIND NAME`.
+
+        It exits with 1 if an item failed.
+        """
         text = (Path(__file__).parent / "peers" / "apply.sh.in").read_text(encoding="utf-8")
         places = {
             "MODULES_FILE": MODULES_FILE,
@@ -83,7 +86,7 @@ class Work:
         return re.sub("@([A-Z_]+)@", lambda found: places[found[1]], text)
 
     def files(self) -> dict[str, str]:
-        """The files of a node of a fleet that is in this state already, by path."""
+        """Return path -> text of the files of a fleet's node that is in this state already."""
         return {
             MODULES_FILE: self.modules_text,
             SYSCTL_FILE: self.sysctl_text,
@@ -93,7 +96,10 @@ class Work:
         }
 
     def wrong(self, root: Path) -> list[str]:
-        """What keeps a node from this state, by the files of its own layer; empty when nothing does."""
+        """Return what differs from this state, read from the files of a node's own layer; empty if nothing does.
+
+        root: the folder of that layer.
+        """
         loaded = {line.split()[0] for line in _read(root, "/proc/modules").splitlines()}
         kept_modules, kept = _lines(_read(root, MODULES_FILE)), _keys(_read(root, SYSCTL_FILE))
         live = {key: " ".join(_read(root, proc_path(key)).split()) for key in self.keys}
@@ -105,7 +111,7 @@ class Work:
         ]
 
     def wrong_nodes(self, fleet: Fleet) -> int:
-        """How many nodes of a fleet are not in this state."""
+        """Return the number of nodes of a fleet that are not in this state."""
         return sum(bool(self.wrong(fleet.root(host))) for host in fleet.hosts)
 
 

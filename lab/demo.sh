@@ -1,5 +1,5 @@
 #!/bin/sh
-# The whole job on three virtual nodes, each step as you would type it. BIN is the folder with fab.
+# Shows the whole job on three virtual nodes, each step as you would type it. BIN is the folder of fab.
 set -eu
 
 step() {

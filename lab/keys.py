@@ -1,61 +1,51 @@
-"""Who may log in to a node and how it proves who it is: all made here, before the node boots for the first time."""
+"""Make key pairs in OpenSSH's format, without a passphrase."""
 
 from __future__ import annotations
 
-import hashlib
-import subprocess
-import uuid
 from pathlib import Path
 
-from lab import cpio
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
 
-# name -> (home, uid); as lab/guest/users.sh makes them.
-USERS = {"root": ("root", 0), "admin": ("home/admin", 1000), "operator": ("home/operator", 1001)}
-OPERATOR_PASSWORD = "lab"
-CLIENT_KEY, KNOWN_HOSTS, HOST_KEY = "id_ed25519", "known_hosts", "host_ed25519"
+PrivateKey = Ed25519PrivateKey | ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey
+
+_COMMENT = "nodeprep-lab"
+
+
+def new_key(path: Path, comment: str = _COMMENT) -> str:
+    """Write a new Ed25519 key pair to `path` and `path`.pub, and return the public key, `TYPE BASE64`.
+
+    It is made in this process: ssh-keygen for each of 1000 nodes takes seconds.
+    """
+    return _save_key(path, Ed25519PrivateKey.generate(), comment)
 
 
 def ensure_key(path: Path, comment: str) -> str:
-    """Makes an ed25519 key without passphrase if there is none; returns the public line."""
+    """Write a new Ed25519 key pair unless there is one, and return the line in `path`.pub, `TYPE BASE64 COMMENT`."""
     if not path.exists():
-        command = ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", comment, "-f", str(path)]
-        subprocess.run(command, check=True, stdin=subprocess.DEVNULL)
-    return path.with_name(path.name + ".pub").read_text().strip()
+        new_key(path, comment)
+    return _public(path).read_text(encoding="ascii").strip()
 
 
-def known_hosts_line(port: int, public: str) -> str:
-    """One line of known_hosts for a node on a loopback port."""
-    kind, key = public.split()[:2]
-    return f"[127.0.0.1]:{port} {kind} {key}\n"
+def new_ecdsa_key(path: Path) -> str:
+    """Write a new ECDSA key pair on NIST's P-256, and return the public key, `TYPE BASE64`."""
+    return _save_key(path, ec.generate_private_key(ec.SECP256R1()))
 
 
-def node_archive(name: str, client: str, host_key: Path) -> bytes:
-    """What makes a node this node, as an archive that its initramfs copies to a new disk.
-
-    name: its host name; client: the public line that may log in; host_key: its private key, the public one beside it.
-    """
-    machine = uuid.UUID(bytes=hashlib.sha256(host_key.read_bytes()).digest()[:16], version=4).hex
-    public = host_key.with_name(host_key.name + ".pub").read_bytes()
-    texts = {
-        "hostname": f"{name}\n",
-        "hosts": f"127.0.0.1 localhost\n127.0.1.1 {name}\n::1 localhost ip6-localhost ip6-loopback\n",
-        "machine-id": f"{machine}\n",
-        "lab-node": f"{name}\n",
-    }
-    return cpio.archive(
-        [
-            *(cpio.folder(path) for path in ("node", "node/etc", "node/etc/ssh", "node/home")),
-            *(cpio.file(f"node/etc/{path}", text.encode()) for path, text in texts.items()),
-            cpio.file("node/etc/ssh/ssh_host_ed25519_key", host_key.read_bytes(), 0o600),
-            cpio.file("node/etc/ssh/ssh_host_ed25519_key.pub", public),
-            *(entry for home, uid in USERS.values() for entry in _login(home, uid, client)),
-        ]
-    )
+def new_rsa_key(path: Path) -> str:
+    """Write a new RSA key pair of 3072 bits, which may take a second, and return the public key, `TYPE BASE64`."""
+    return _save_key(path, rsa.generate_private_key(65537, 3072))
 
 
-def _login(home: str, uid: int, client: str) -> list[cpio.Entry]:
-    return [
-        cpio.folder(f"node/{home}", 0o700, uid),
-        cpio.folder(f"node/{home}/.ssh", 0o700, uid),
-        cpio.file(f"node/{home}/.ssh/authorized_keys", f"{client}\n".encode(), 0o600, uid),
-    ]
+def _save_key(path: Path, key: PrivateKey, comment: str = _COMMENT) -> str:
+    path.touch(mode=0o600)
+    path.write_bytes(key.private_bytes(Encoding.PEM, PrivateFormat.OpenSSH, NoEncryption()))
+    path.chmod(0o600)
+    public = key.public_key().public_bytes(Encoding.OpenSSH, PublicFormat.OpenSSH).decode("ascii")
+    _public(path).write_text(f"{public} {comment}\n", encoding="ascii")
+    return public
+
+
+def _public(path: Path) -> Path:
+    return path.with_name(f"{path.name}.pub")

@@ -1,1 +1,1 @@
-"""What the peers run: playbooks, deploys and programs, each in an environment of its own."""
+"""Hold the peers' playbooks, deploys and programs. Each runs in an environment of its own."""

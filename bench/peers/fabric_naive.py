@@ -1,4 +1,4 @@
-"""Fabric as its documentation shows it: a ThreadingGroup, one call for each step, one channel for each command."""
+"""Use Fabric as its documentation does: a ThreadingGroup, one call for each step, one channel for each command."""
 
 import sys
 from typing import Any
@@ -12,7 +12,7 @@ READ = "cat /proc/modules; sysctl -e " + " ".join(want["sysctl"])
 
 
 def state(results: Any) -> dict[str, set[str]]:
-    """By host, the modules and the lines `key = value` of a read-back."""
+    """Return host -> the modules and the lines `key = value` of a read-back."""
     return {
         connection.host: {
             " ".join(line.split()) if "=" in line else line.split()[0] for line in result.stdout.splitlines()

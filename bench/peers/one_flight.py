@@ -1,7 +1,7 @@
-"""The floor: paramiko's protocol engine driven by one selector, everything after the key exchange in one flight.
+"""Show the floor: paramiko's protocol engine driven by one selector, all after the key exchange in one flight.
 
-A prototype of what SSH can do, not of what a tool should: it knows one key, one user, one command, and host keys of one
-type. It connects before it imports paramiko, so that the nodes' sshd start meanwhile.
+This prototype shows the most that SSH allows. It is not a model for a tool: it knows one key, one user, one command,
+and host keys of one type. It connects before it imports paramiko, so that the nodes' sshd start meanwhile.
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ READ, WRITE = selectors.EVENT_READ, selectors.EVENT_WRITE
 SECONDS = 600
 
 
-def connecting(host: str) -> socket.socket:
-    """A socket on its way to a host."""
+def begin_connect(host: str) -> socket.socket:
+    """Begin to connect to a host, and return the socket without waiting."""
     sock = socket.socket(socket.AF_INET, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
     sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     sock.connect_ex((host, site.PORT))
@@ -32,18 +32,18 @@ def connecting(host: str) -> socket.socket:
 
 
 def greet(sockets: dict[str, socket.socket]) -> None:
-    """Sends our version on each as soon as it is connected."""
+    """Send our version on each socket as soon as it is connected."""
     for sock in sockets.values():
         sock.settimeout(5)
-        with contextlib.suppress(OSError):  # the loop meets the same error, and reports it
+        with contextlib.suppress(OSError):  # run() gets the same error, and reports it
             sock.sendall(BANNER)
         sock.setblocking(False)
 
 
-early = {host: connecting(host) for host in site.hosts()[: site.FORKS]}
+early = {host: begin_connect(host) for host in site.hosts()[: site.FORKS]}
 greeter = threading.Thread(target=greet, args=(early,))
 greeter.start()
-sys.modules["invoke"] = None  # type: ignore[assignment] # paramiko wants it for `Match exec` alone: 40 ms of imports
+sys.modules["invoke"] = None  # type: ignore[assignment] # paramiko uses it for `Match exec` alone: 40 ms of imports
 import paramiko  # noqa: E402
 from paramiko import Message, Transport  # noqa: E402
 from paramiko.ed25519key import Ed25519Key  # noqa: E402
@@ -53,38 +53,38 @@ del sys.modules["invoke"]
 
 
 class Quiet(Packetizer):
-    """Without the threading.Timer that bounds each handshake."""
+    """Drop the threading.Timer that bounds each handshake."""
 
     def start_handshake(self, timeout: float) -> None:
-        """Starts no timer."""
+        """Start no timer."""
 
 
 class Wire:
-    """What Transport takes for its socket: two buffers."""
+    """Stand in for Transport's socket with two buffers."""
 
     def __init__(self) -> None:
         self.inbox, self.outbox = bytearray(), bytearray()
 
     def recv(self, size: int) -> bytes:
-        """Bytes that the loop has put there."""
+        """Return at most `size` bytes that were received."""
         piece = bytes(self.inbox[:size])
         del self.inbox[:size]
         return piece
 
     def send(self, data: bytes) -> int:
-        """Bytes for the loop to send."""
+        """Keep bytes that flush() will send; return their number."""
         self.outbox += data
         return len(data)
 
     def settimeout(self, timeout: float) -> None:
-        """Nothing here waits."""
+        """Do nothing: no call here waits."""
 
     def close(self) -> None:
-        """Nothing to close."""
+        """Do nothing: Session closes the real socket."""
 
 
 class Session(Transport):
-    """One host: connects, runs one command, ends. Never started as a thread."""
+    """Serve one host: connect, run one command, end. It never starts Transport's thread."""
 
     _preferred_kex = ("curve25519-sha256@libssh.org", "ecdh-sha2-nistp256")
     _preferred_ciphers = ("aes128-gcm@openssh.com", "aes256-gcm@openssh.com")
@@ -101,24 +101,24 @@ class Session(Transport):
         self.error: Exception | None = None
         self.fd = early.pop(host) if host in early else self._late(host)
         selector.register(self.fd, WRITE, self)
-        self._send_kex_init()  # type: ignore[attr-defined] # with the version, before the host has sent its own
+        self._send_kex_init()  # type: ignore[attr-defined] # right after our version, before the host has sent its own
 
     def _late(self, host: str) -> socket.socket:
         self.wire.send(BANNER)
-        return connecting(host)
+        return begin_connect(host)
 
     def _log(self, level: int, msg: object, *args: object) -> None:
         pass
 
     def flush(self) -> None:
-        """Sends what waits, as far as the socket takes it."""
+        """Send as much of the waiting bytes as the socket takes."""
         if self.wire.outbox:
             sent = self.fd.send(self.wire.outbox)
             del self.wire.outbox[:sent]
             self.selector.modify(self.fd, READ | (WRITE if self.wire.outbox else 0), self)
 
-    def ready(self, events: int) -> None:
-        """The socket can be written to or read from. One host's trouble is its own."""
+    def handle_events(self, events: int) -> None:
+        """Write to and read from the socket, as it is ready. Any error ends this host alone."""
         try:
             if events & WRITE:
                 self.flush()
@@ -141,7 +141,7 @@ class Session(Transport):
             self.flush()
 
     def end(self) -> None:
-        """Closes the connection."""
+        """Close the connection."""
         self.done = True
         self.selector.unregister(self.fd)
         self.fd.close()
@@ -162,12 +162,12 @@ class Session(Transport):
         self.tag = 16  # from now on each packet ends with GCM's tag
 
     def _handle(self, kind: int, message: Message) -> None:
-        """One packet, by its number in RFC 4253, 4252 or 4254."""
+        """Handle one packet by its number in RFC 4253, 4252 or 4254."""
         if kind in (20, 21):  # KEXINIT, NEWKEYS
             table: Any = self._handler_table  # type: ignore[attr-defined]
             table[kind](message)
         elif 30 <= kind <= 41:
-            self._exchanged(kind, message)
+            self._finish_exchange(kind, message)
         elif kind in (1, 51, 92, 100):
             raise paramiko.SSHException(f"refused: message {kind}")
         elif kind == 94:
@@ -176,17 +176,17 @@ class Session(Transport):
         elif kind == 98:
             self._request(message)
         elif kind == 97:
-            self._say(97, 0)
-            self._say(1, 11, "", "")
+            self._send(97, 0)
+            self._send(1, 11, "", "")
             self.flush()
             self.end()
 
-    def _exchanged(self, kind: int, message: Message) -> None:
-        """The host has proved its key: is it the known one? Then everything else goes out at once."""
+    def _finish_exchange(self, kind: int, message: Message) -> None:
+        """Check that the key that the host has proved is the known one, then send all the rest at once."""
         self.kex_engine.parse_next(kind, message)  # type: ignore[union-attr]
         if self.host_key.get_base64() != self.known:  # type: ignore[union-attr]
             raise paramiko.BadHostKeyException(self.host, self.host_key, self.host_key)  # type: ignore[arg-type]
-        self._ask()
+        self._send_all()
 
     def _request(self, message: Message) -> None:
         message.get_int()
@@ -194,20 +194,20 @@ class Session(Transport):
             message.get_boolean()
             self.code = message.get_int()
 
-    def _say(self, kind: int, *fields: str | bytes | int | bool) -> None:
+    def _send(self, kind: int, *fields: str | bytes | int | bool) -> None:
         self._send_message(_message(kind, *fields))  # type: ignore[attr-defined]
 
-    def _ask(self) -> None:
-        """Service, authentication, channel, command, end of input."""
+    def _send_all(self) -> None:
+        """Send service, authentication, channel, command and end of input."""
         login = ("root", "ssh-connection", "publickey", True, "ssh-ed25519", self.key.asbytes())
         signed = Message()
         signed.add_string(self.session_id)  # type: ignore[arg-type]
         signature = self.key.sign_ssh_data(signed.asbytes() + _message(50, *login).asbytes()).asbytes()
-        self._say(5, "ssh-userauth")
-        self._say(50, *login, signature)
-        self._say(90, "session", 0, 1 << 21, 1 << 15)
-        self._say(98, 0, "exec", True, self.command)
-        self._say(96, 0)
+        self._send(5, "ssh-userauth")
+        self._send(50, *login, signature)
+        self._send(90, "session", 0, 1 << 21, 1 << 15)
+        self._send(98, 0, "exec", True, self.command)
+        self._send(96, 0)
 
 
 def _message(kind: int, *fields: str | bytes | int | bool) -> Message:
@@ -224,7 +224,7 @@ def _message(kind: int, *fields: str | bytes | int | bool) -> Message:
 
 
 def run(hosts: list[str]) -> Iterator[Session]:
-    """Every host's session when it is done, a bounded number at a time."""
+    """Run the script on all hosts, a bounded number at a time, and yield each session when it is done."""
     selector, waiting, running = selectors.EpollSelector(), hosts[::-1], 0
     script = site.script().replace("'", "'\\''")
     key, known = Ed25519Key(filename=str(site.KEY)), site.known_hosts()
@@ -235,14 +235,14 @@ def run(hosts: list[str]) -> Iterator[Session]:
             Session(host, f"exec sh -c '{script}'", key, known[host], selector)
             running += 1
         for entry, events in selector.select(SECONDS):
-            entry.data.ready(events)
+            entry.data.handle_events(events)
             if entry.data.done:
                 running -= 1
                 yield entry.data
 
 
 def main() -> int:
-    """How many hosts are not well."""
+    """Run the script on all hosts; return the number of hosts where something failed."""
     hosts = site.hosts()
     greeter.join()
     good = 0

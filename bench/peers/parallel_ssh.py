@@ -1,4 +1,4 @@
-"""parallel-ssh (libssh2 under gevent): the script as one command on every host."""
+"""Run the script as one command on every host with parallel-ssh (libssh2 under gevent)."""
 
 import sys
 

@@ -1,7 +1,7 @@
-"""A paramiko prototype: one connection, one exec and one script for each host, in a bounded pool of threads.
+"""Run the work with a paramiko prototype: one connection, one exec and one script a host, in a bounded pool of threads.
 
-Tuned: TCP_NODELAY before the handshake, buffered reads, no timer thread, GCM, one parsed known_hosts, one loaded key.
-What nodeprep does besides is not here: no inventory, no templates, no plan, no second look, no summary.
+It is tuned: TCP_NODELAY before the handshake, buffered reads, no timer thread, GCM, one parsed known_hosts, one loaded
+key. It lacks nodeprep's further steps: no inventory, no templates, no plan, no second look, no summary.
 """
 
 import socket
@@ -20,14 +20,14 @@ SECONDS = 15
 
 
 class Quiet(Packetizer):
-    """Without the threading.Timer that bounds each handshake."""
+    """Drop the threading.Timer that bounds each handshake."""
 
     def start_handshake(self, timeout: float) -> None:
-        """Starts no timer."""
+        """Start no timer."""
 
 
 class Buffered:
-    """A socket that is read in large pieces; Packetizer asks for a header and a body at a time."""
+    """Read a socket in large pieces: Packetizer asks for one header or one body at a time."""
 
     def __init__(self, sock: socket.socket) -> None:
         self.sock, self.data = sock, b""
@@ -35,7 +35,7 @@ class Buffered:
         self.getpeername = sock.getpeername
 
     def recv(self, size: int) -> bytes:
-        """Up to so many bytes."""
+        """Return at most `size` bytes."""
         if not self.data:
             self.data = self.sock.recv(65536)
         piece, self.data = self.data[:size], self.data[size:]
@@ -47,7 +47,7 @@ class Buffered:
 
 
 class Lean(Transport):
-    """The cheapest algorithms among OpenSSH's own defaults, and no log."""
+    """Prefer the cheapest of OpenSSH's default algorithms, and write no log."""
 
     _preferred_kex = ("curve25519-sha256@libssh.org", "ecdh-sha2-nistp256")
     _preferred_ciphers = ("aes128-gcm@openssh.com", "aes256-gcm@openssh.com")
@@ -58,8 +58,11 @@ class Lean(Transport):
         pass
 
 
-def one(host: str, script: bytes, key: Ed25519Key, known: str) -> tuple[str, str, int]:
-    """The host, what its script said, and its exit code."""
+def run_on_host(host: str, script: bytes, key: Ed25519Key, known: str) -> tuple[str, str, int]:
+    """Run the script on a host, and return the host, the output and the exit code.
+
+    known: the known host key in Base64. Raises BadHostKeyException for another key.
+    """
     sock = socket.create_connection((host, site.PORT), SECONDS)
     sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     transport = Lean(Buffered(sock), packetizer_class=Quiet)  # type: ignore[arg-type]
@@ -80,10 +83,10 @@ def one(host: str, script: bytes, key: Ed25519Key, known: str) -> tuple[str, str
 
 
 def main() -> bool:
-    """Whether all is well everywhere."""
+    """Run the script on all hosts; return True if no item failed anywhere."""
     script, key, known = site.script().encode(), Ed25519Key(filename=str(site.KEY)), site.known_hosts()
     with ThreadPoolExecutor(site.FORKS) as pool:
-        done = pool.map(lambda host: one(host, script, key, known[host]), site.hosts())
+        done = pool.map(lambda host: run_on_host(host, script, key, known[host]), site.hosts())
         return all([site.report(*each) for each in done])
 
 

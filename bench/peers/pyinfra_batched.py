@@ -1,4 +1,4 @@
-"""As few operations as an experienced user would write."""
+"""Do the work with as few operations of pyinfra as an experienced user would write."""
 
 from pyinfra.operations import files, server
 

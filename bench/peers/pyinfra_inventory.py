@@ -1,4 +1,4 @@
-"""pyinfra's inventory: every node, with its key and a checked host key."""
+"""List all nodes for pyinfra, with the client's key and strict checking of host keys."""
 
 from bench.peers import site
 

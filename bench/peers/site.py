@@ -1,4 +1,4 @@
-"""Where a peer finds its work: in a folder that bench/run.py fills."""
+"""Read a peer's work from the folder that bench/run.py fills."""
 
 from __future__ import annotations
 
@@ -14,28 +14,28 @@ KEY = FOLDER / "id_ed25519"
 
 
 def hosts() -> list[str]:
-    """The nodes' addresses."""
+    """Return the nodes' addresses."""
     return (FOLDER / "hosts").read_text(encoding="ascii").split()
 
 
 def script() -> str:
-    """The whole work for one node's shell."""
+    """Return the whole work of one node as a shell script."""
     return (FOLDER / "apply.sh").read_text(encoding="utf-8")
 
 
 def work() -> Any:
-    """The same as data: modules, sysctl, modules_file, sysctl_file."""
+    """Return the same work as data: modules, sysctl, modules_file, sysctl_file."""
     return json.loads((FOLDER / "work.json").read_text(encoding="utf-8"))
 
 
 def known_hosts() -> dict[str, str]:
-    """Each node's Ed25519 key in Base64, by its address."""
+    """Return address -> Ed25519 host key in Base64 of all nodes."""
     lines = (line.split() for line in (FOLDER / "known_hosts").read_text(encoding="ascii").splitlines())
     return {name[1 : name.index("]")]: key for name, _, key in lines}
 
 
 def report(host: str, text: str, code: int) -> bool:
-    """Prints how many items of a node are ok, changed or failed; whether all is well."""
+    """Print how many items of a node are ok, changed or failed; return True if none failed and all lines were items."""
     words = [line.split(" ", 1)[0] for line in text.splitlines()]
     counts = {word: words.count(word) for word in ("ok", "changed", "failed")}
     print(host, counts)

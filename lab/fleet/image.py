@@ -1,4 +1,4 @@
-"""What the nodes' roots hold above this machine's own: one common layer, and a layer for each node."""
+"""Build the layers of the nodes' roots above this machine's own: one common layer, and one for each node."""
 
 from __future__ import annotations
 
@@ -10,15 +10,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from lab import keys
 from lab.fleet import kernel, tools
 
 USERS = ("admin", "operator", "nosudo", "fishy", "chatty")
-PASSWORD = "lab"  # operator's and nosudo's, for sudo; nobody logs in with it
+PASSWORD = "lab"  # of operator and nosudo, for sudo alone; logins need the key
 _PASSWORD_HASH = (
     "$6$nodeprepfleet$ETKfCnPR.k0zkasxug3oOqKZzRQCKChDp2h4jY3uUxzIqNm1pP/3SCPOtdhTQ009UkZ17b4J/c9WsYFavhN0B0"
 )
 
-# Folders that are empty on a node, but for what the fleet puts there, whatever this machine keeps in them.
+# Folders in which a node sees the fleet's files alone, and none of this machine's.
 _HIDDEN = (
     "root",
     "home",
@@ -38,7 +39,7 @@ _HIDDEN = (
     "usr/lib/sysctl.d",
     "usr/local/lib",
 )
-# What would tell a node that it is a container.
+# Files that would tell a node that it is a container.
 _ABSENT = (".dockerenv", ".containerenv")
 
 _SUDOERS = """\
@@ -46,7 +47,7 @@ Defaults env_reset
 Defaults mail_badpass
 Defaults secure_path="/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 Defaults use_pty
-# /dev is this machine's: without this its log would fill up with the nodes' sudo
+# /dev is this machine's: without this line its log would fill up with the nodes' sudo
 Defaults !syslog
 root ALL=(ALL:ALL) ALL
 operator ALL=(ALL:ALL) ALL
@@ -54,7 +55,7 @@ admin,fishy,chatty ALL=(ALL:ALL) NOPASSWD: ALL
 """
 
 _SSHD_CONFIG = """\
-# Debian's defaults but for what a login does besides SSH (PAM, motd).
+# Debian's defaults, but without the parts of a login that are not SSH (PAM, motd).
 HostKey /etc/ssh/ssh_host_rsa_key
 HostKey /etc/ssh/ssh_host_ecdsa_key
 HostKey /etc/ssh/ssh_host_ed25519_key
@@ -88,13 +89,13 @@ _COMMON_LINKS = {
 
 @dataclass(frozen=True)
 class NodeSpec:
-    """How one node differs from the others.
+    """Describe how one node differs from the others.
 
     banner: shown before authentication. max_startups: sshd's own `MaxStartups`; such a node runs a listening sshd,
-    whose connections are not counted. sshd_config: further lines, which win over the fleet's (no Match blocks).
-    files: text of files in the node's root, by absolute path, over anything else, /proc/sys and /proc/meminfo included.
-    read_only_sys: /proc/sys is mounted read-only. sftp: whether there is an sftp subsystem. shell: of root, admin,
-    operator and nosudo.
+    whose connections are not counted. sshd_config: further lines, which win over the fleet's (no Match blocks). files:
+    absolute path -> text of files in the node's root, which win over all others, also in /proc/sys and for
+    /proc/meminfo. read_only_sys: mount /proc/sys read-only. sftp: offer the sftp subsystem. shell: the login shell of
+    root, admin, operator and nosudo.
     """
 
     banner: str = ""
@@ -107,19 +108,19 @@ class NodeSpec:
 
     @property
     def flags(self) -> str:
-        """What fleetd has to know of it."""
+        """Return the node's flags for fleetd, see fleetd.c."""
         return ("d" if self.max_startups else "") + ("r" if self.read_only_sys else "") or "-"
 
 
 def write(path: Path, text: str, mode: int = 0o644) -> None:
-    """A file with this text and exactly this mode, and its folders with 0755, whatever the umask is."""
+    """Write a file with exactly this mode, and its missing folders with 0755, whatever the umask is."""
     make_folder(path.parent)
     path.write_text(text, encoding="utf-8")
     path.chmod(mode)
 
 
 def make_folder(path: Path, mode: int = 0o755) -> None:
-    """A folder with exactly this mode; parents that are missing get 0755."""
+    """Make a folder with exactly this mode, and its missing parents with 0755. One that is there stays as it is."""
     if path.is_dir():
         return
     make_folder(path.parent)
@@ -131,7 +132,7 @@ def make_folder(path: Path, mode: int = 0o755) -> None:
 
 
 def build_common(root: Path, authorized: str) -> None:
-    """The layer that all nodes share. authorized: the public key that logs in as any user."""
+    """Build the layer that all nodes share. authorized: the public key, `TYPE BASE64`, that logs in as any user."""
     _hide(root)
     _users(root)
     _kernel(root)
@@ -153,7 +154,7 @@ def _hide(root: Path) -> None:
         (root / hidden).chmod(modes.get(hidden, 0o755))
         os.setxattr(root / hidden, "trusted.overlay.opaque", b"y")
     for name in _ABSENT:
-        os.mknod(root / name, stat.S_IFCHR, os.makedev(0, 0))  # overlayfs's mark for "not here"
+        os.mknod(root / name, stat.S_IFCHR, os.makedev(0, 0))  # overlayfs's mark of a removed file
 
 
 def _users(root: Path) -> None:
@@ -164,14 +165,14 @@ def _users(root: Path) -> None:
     write(root / "etc/sudoers", _SUDOERS, 0o440)
     os.chown(root / "etc/shadow", 0, 42)
     for name, number in numbers.items():
-        # fish wants the other two whenever it starts; they are here so that snapshot() shows nothing new then
+        # fish makes the folders below home when it starts; if they are there already, snapshot() shows nothing new
         for folder in ("", ".config", ".local", ".local/share"):
             make_folder(root / "home" / name / folder)
             os.chown(root / "home" / name / folder, number, number)
 
 
 def passwd(shell: str) -> str:
-    """/etc/passwd with this login shell for everybody who has no shell by nature."""
+    """Return the text of /etc/passwd. shell: of all users that log in, but for fishy and chatty."""
     shells = {"fishy": "/usr/bin/fish", "chatty": "/bin/bash"}
     lines = [
         f"root:x:0:0:root:/root:{shell}",
@@ -218,7 +219,7 @@ def _sshd(folder: Path, authorized: str) -> None:
     write(folder / "authorized_keys", f"{authorized}\n")
     shutil.copyfile(tools.rsa_key(), folder / "ssh_host_rsa_key")
     (folder / "ssh_host_rsa_key").chmod(0o600)
-    tools.new_ecdsa_key(folder / "ssh_host_ecdsa_key")
+    keys.new_ecdsa_key(folder / "ssh_host_ecdsa_key")
     moduli = Path("/etc/ssh/moduli")
     if moduli.exists():
         shutil.copyfile(moduli, folder / "moduli")
@@ -228,7 +229,7 @@ def _sshd(folder: Path, authorized: str) -> None:
 
 
 def build_node(upper: Path, hostname: str, spec: NodeSpec) -> str:
-    """The layer of one node; its public host key, `TYPE BASE64`."""
+    """Build the layer of one node, and return its public host key, `TYPE BASE64`."""
     make_folder(upper)
     for path, text in kernel.proc(hostname, str(uuid.uuid4())).items():
         write(upper / "proc" / path, text)
@@ -241,12 +242,15 @@ def build_node(upper: Path, hostname: str, spec: NodeSpec) -> str:
     if spec.shell != NodeSpec.shell:
         write(upper / "etc/passwd", passwd(spec.shell))
     for name, text in spec.files.items():
-        write(upper / _real(name), text)
-    return tools.new_key(upper / "etc/ssh/ssh_host_ed25519_key")
+        write(upper / _follow_top_link(name), text)
+    return keys.new_key(upper / "etc/ssh/ssh_host_ed25519_key")
 
 
-def _real(name: str) -> Path:
-    """/lib/x is /usr/lib/x: a folder `lib` in the layer would hide this machine's link, and with it every program."""
+def _follow_top_link(name: str) -> Path:
+    """Return a path below the root as if no top folder were a link: /lib/x is /usr/lib/x.
+
+    A folder `lib` in the layer would hide this machine's link /lib, and with it every program.
+    """
     top, *rest = Path(name).parts[1:]
     link = Path("/", top)
     return Path(link.readlink() if link.is_symlink() else top, *rest)

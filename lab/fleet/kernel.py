@@ -1,4 +1,4 @@
-"""The kernel that a node of the fleet pretends to run: Debian 12's, as far as nodeprep looks at it.
+"""Describe the kernel that a node of the fleet pretends to run: Debian 12's, as far as nodeprep looks at it.
 
 Every key of the Kubernetes recipe has a value here that the recipe changes.
 """
@@ -21,7 +21,7 @@ BUILTIN = (
     "kernel/drivers/tty/serial/8250/8250.ko",
 )
 
-# name: (folder, what it needs directly). There is no nf_conntrack_ipv4: it went with Linux 4.19.
+# name -> (folder, the modules that it needs directly). nf_conntrack_ipv4 is missing: Linux has none since 4.19.
 _MODULES: dict[str, tuple[str, tuple[str, ...]]] = {
     "overlay": ("fs/overlayfs", ()),
     "llc": ("net/llc", ()),
@@ -44,8 +44,8 @@ _MODULES: dict[str, tuple[str, tuple[str, ...]]] = {
     "virtio_net": ("drivers/net", ("net_failover",)),
 }
 
-# What a module brings when it is loaded. Real kernels start bridge-nf-call-* with 1; 0 gives an apply work to do.
-_BROUGHT: dict[str, dict[str, str]] = {
+# The keys that appear with a module. Real kernels start bridge-nf-call-* with 1; with 0 an apply has work to do.
+_KEYS_OF_MODULE: dict[str, dict[str, str]] = {
     "br_netfilter": {
         "/proc/sys/net/bridge/bridge-nf-call-arptables": "0",
         "/proc/sys/net/bridge/bridge-nf-call-ip6tables": "0",
@@ -137,12 +137,12 @@ _SYS: dict[str, str] = {
 
 
 def path_of(module: str) -> str:
-    """A module's path below /lib/modules/RELEASE."""
+    """Return a module's path below /lib/modules/RELEASE."""
     return f"kernel/{_MODULES[module][0]}/{module}.ko.xz"
 
 
 def _needs(module: str) -> list[str]:
-    """Everything a module needs, in modules.dep's order: what has to be loaded first stands last."""
+    """Return all modules that a module needs, in modules.dep's order: the first to be loaded stands last."""
     found: list[str] = []
     for direct in _MODULES[module][1]:
         for name in (direct, *_needs(direct)):
@@ -157,7 +157,7 @@ def _dep_line(module: str) -> str:
 
 
 def library() -> dict[str, str]:
-    """The text of every file below /lib/modules/RELEASE, by its path there. The modules themselves are empty."""
+    """Return path -> text of all files below /lib/modules/RELEASE. The modules themselves are empty."""
     return {
         "modules.dep": "".join(map(_dep_line, _MODULES)),
         "modules.builtin": "".join(f"{path}\n" for path in BUILTIN),
@@ -170,11 +170,11 @@ def library() -> dict[str, str]:
 
 
 def arrivals() -> dict[str, str]:
-    """For every module that brings keys, the shell commands with which modprobe.sh makes them appear."""
-    return {module: _bring(files) for module, files in _BROUGHT.items()}
+    """Return module -> the shell commands with which modprobe.sh makes the module's keys appear."""
+    return {module: _commands(files) for module, files in _KEYS_OF_MODULE.items()}
 
 
-def _bring(files: dict[str, str]) -> str:
+def _commands(files: dict[str, str]) -> str:
     folders = sorted({path.rpartition("/")[0] for path in files})
     lines = [f"mkdir -p {' '.join(folders)}", *(f"echo '{value}' >{path}" for path, value in files.items())]
     return "\n".join(lines) + "\n"
@@ -192,8 +192,10 @@ CONTAINERD = "0000000000000000: 00000002 00000000 00010000 0001 01 21519 /run/co
 
 
 def ready(release: str = RELEASE) -> dict[str, str]:
-    """The text of what makes a node ready for kubeadm, by its path in the root: a kernel that is built for it, control
-    groups v2, no swap, no ports taken, containerd that listens."""
+    """Return path -> text of the files below the root that make a node ready for kubeadm.
+
+    They show a kernel that is built for it, control groups v2, no swap, no taken ports, and containerd that listens.
+    """
     options = [*(f"CONFIG_{name}=y" for name in _OPTIONS), *(f"CONFIG_{name}=m" for name in _OPTIONAL)]
     unix = "Num       RefCount Protocol Flags    Type St Inode Path"
     return {
@@ -207,7 +209,7 @@ def ready(release: str = RELEASE) -> dict[str, str]:
 
 
 def proc(hostname: str, boot_id: str) -> dict[str, str]:
-    """The text of every file below a node's /proc that is its own, by its path there."""
+    """Return path -> text of the files below a node's /proc that are its own."""
     modules = "".join(f"{name} 57344 0 - Live 0x0000000000000000\n" for name in PRELOADED)
     own = {"kernel/hostname": hostname, "kernel/domainname": "(none)", "kernel/random/boot_id": boot_id}
     keys = {f"sys/{path}": f"{value}\n" for path, value in {**_SYS, **own}.items()}

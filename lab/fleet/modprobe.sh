@@ -1,12 +1,12 @@
 #!/bin/sh
-# Stands in for kmod on a node whose /proc/modules and /proc/sys are plain files: 'loading' a module adds
-# it and what it needs to /proc/modules and /sys/module, and brings the keys that it registers.
-# Words and statuses are kmod 30's, as far as they go.
+# Stands in for kmod's modprobe on a node whose /proc/modules and /proc/sys are plain files: to load a module is to add
+# it and the modules that it needs to /proc/modules and /sys/module, and to add the keys that it registers.
+# Messages and exit statuses are those of kmod 30, as far as they go.
 read -r release </proc/sys/kernel/osrelease
 modules=/lib/modules/$release
 brings=/usr/share/nodeprep-fleet/modules
 all='' blacklisted='' dry='' quiet='' verbose='' install=1 status=0
-# Whole files by cat: dash's own read takes a byte at a time, which was most of what a first apply cost a node.
+# cat reads whole files. dash's own read takes a byte at a time, which was most of the cost of a first apply on a node.
 builtin=$(cat "$modules/modules.builtin" 2>/dev/null)
 depends=$(cat "$modules/modules.dep" 2>/dev/null)
 live=$(cat /proc/modules)
@@ -31,7 +31,7 @@ option() {
   esac
 }
 
-configured() { # VERB NAME: whether modprobe.d says so; leaves the line's rest in $rest
+configured() { # VERB NAME: true if a file of modprobe.d has such a line; leaves its rest in $rest
   for file in /etc/modprobe.d/*.conf /run/modprobe.d/*.conf /lib/modprobe.d/*.conf; do
     [ -r "$file" ] || continue
     while read -r verb name rest; do
@@ -41,7 +41,7 @@ configured() { # VERB NAME: whether modprobe.d says so; leaves the line's rest i
   return 1
 }
 
-listed() { # NAME LINES: leaves the module's path in $path, and what it needs, the first needed last, in $needs
+listed() { # NAME LINES: leaves the module's path in $path, and in $needs those that it needs, the first to load last
   IFS=$nl
   # shellcheck disable=SC2086 # split into lines
   set -- "$1" $2

@@ -1,6 +1,6 @@
 #!/bin/sh
-# Stands in for kmod's rmmod: takes modules out of /proc/modules and /sys/module, with the keys that they brought.
-# As on a kernel, one that another loaded module needs is in use.
+# Stands in for kmod's rmmod: removes modules from /proc/modules and /sys/module, and the keys that came with them.
+# As on a kernel, a module that another loaded module needs is in use.
 read -r release </proc/sys/kernel/osrelease
 modules=/lib/modules/$release
 brings=/usr/share/nodeprep-fleet/modules

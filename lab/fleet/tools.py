@@ -1,23 +1,18 @@
-"""What the fleet starts from: programs built once, keys, and processes that say when they are ready."""
+"""Compile the fleet's programs, and start and end its processes."""
 
 from __future__ import annotations
 
 import contextlib
 import hashlib
-import os
 import platform
 import subprocess
-import tempfile
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import IO
 
-from cryptography.hazmat.primitives.asymmetric import ec, rsa
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
-
-PrivateKey = Ed25519PrivateKey | ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey
+from lab import keys
+from lab.cache import cached_file
 
 HERE = Path(__file__).parent
 Process = subprocess.Popen[bytes]
@@ -25,11 +20,11 @@ Log = IO[bytes]
 
 
 class FleetError(RuntimeError):
-    """The fleet cannot be what it promises on this machine."""
+    """Say that a fleet cannot start or go on on this machine, and why."""
 
 
 def run(*command: str) -> str:
-    """The stdout of a command that has to succeed; what it said otherwise is in the FleetError."""
+    """Run a command and return its stdout. Raises FleetError with its stderr if it fails or is not installed."""
     try:
         done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
     except FileNotFoundError as error:
@@ -39,89 +34,55 @@ def run(*command: str) -> str:
     return done.stdout
 
 
-def wait_until(true: Callable[[], bool], what: str, seconds: float = 10) -> None:
-    """Looks until a condition holds, but not for ever: then it is a FleetError that says what did not happen."""
+def wait_until(condition: Callable[[], bool], problem: str, seconds: float = 10) -> None:
+    """Wait until a condition holds. Raises FleetError with the problem if it does not within so many seconds."""
     end = time.monotonic() + seconds
-    while not true():
+    while not condition():
         if time.monotonic() > end:
-            raise FleetError(f"waited {seconds:g} s in vain: {what}")
+            raise FleetError(f"waited {seconds:g} s in vain: {problem}")
         time.sleep(0.01)
 
 
-def _cache() -> Path:
-    folder = Path(os.environ.get("NODEPREP_LAB_CACHE") or Path.home() / ".cache" / "nodeprep-lab")
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    return folder
-
-
-def _cached(name: str, make: Callable[[Path], None]) -> Path:
-    """A file of the cache, made beside its place and renamed: fleets that start together cannot hurt each other."""
-    wanted = _cache() / name
-    if not wanted.exists():
-        with tempfile.TemporaryDirectory(dir=wanted.parent) as folder:
-            make(Path(folder) / name)
-            (Path(folder) / name).replace(wanted)
-    return wanted
-
-
 def program(name: str) -> Path:
-    """A C program of this folder, compiled when its source was never seen before."""
+    """Return the path of a C program of this folder, compiled unless the cache has it from the same source."""
     source = HERE / f"{name}.c"
     digest = hashlib.sha256(source.read_bytes()).hexdigest()[:16]
 
     def compile_to(target: Path) -> None:
         run("cc", "-O2", "-Wall", "-o", str(target), str(source))
 
-    return _cached(f"{name}-{platform.machine()}-{digest}", compile_to)
-
-
-def save_key(path: Path, key: PrivateKey) -> str:
-    """Writes a key pair in OpenSSH's format, without a passphrase; the public key, `TYPE BASE64`."""
-    path.write_bytes(key.private_bytes(Encoding.PEM, PrivateFormat.OpenSSH, NoEncryption()))
-    path.chmod(0o600)
-    public = key.public_key().public_bytes(Encoding.OpenSSH, PublicFormat.OpenSSH).decode("ascii")
-    path.with_name(f"{path.name}.pub").write_text(f"{public} nodeprep-fleet\n", encoding="ascii")
-    return public
-
-
-def new_key(path: Path) -> str:
-    """A new Ed25519 key pair; made in this process, since ssh-keygen for each of 1000 nodes takes seconds."""
-    return save_key(path, Ed25519PrivateKey.generate())
-
-
-def new_ecdsa_key(path: Path) -> str:
-    """A new ECDSA key pair on NIST's P-256."""
-    return save_key(path, ec.generate_private_key(ec.SECP256R1()))
+    return cached_file(f"{name}-{platform.machine()}-{digest}", compile_to)
 
 
 def rsa_key() -> Path:
-    """An RSA host key from the cache: a new one may take a second."""
+    """Return the path of an RSA host key in the cache, where it stays: a new one may take a second."""
 
     def make(target: Path) -> None:
-        save_key(target, rsa.generate_private_key(65537, 3072))
+        keys.new_rsa_key(target)
 
-    return _cached("host-rsa", make)
+    return cached_file("host-rsa", make)
 
 
 def start(command: Sequence[str], log: Log) -> tuple[Process, list[str]]:
-    """A process that answers "ready ..." on stdout, and the words after that. Its stderr goes to the log.
+    """Start a process that prints "ready ..." on stdout; return it, and the words after "ready".
 
-    It is in a session of its own: Ctrl-C at a test run must reach the run, which then ends its fleet in order.
+    Its stderr goes to the log. It runs in a session of its own: Ctrl-C has to reach the test run alone, which then ends
+    its fleet in order. Raises FleetError with the log if the process prints anything else.
     """
     process = subprocess.Popen(
         command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=log, start_new_session=True
     )
     assert process.stdout
-    said = process.stdout.readline().decode().split()
-    if said[:1] != ["ready"]:
+    words = process.stdout.readline().decode().split()
+    if words[:1] != ["ready"]:
         end(process)
         log.seek(0)
         raise FleetError(f"{Path(command[0]).name} did not start: {log.read().decode(errors='replace').strip()}")
-    return process, said[1:]
+    return process, words[1:]
 
 
 def end(process: Process) -> None:
-    """Ends a process that was started here, by force when asking does not help."""
+    """Send SIGTERM to a process of start(), and SIGKILL if it still runs after 10 seconds; wait for its end."""
     process.terminate()
     with contextlib.suppress(subprocess.TimeoutExpired):
         process.wait(10)
@@ -129,15 +90,3 @@ def end(process: Process) -> None:
     process.wait()
     if process.stdout:
         process.stdout.close()
-
-
-def children(pid: int) -> list[int]:
-    """The processes whose parent this one is; none when it is gone."""
-    with contextlib.suppress(OSError):
-        return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text(encoding="ascii").split()]
-    return []
-
-
-def descendants(pid: int) -> list[int]:
-    """All processes below one."""
-    return [each for child in children(pid) for each in (child, *descendants(child))]

@@ -1,5 +1,5 @@
 #!/bin/sh
-# Says what the node's /proc/sys/kernel says; the real one would ask the machine's kernel.
+# Prints the values of the node's /proc/sys/kernel; the real uname would ask this machine's kernel.
 read -r s </proc/sys/kernel/ostype
 read -r n </proc/sys/kernel/hostname
 read -r r </proc/sys/kernel/osrelease

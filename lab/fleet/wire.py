@@ -1,25 +1,23 @@
-"""Distant nodes: a network namespace for the clients, one for the nodes, and a wire with a delay between them."""
+"""Put nodes at a distance: a network namespace for clients, one for nodes, and a wire with a delay between them."""
 
 from __future__ import annotations
 
 import contextlib
-import ctypes
-import os
 import socket
 import tempfile
 import threading
 from collections.abc import Iterator
 from pathlib import Path
 
+from lab import netns
 from lab.fleet import tools
 
-NETWORK = "198.18"  # RFC 2544: for benchmarks
+NETWORK = "198.18"  # reserved for benchmarks by RFC 2544
 _CLIENT = "198.19.255.1"
-_CLONE_NEWNET = 0x40000000
 
 
 class Wire:
-    """Both namespaces' names, and after the end what the wire said of itself: packets, dropped, latest_ms (JSON)."""
+    """Name both namespaces. report: after the end the wire's counts as JSON: packets, dropped, latest_ms."""
 
     def __init__(self, slot: int) -> None:
         self.clients, self.nodes = f"nodeprep-{slot}-clients", f"nodeprep-{slot}-nodes"
@@ -27,11 +25,14 @@ class Wire:
 
     @contextlib.contextmanager
     def up(self, rtt_ms: float) -> Iterator[None]:
-        """Both namespaces and the wire, until the end of the block."""
+        """Make both namespaces and the wire until the end of the block. rtt_ms: the round trip in milliseconds.
+
+        Raises FleetError if they cannot be made.
+        """
         program = str(tools.program("wire"))
         with tempfile.TemporaryFile("a+b") as log, contextlib.ExitStack() as stack:
             for name in (self.clients, self.nodes):
-                _remove(name)  # left by a run that was killed: the slot is ours, so its names are too
+                _remove(name)  # left by a killed run: the slot is ours, and so are its names
                 stack.callback(_remove, name)
                 tools.run("ip", "netns", "add", name)
             process, _ = tools.start([program, str(int(rtt_ms * 500)), self.clients, self.nodes], log)
@@ -42,13 +43,13 @@ class Wire:
     def _end(self, process: tools.Process, log: tools.Log) -> None:
         tools.end(process)
         log.seek(0)
-        self.report = log.read().decode().rstrip().rpartition("\n")[2]  # what comes before it are warnings
+        self.report = log.read().decode().rstrip().rpartition("\n")[2]  # the lines before it are warnings
 
     def _connect(self) -> None:
         clients, nodes = f"-n {self.clients}", f"-n {self.nodes}"
         if Path("/proc/sys/net/ipv6").exists():
             # An IPv6 address asks for routers at once, and that packet is dropped while the other end is still down.
-            # In one command with "up" this comes too late (seen in the wire's report).
+            # In one command with "up", addrgenmode comes too late (seen in the wire's report).
             for side in (clients, nodes):
                 tools.run("ip", *f"{side} link set wire addrgenmode none".split())
         for command in (
@@ -69,22 +70,21 @@ def _remove(name: str) -> None:
         tools.run("ip", "netns", "del", name)
 
 
-def socket_in(namespace: str) -> socket.socket:
-    """A TCP socket of another network namespace. A namespace is a thread's, so a thread goes there and back never."""
+def open_socket(namespace: str) -> socket.socket:
+    """Return a TCP socket of another network namespace. Raises FleetError if it cannot be made.
+
+    A namespace belongs to a thread, so a thread of its own goes there, and ends there.
+    """
     made: list[socket.socket] = []
     thread = threading.Thread(target=_make_socket, args=(namespace, made))
     thread.start()
     thread.join()
     if not made:
-        raise tools.FleetError(f"no socket in the network namespace {namespace}")
+        raise tools.FleetError(f"cannot open a socket in the network namespace {namespace}")
     return made[0]
 
 
 def _make_socket(namespace: str, made: list[socket.socket]) -> None:
-    fd = os.open(f"/run/netns/{namespace}", os.O_RDONLY)
-    try:
-        # os.setns() came with Python 3.12
-        if ctypes.CDLL(None, use_errno=True).setns(fd, _CLONE_NEWNET) == 0:
-            made.append(socket.socket())
-    finally:
-        os.close(fd)
+    with contextlib.suppress(OSError):
+        netns.enter(namespace)
+        made.append(socket.socket())

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 from xdist.scheduler import LoadScopeScheduling  # type: ignore[import-untyped]
 
-from lab import programs
-from lab.nodes import Lab
+from lab.vm import programs
+from lab.vm.lab import Lab
 from tests.lab.cases import RELEASES
 
 # Below the ports that the kernel hands out, and not those of another run of these tests.

@@ -8,8 +8,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from lab.keys import OPERATOR_PASSWORD
-from lab.nodes import Lab, Node
+from lab.vm.identity import OPERATOR_PASSWORD
+from lab.vm.lab import Lab
+from lab.vm.node import Node
 from tasks.core.kernel import at_least
 from tests.ssh.suite import FAB, ROOT, Completed
 

@@ -12,7 +12,8 @@ from typing import Any
 
 import pytest
 
-from lab.nodes import Lab, Node, together
+from lab.vm.lab import Lab, run_together
+from lab.vm.node import Node
 from tests.lab.suite import MODULES, SYSCTL, LabSuite
 from tests.lab.test_rollback import everything
 from tests.ssh.breakpoints import NAMES, before, plain
@@ -111,7 +112,7 @@ def story(suite: LabSuite, steps: Mapping[str, int], names: Sequence[str]) -> li
     first = cut(suite, steps)
     for node in nodes:
         node.spawn()
-    together(nodes, Node.wait_ready)
+    run_together(nodes, Node.wait_ready)
     then = {node.name: files(node) for node in nodes}
     again = suite.fab("apply", on=",".join(steps))
     assert again.code == 0, again.text

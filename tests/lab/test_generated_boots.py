@@ -14,7 +14,8 @@ from pathlib import Path
 
 import pytest
 
-from lab.nodes import Lab, Node
+from lab.vm.lab import Lab
+from lab.vm.node import Node
 from tasks.core.boot.files import COMMAND_LINE, SYSCTL, files_in_order
 from tasks.core.boot.simulation import NextBoot
 from tasks.core.facts import Facts, ModuleState

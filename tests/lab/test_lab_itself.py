@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from lab.keys import OPERATOR_PASSWORD, USERS
-from lab.nodes import Lab
-from lab.state import load
+from lab.vm.identity import OPERATOR_PASSWORD, USERS
+from lab.vm.lab import Lab
+from lab.vm.state import load
 from tests.lab.conftest import RELEASE_PORTS
 
 pytestmark = pytest.mark.lab

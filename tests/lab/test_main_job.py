@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from lab.nodes import Lab
+from lab.vm.lab import Lab
 from tests.lab.suite import LabSuite, as_it_should_be, loaded, state, value
 
 pytestmark = pytest.mark.lab

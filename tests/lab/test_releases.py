@@ -13,7 +13,8 @@ from typing import Any
 
 import pytest
 
-from lab.nodes import Lab, Node
+from lab.vm.lab import Lab
+from lab.vm.node import Node
 from tests.lab.cases import CASES, HARMLESS, RELEASES, Case
 from tests.lab.conftest import RELEASE_PORTS, require_lab
 from tests.lab.suite import MODULES, RECIPE_MODULES, LabSuite, as_it_should_be, seen

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from lab.nodes import Lab, Node
+from lab.vm.lab import Lab
+from lab.vm.node import Node
 from tests.lab.suite import LabSuite, loaded, value
 
 pytestmark = pytest.mark.lab

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from lab.nodes import Lab, Node
+from lab.vm.lab import Lab
+from lab.vm.node import Node
 from tests.lab.suite import LabSuite
 
 pytestmark = [pytest.mark.lab, pytest.mark.full]

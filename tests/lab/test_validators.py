@@ -13,8 +13,9 @@ from pathlib import Path
 
 import pytest
 
-from lab import programs
-from lab.nodes import Lab, Node
+from lab.vm import programs
+from lab.vm.lab import Lab
+from lab.vm.node import Node
 from tests.lab.conftest import PORT_BASE
 from tests.lab.suite import LabSuite
 

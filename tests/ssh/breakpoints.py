@@ -12,7 +12,7 @@ import re
 from dataclasses import dataclass
 from functools import partial
 
-from lab.fleet import Fleet
+from lab.fleet.fleet import Fleet
 
 NAMES = """
 cat chmod chown cksum cmp cp cut date df find grep head id install kill ln ls mkdir mktemp modprobe mv readlink

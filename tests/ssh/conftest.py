@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from lab.fleet import Fleet
+from lab.fleet.fleet import Fleet
 from tests.ssh.suite import Suite
 
 HERE = Path(__file__).parent

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from lab.fleet import Address, Fleet
+from lab.fleet.fleet import Address, Fleet
 from tests.ssh.breakpoints import GO, Stops, tell
 from tests.ssh.relay import Relay
 from tests.ssh.suite import MODULES, SYSCTL, Completed, Suite, key_file

@@ -9,7 +9,7 @@ import struct
 from threading import Lock, Thread
 from typing import Self
 
-from lab.fleet import Address
+from lab.fleet.fleet import Address
 
 _RESET = struct.pack("ii", 1, 0)  # SO_LINGER: close() sends RST
 

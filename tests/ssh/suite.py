@@ -17,7 +17,7 @@ from pathlib import Path
 from threading import Thread
 from typing import Any
 
-from lab.fleet import Address, Fleet
+from lab.fleet.fleet import Address, Fleet
 
 ROOT = Path(__file__).parents[2]
 FAB = str(Path(sys.executable).with_name("fab"))

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from lab.fleet import PASSWORD, Fleet
+from lab.fleet.fleet import PASSWORD, Fleet
 from lab.fleet.tools import wait_until
 from tests.ssh.suite import ROOT, SYSCTL, Suite
 

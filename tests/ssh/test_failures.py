@@ -12,8 +12,8 @@ from threading import Event, Thread
 import paramiko
 import pytest
 
-from lab.fleet import PASSWORD, Address, Fleet, NodeSpec
-from lab.fleet.tools import new_key
+from lab.fleet.fleet import PASSWORD, Address, Fleet, NodeSpec
+from lab.keys import new_key
 from tests.ssh.suite import Suite
 
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from lab.fleet import PASSWORD, Fleet
+from lab.fleet.fleet import PASSWORD, Fleet
 from tests.ssh.breakpoints import NO_SHELL, NO_SSHD, STAY, Stops
 from tests.ssh.faults import DISK, Act, Fault, Scene, apply, copy_to_disk, story, story_of_a_rollback
 from tests.ssh.relay import Relay

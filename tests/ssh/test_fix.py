@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from lab.fleet import PASSWORD, Fleet
+from lab.fleet.fleet import PASSWORD, Fleet
 from tests.ssh.suite import FIX_MODULES, FIX_SYSCTL, SYSCTL, Suite
 
 

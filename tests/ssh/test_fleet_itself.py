@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from lab.fleet import PASSWORD, RELEASE, USERS, Fleet, FleetError, NodeSpec
+from lab.fleet.fleet import PASSWORD, RELEASE, USERS, Fleet, FleetError, NodeSpec
 from lab.fleet.tools import wait_until
 
 ROOT = Path(__file__).parents[2]
@@ -355,7 +355,7 @@ def test_a_state_folder_that_cannot_carry_an_overlay(tmp_path: Path) -> None:
 
 def test_nothing_is_left_of_a_killed_run() -> None:
     program = (
-        "import sys; from lab.fleet import Fleet\n"
+        "import sys; from lab.fleet.fleet import Fleet\n"
         "with Fleet(2) as fleet: print(fleet.state, fleet.server, flush=True); input()"
     )
     run = subprocess.Popen(

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 
 import pytest
 
-from lab.fleet import Fleet
+from lab.fleet.fleet import Fleet
 from tests.ssh.suite import Completed, Suite, command_lines
 
 KEYS = ("/etc/ssh/ssh_host_rsa_key", "/etc/ssh/ssh_host_ecdsa_key")

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from lab.fleet import Address, Fleet
+from lab.fleet.fleet import Address, Fleet
 from tests.ssh.suite import SYSCTL, Completed, Suite, serving
 
 # Colour, title, clear screen, a link (C0, OSC), the same as C1, a device's string, marks of direction, a line's end.

@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from lab.fleet import Address, Fleet
+from lab.fleet.fleet import Address, Fleet
 from tests.ssh.suite import SYSCTL, Suite
 
 

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 
 import pytest
 
-from lab.fleet import Fleet
+from lab.fleet.fleet import Fleet
 from lab.fleet.kernel import CONTAINERD, RELEASE
 from tests.ssh.suite import Completed, Damage, Suite
 

@@ -12,7 +12,7 @@ from threading import Barrier
 import fabric
 import pytest
 
-from lab.fleet import Fleet
+from lab.fleet.fleet import Fleet
 from lab.fleet.tools import wait_until
 from tasks.core.facts import Facts
 from tasks.core.host import Host, HostKeys, SshOptions

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from lab.fleet import PASSWORD, Address, Fleet, NodeSpec
+from lab.fleet.fleet import PASSWORD, Address, Fleet, NodeSpec
 from tests.ssh.suite import Suite, serving
 
 # By its place in the fleet; the others are plain.

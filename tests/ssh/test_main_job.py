@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import pytest
 
-from lab.fleet import PASSWORD, Fleet, NodeSpec
+from lab.fleet.fleet import PASSWORD, Fleet, NodeSpec
 from tasks.core.kernel import same_value
 from tests.ssh.suite import MODULES, SYSCTL, Completed, Suite
 

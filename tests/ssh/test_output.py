@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from lab.fleet import Fleet
+from lab.fleet.fleet import Fleet
 from tests.ssh.suite import MODULES, SYSCTL, Suite
 
 ESCAPE = b"\x1b"

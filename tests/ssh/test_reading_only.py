@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from lab.fleet import PASSWORD, Fleet
+from lab.fleet.fleet import PASSWORD, Fleet
 from tests.ssh.suite import MODULES, SYSCTL, Completed, Damage, Suite
 
 

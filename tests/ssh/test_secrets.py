@@ -17,7 +17,7 @@ from cryptography.hazmat.primitives.serialization import (
     load_ssh_private_key,
 )
 
-from lab.fleet import Fleet
+from lab.fleet.fleet import Fleet
 from tests.ssh.suite import FAB, SYSCTL, Completed, Suite, command_lines
 
 SECRET = "Correct-Horse!42 'x\" $HOME"

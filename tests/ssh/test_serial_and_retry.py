@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from lab.fleet import Address, Fleet
+from lab.fleet.fleet import Address, Fleet
 from lab.fleet.tools import wait_until
 from tests.ssh.suite import Completed, Suite
 

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from lab.fleet import Address, Fleet
+from lab.fleet.fleet import Address, Fleet
 from tests.ssh.suite import Suite
 
 SECONDS, FORKS = 30, 20

@@ -77,7 +77,7 @@ def test_the_list_of_verbs_and_their_help_load_nothing_that_only_a_run_needs() -
     light = {"tasks.cli.task", "tasks.cli.options", "tasks.cli.executor", "tasks.cli.debugging"}
     light |= {"tasks.core.errors", "tasks.core.host", "tasks.core.redact"}
     own = {"tasks", "tasks.core", "tasks.cli", *verbs, *light}
-    lab = {"lab", "lab.tasks", "lab.errors", "lab.flavours", "lab.state", "lab.process"}
+    lab = {"lab", "lab.tasks", "lab.errors", "lab.options", "lab.vm", "lab.vm.flavours"}
     assert {name for name in loaded if name.split(".")[0] in ("tasks", "lab")} == own | lab
     assert not {"jinja2", "rich"} & loaded  # yaml comes with invoke
 

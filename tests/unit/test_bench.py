@@ -14,18 +14,17 @@ import pytest
 from packaging.requirements import Requirement
 
 from bench import cost, environments, run
-from bench.__main__ import arguments
-from bench.__main__ import block as block_of
-from bench.campaign import rows_of
+from bench.__main__ import parse_arguments, parse_block
+from bench.campaign import run_turn
 from bench.drivers import DRIVERS, FIRST, NODEPREP, SECOND, TUNED, VERIFY
 from bench.matrix import FULL, QUICK, Block, Turn, turns
 from bench.measure import TIMED_OUT, measure
 from bench.plot import svg
 from bench.report import markdown
 from bench.results import Cost, Results, Row, read, write
-from bench.targets import Target, against, targets
+from bench.targets import Target, compare, targets
 from bench.work import MODULES_FILE, SYSCTL_FILE, Work
-from lab.fleet import FleetError
+from lab.fleet.fleet import FleetError
 
 WORK = Work("# two\noverlay\nbr_netfilter\n", "net.ipv4.ip_forward = 1\nnet.ipv4.tcp_mem = 1\t2  3\n")
 
@@ -73,21 +72,21 @@ def test_what_was_written_is_what_is_read(tmp_path: Path) -> None:
 
 def test_a_ratio_is_of_medians_and_met_up_to_its_limit() -> None:
     results = Results(rows=[row(wall=1), row("clush", wall=2)])
-    met = against(results, "clush", FIRST, 50, 0, 0.5)
+    met = compare(results, "clush", FIRST, 50, 0, 0.5)
     assert (met.measured, met.met) == (0.5, "yes")
-    assert against(results, "clush", FIRST, 50, 0, 0.49).met == "**no**"
+    assert compare(results, "clush", FIRST, 50, 0, 0.49).met == "**no**"
 
 
 def test_a_target_whose_peer_failed_is_not_measured() -> None:
     results = Results(rows=[row(wall=1), row("clush", wall=2, wrong=3)])
-    assert against(results, "clush", FIRST, 50, 0, 0.5).met == "not measured"
+    assert compare(results, "clush", FIRST, 50, 0, 0.5).met == "not measured"
 
 
 def test_the_floor_is_the_prototype_that_does_the_least_against_the_same_peer() -> None:
     results = Results(rows=[row(wall=1), row("one-flight", wall=0.8), row("clush", wall=2)])
-    target = against(results, "clush", FIRST, 50, 0, 0.5)
+    target = compare(results, "clush", FIRST, 50, 0, 0.5)
     assert (target.measured, target.floor) == (0.5, 0.4)
-    assert against(Results(rows=results.rows[::2]), "clush", FIRST, 50, 0, 0.5).floor is None
+    assert compare(Results(rows=results.rows[::2]), "clush", FIRST, 50, 0, 0.5).floor is None
 
 
 def test_cost_at_scale_is_for_each_node_and_memory_is_not() -> None:
@@ -127,7 +126,7 @@ def test_a_wrong_argument_is_told_before_anything_is_measured(
 ) -> None:
     monkeypatch.setattr(sys, "argv", ["bench", *words])
     with pytest.raises(SystemExit, match="2"):
-        arguments()
+        parse_arguments()
     assert complaint in capsys.readouterr().err
 
 
@@ -149,7 +148,7 @@ def test_the_full_matrix_has_every_size_and_every_driver() -> None:
 
 @pytest.mark.parametrize(("place", "expected"), [("50", (50, 0, 1)), ("1:50", (1, 50, 1)), ("10:0:3", (10, 0, 3))])
 def test_a_place_is_nodes_and_perhaps_delay_and_repetitions(place: str, expected: tuple[int, float, int]) -> None:
-    block = block_of(place, "clush", "first,second")
+    block = parse_block(place, "clush", "first,second")
     assert (block.nodes, block.rtt_ms, block.reps) == expected
     assert (block.drivers, block.phases) == (("clush",), (FIRST, SECOND))
 
@@ -158,8 +157,8 @@ def test_a_fleet_that_does_not_start_is_a_failure_that_is_shown(monkeypatch: pyt
     def broken(*_: object) -> object:
         raise FleetError("no memory")
 
-    monkeypatch.setattr(run, "runs", broken)
-    rows = list(rows_of(Turn("clush", 5000, 0, 0, (FIRST,)), WORK))
+    monkeypatch.setattr(run, "run_driver", broken)
+    rows = list(run_turn(Turn("clush", 5000, 0, 0, (FIRST,)), WORK))
     assert [(row.good, row.nodes) for row in rows] == [(False, 5000)]
     assert "no memory" in markdown(Results(rows=rows))
 
@@ -180,7 +179,7 @@ def test_the_pins_of_nodeprep_are_within_its_requirements() -> None:
 
 def test_the_work_is_what_show_prints() -> None:
     files = {MODULES_FILE: WORK.modules_text, SYSCTL_FILE: WORK.sysctl_text}
-    assert Work.shown(json.dumps({"files": {"n1": files}})) == WORK
+    assert Work.from_show(json.dumps({"files": {"n1": files}})) == WORK
     assert WORK.modules == ["overlay", "br_netfilter"]
     assert WORK.keys == {"net.ipv4.ip_forward": "1", "net.ipv4.tcp_mem": "1 2 3"}
 
@@ -274,7 +273,7 @@ def test_calls_that_failed_are_no_processes() -> None:
 ------ ----------- ----------- --------- --------- ----------------
 100.00    0.001000                    11         2 total
 """
-    assert cost.count(NODEPREP, FIRST, [summary, summary]) == Cost(NODEPREP, FIRST, forks=10, execs=8, calls=22)
+    assert cost.sum_calls(NODEPREP, FIRST, [summary, summary]) == Cost(NODEPREP, FIRST, forks=10, execs=8, calls=22)
 
 
 # ---- what is read ----

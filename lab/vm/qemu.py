@@ -1,4 +1,4 @@
-"""QEMU's command line, and whether KVM can be trusted here."""
+"""Build QEMU's command line, and find out if KVM works on this machine."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ import subprocess
 import time
 from pathlib import Path
 
-from lab.image import Image
-from lab.programs import tail
+from lab.vm.image import Image
+from lab.vm.programs import tail
 
-# The console is the serial log; eth0 because a lab node's interface should not change its name with QEMU's version.
-# no_timer_check: on a busy machine the emulated timer is late, and the kernel then gives up on it ("8254 timer not
-# connected to IO-APIC") and may hang.
+# console: the serial log. net.ifnames=0: the interface is called eth0 with any version of QEMU. no_timer_check: on a
+# busy machine the emulated timer is late; the kernel then gives up on it ("8254 timer not connected to IO-APIC") and
+# may hang.
 _KERNEL = "console=ttyS0 quiet loglevel=4 systemd.show_status=0 net.ifnames=0 mitigations=off no_timer_check"
 CONSOLE, DISK, INITRD, QMP, LOG = "console.log", "disk.qcow2", "initrd", "qmp.sock", "qemu.log"
 MEMORY = "memory"
@@ -23,9 +23,10 @@ _PROBE_SECONDS = 15.0
 def command_line(
     *, name: str, port: int, image: Image, accel: str, memory: int = 256, arguments: str = ""
 ) -> list[str]:
-    """The command of one node. Files of the node itself are named relative to its folder, where QEMU is started.
+    """Return the command of one node, to be run in the node's folder: the node's own files are named relative to it.
 
-    arguments: what its kernel's command line has besides.
+    port: the port on 127.0.0.1 that leads to the node's sshd. accel: the value of -accel, see accelerator(). memory: in
+    MB. arguments: added to the kernel's command line.
     """
     return [
         "qemu-system-x86_64",
@@ -41,9 +42,9 @@ def command_line(
 
 
 def accelerator(image: Image, cache: Path) -> str:
-    """`kvm` if a kernel was seen to boot with it on this machine since its last boot, else TCG.
+    """Return `kvm` if the image's kernel was seen to boot with it since this machine's last boot, else TCG.
 
-    /dev/kvm may exist and hang, so it is tried once with a deadline; the answer is remembered in the cache folder.
+    /dev/kvm may exist and hang, so one boot is tried with a deadline of 15 seconds. The answer is kept in `cache`.
     """
     if not os.access("/dev/kvm", os.R_OK | os.W_OK):
         return TCG
@@ -63,7 +64,7 @@ def _kvm_boots(image: Image, console: Path) -> bool:
     process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     end = time.monotonic() + _PROBE_SECONDS
     try:
-        # A kernel without a root panics; that it got so far is the proof.
+        # A kernel without a root file system panics. That it gets so far proves that KVM works.
         while process.poll() is None and time.monotonic() < end:
             time.sleep(0.1)
         return "Kernel panic" in tail(console, 200)

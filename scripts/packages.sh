@@ -1,10 +1,10 @@
 #!/bin/sh
-# packages.sh PART...: installs the Debian packages that are missing, as root; says which they are to anyone else.
-# A program that is there counts, wherever it came from; a fault later on names what it lacked.
+# packages.sh PART...: as root, installs the Debian packages that are missing; for other users, prints their names.
+# A program that is there counts, wherever it came from. If that is not enough, a later step names what it lacks.
 set -eu
 
 missing=
-need() { # PACKAGE PROGRAM: found on PATH or where only root looks?
+need() { # PACKAGE PROGRAM: adds the package if the program is neither on PATH nor in the folders of root's PATH
     PATH=$PATH:/usr/sbin:/sbin command -v "$2" >/dev/null 2>&1 || missing="$missing $1"
 }
 

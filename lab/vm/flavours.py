@@ -1,4 +1,4 @@
-"""The table of node flavours the lab can build."""
+"""List the flavours of nodes that the lab can build."""
 
 from __future__ import annotations
 
@@ -14,7 +14,11 @@ _BUSYBOX = ("busybox-static", *_COMMON)
 
 @dataclass(frozen=True, slots=True)
 class Flavour:
-    """One kind of node: what is installed, and which scripts of lab/guest shape it, in their order."""
+    """Describe one kind of node.
+
+    suite: the Debian release. packages: those installed beside its essential ones. scripts: those of lab/vm/guest
+    that run inside the new root, in their order.
+    """
 
     name: str
     suite: str
@@ -34,8 +38,8 @@ FLAVOURS = {
 }
 
 
-def flavour_named(name: str) -> Flavour:
-    """The flavour of that name. Raises LabUsageError with the names there are."""
+def find_flavour(name: str) -> Flavour:
+    """Return the flavour with this name. Raises LabUsageError with all names if there is none."""
     if name not in FLAVOURS:
         raise LabUsageError(f"no release {name!r} in the lab; there are: {', '.join(FLAVOURS)}")
     return FLAVOURS[name]

@@ -1,4 +1,4 @@
-"""lab.json: what a state folder remembers about its nodes between two commands."""
+"""Read and write lab.json, which keeps a state folder's nodes between two commands."""
 
 from __future__ import annotations
 
@@ -9,16 +9,18 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from lab.process import Process
+from lab.vm.process import Process
 
-PROJECT = Path(__file__).parent.parent
 LAB_JSON, NODES = "lab.json", "nodes"
-FIRST_PORT = 2201
 
 
 @dataclass(frozen=True, slots=True)
 class NodeRecord:
-    """One node. user: who logs in to it in the shipped hosts.ini; process: its QEMU, None if it was never started."""
+    """Describe one node.
+
+    port: the one on 127.0.0.1 that leads to its sshd. user: the login user in the shipped hosts.ini. release: its
+    flavour. process: its QEMU, None if it was never started.
+    """
 
     name: str
     port: int
@@ -27,13 +29,8 @@ class NodeRecord:
     process: Process | None = None
 
 
-def state_folder() -> Path:
-    """Where the lab of the `lab.*` tasks lives: NODEPREP_LAB_DIR, or .lab in the project."""
-    return Path(os.environ.get("NODEPREP_LAB_DIR") or PROJECT / ".lab").absolute()
-
-
 def load(folder: Path) -> list[NodeRecord]:
-    """The nodes of a state folder; none if there is no lab in it."""
+    """Return the nodes of a state folder; none if it holds no lab."""
     path = folder / LAB_JSON
     if not path.exists():
         return []
@@ -41,7 +38,7 @@ def load(folder: Path) -> list[NodeRecord]:
 
 
 def save(folder: Path, nodes: Sequence[NodeRecord]) -> None:
-    """Writes lab.json anew, never half."""
+    """Write lab.json anew. A reader sees the old file or the new one, never a part."""
     path = folder / LAB_JSON
     fresh = path.with_suffix(".new")
     fresh.write_text(json.dumps({"nodes": [asdict(node) for node in nodes]}, indent=2) + "\n")
@@ -49,12 +46,12 @@ def save(folder: Path, nodes: Sequence[NodeRecord]) -> None:
 
 
 def remember(folder: Path, record: NodeRecord) -> None:
-    """Puts one node into lab.json, in place of what was said about it before."""
+    """Write one node to lab.json, in place of its former record."""
     _replace(folder, record.name, [record])
 
 
 def forget(folder: Path, name: str) -> None:
-    """Takes one node out of lab.json."""
+    """Remove one node from lab.json."""
     _replace(folder, name, [])
 
 

@@ -1,4 +1,4 @@
-"""Runs the programs the lab is made of, and names the packages of those that are missing."""
+"""Run the programs that the lab is made of, and name the packages of those that are missing."""
 
 from __future__ import annotations
 
@@ -18,19 +18,18 @@ PACKAGE_OF = {
     "mkfs.ext4": "e2fsprogs",
     "busybox": "busybox-static",
     "ssh": "openssh-client",
-    "ssh-keygen": "openssh-client",
     "setpriv": "util-linux",
 }
 _SYSTEM_FOLDERS = "/usr/sbin:/sbin"
 
 
 def find(program: str) -> str | None:
-    """The program's path, also when it is in a folder that only root has on its PATH."""
+    """Return a program's path, also from the folders that only root has on its PATH; None if it is missing."""
     return shutil.which(program) or shutil.which(program, path=_SYSTEM_FOLDERS)
 
 
 def require(programs: Iterable[str] = PACKAGE_OF) -> None:
-    """Raises LabUsageError with the packages to install if one of the programs is missing."""
+    """Check that the programs are there. Raises LabUsageError with the packages to install if not."""
     packages = sorted({PACKAGE_OF[program] for program in programs if find(program) is None})
     if packages:
         raise LabUsageError(f"the lab needs programs that are missing here; apt install {' '.join(packages)}")
@@ -43,9 +42,9 @@ def run(
     sink: IO[bytes] | None = None,
     variables: Mapping[str, str] | None = None,
 ) -> None:
-    """Runs one step of a build with its messages in log. Raises LabError with the log's last lines if it fails.
+    """Run one step of a build, and append its messages to `log`. Raises LabError with the log's last lines if it fails.
 
-    source and sink are its stdin and stdout; variables are added to its environment.
+    source: its stdin, empty by default. sink: its stdout, the log by default. variables: added to its environment.
     """
     with log.open("ab") as messages:
         done = subprocess.run(
@@ -61,7 +60,7 @@ def run(
 
 
 def tail(log: Path, lines: int = 15) -> str:
-    """The last lines of a log, indented; a note if there are none."""
+    """Return the last lines of a log that are not blank, indented; a note if there are none."""
     text = log.read_text(errors="replace") if log.exists() else ""
     last = [line.rstrip() for line in text.splitlines() if line.strip()][-lines:]
     return "\n".join(f"    {line}" for line in last) or f"    ({log.name} is empty)"

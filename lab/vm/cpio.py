@@ -1,4 +1,4 @@
-"""Writes the one archive format a kernel unpacks as its first root: cpio "newc"."""
+"""Write cpio archives in the "newc" format, the only one that a kernel unpacks as its first root."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One file or folder of an archive: mode holds the type bits too, owner is both uid and gid."""
+    """Describe one file or folder of an archive. mode: with the type bits. owner: both the uid and the gid."""
 
     path: str
     mode: int
@@ -19,17 +19,17 @@ class Entry:
 
 
 def folder(path: str, mode: int = 0o755, owner: int = 0) -> Entry:
-    """An entry for a folder."""
+    """Return the entry of a folder. mode: the permission bits alone."""
     return Entry(path, stat.S_IFDIR | mode, owner=owner)
 
 
 def file(path: str, content: bytes, mode: int = 0o644, owner: int = 0) -> Entry:
-    """An entry for a regular file."""
+    """Return the entry of a regular file. mode: the permission bits alone."""
     return Entry(path, stat.S_IFREG | mode, content, owner)
 
 
 def archive(entries: Iterable[Entry]) -> bytes:
-    """The entries as one newc archive. A folder must come before what is in it: the kernel creates none by itself."""
+    """Return the entries as one archive. A folder has to come before its files: the kernel creates none by itself."""
     now = int(time.time())
     members = [_member(entry, number, now) for number, entry in enumerate(entries, 1)]
     return b"".join(members) + _member(Entry("TRAILER!!!", 0), 0, 0)

@@ -1,4 +1,4 @@
-"""Speaks to a running QEMU through its QMP socket: one JSON object a line."""
+"""Control a running QEMU through its QMP socket, one JSON object a line."""
 
 from __future__ import annotations
 
@@ -13,12 +13,15 @@ from lab.errors import LabError
 
 
 class Qmp:
-    """A connection to one QEMU, as a context manager. Raises LabError if nobody answers."""
+    """Connect to one QEMU, as a context manager. Raises LabError if QEMU does not answer.
+
+    path: the socket. timeout: seconds for the connection and for each read.
+    """
 
     def __init__(self, path: Path, timeout: float = 10.0) -> None:
         self._socket = socket.socket(socket.AF_UNIX)
         self._socket.settimeout(timeout)
-        # A socket's path may have 107 bytes only; a folder that is open already makes any path short.
+        # The path of a socket may have at most 107 bytes; through an open folder any path is short.
         folder = os.open(path.parent, os.O_PATH)
         try:
             self._socket.connect(f"/proc/self/fd/{folder}/{path.name}")
@@ -30,7 +33,7 @@ class Qmp:
         self._buffer = b""
 
     def __enter__(self) -> Self:
-        self._line()  # the greeting
+        self._line()  # QEMU's greeting
         self.command("qmp_capabilities")
         return self
 
@@ -38,15 +41,15 @@ class Qmp:
         self._socket.close()
 
     def command(self, name: str, **arguments: str) -> dict[str, Any]:
-        """Runs one command; returns what it says. Raises LabError if QEMU refuses it."""
+        """Run one command, and return the object in its answer. Raises LabError if QEMU refuses the command."""
         self._socket.sendall(json.dumps({"execute": name, "arguments": arguments}).encode() + b"\n")
         reply = self._line()
         while "event" in reply:
             reply = self._line()
         if "error" in reply:
             raise LabError(f"QEMU refused {name}: {reply['error']}")
-        said: dict[str, Any] = reply["return"]
-        return said
+        answer: dict[str, Any] = reply["return"]
+        return answer
 
     def _line(self) -> dict[str, Any]:
         while b"\n" not in self._buffer:

@@ -1,4 +1,4 @@
-"""Processes that outlive us: found again by pid and start time, so a recycled pid is never touched."""
+"""Follow processes that outlive this one, by pid and start time, so that a recycled pid is never touched."""
 
 from __future__ import annotations
 
@@ -9,40 +9,42 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
+from lab.proc import stat_fields
+
 _STATE, _START_TIME = 0, 19  # of /proc/PID/stat, counted after the name in parentheses
 
 
 @dataclass(frozen=True, slots=True)
 class Process:
-    """One process of this machine. started: its start time in clock ticks since the machine's boot."""
+    """Identify one process of this machine. started: its start time in clock ticks since the machine's boot."""
 
     pid: int
     started: int
 
     @classmethod
     def of(cls, pid: int) -> Process:
-        """The process that has this pid now. Raises ProcessLookupError if there is none."""
-        stat = _stat(pid)
+        """Return the process that has this pid now. Raises ProcessLookupError if there is none."""
+        stat = stat_fields(pid)
         if stat is None:
             raise ProcessLookupError(pid)
         return cls(pid, int(stat[_START_TIME]))
 
     def alive(self) -> bool:
-        """True while this very process runs; a zombie does not."""
-        stat = _stat(self.pid)
+        """Return True while this very process runs. A zombie whose other threads have ended does not run."""
+        stat = stat_fields(self.pid)
         if stat is None or int(stat[_START_TIME]) != self.started:
             return False
         return stat[_STATE] not in "ZX" or _threads(self.pid) > 1
 
     def kill(self, deadline: float = 10.0) -> None:
-        """SIGKILL, and waits until it is gone. Does nothing if it is gone already."""
+        """Send SIGKILL, and wait at most `deadline` seconds for its end. Does nothing if it has ended already."""
         if self.alive():
             with contextlib.suppress(ProcessLookupError):
                 os.kill(self.pid, signal.SIGKILL)
         self.wait(deadline)
 
     def wait(self, deadline: float) -> bool:
-        """Waits until it is gone; False if it still runs after that many seconds."""
+        """Wait until it has ended; return False if it still runs after `deadline` seconds."""
         end = time.monotonic() + deadline
         while self.alive() and time.monotonic() < end:
             time.sleep(0.02)
@@ -57,11 +59,3 @@ def _threads(pid: int) -> int:
         return sum(1 for _ in Path(f"/proc/{pid}/task").iterdir())
     except (FileNotFoundError, ProcessLookupError):
         return 0
-
-
-def _stat(pid: int) -> list[str] | None:
-    try:
-        text = Path(f"/proc/{pid}/stat").read_text()
-    except (FileNotFoundError, ProcessLookupError):
-        return None
-    return text.rpartition(")")[2].split()

@@ -1,4 +1,4 @@
-"""Builds and caches the disk, kernel and initramfs that all nodes of one flavour start from."""
+"""Build and cache the disk, kernel and initramfs that all nodes of one flavour start from."""
 
 from __future__ import annotations
 
@@ -14,14 +14,15 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from lab import initramfs, programs
+from lab.cache import cache_folder, make_cache_folder
 from lab.errors import LabError, LabUsageError
-from lab.flavours import FLAVOURS, Flavour
+from lab.vm import initramfs, programs
+from lab.vm.flavours import FLAVOURS, Flavour
 
 GUEST = Path(__file__).parent / "guest"
 
-# mmdebstrap's --unshare-helper shows only what its user namespace may read, so archives travel through pipes.
-# /dev/* cannot be created in such a namespace, and devtmpfs covers it anyway.
+# A program under mmdebstrap's --unshare-helper opens only files that its user namespace may read, so archives travel
+# through pipes. The files of /dev cannot be created in such a namespace; they are not needed, for devtmpfs covers them.
 _PACK = """\
 set -eu
 work=$(mktemp -d)
@@ -35,75 +36,72 @@ tar --create --sparse root.ext4
 _SCRIPT_VARIABLE = "NODEPREP_LAB_SCRIPT"
 _HASH_LENGTH = 12
 _EXCLUDED = ("doc", "info", "locale", "man")
-# Only the release itself is installed from: it is consistent, while the security archive of an old one may be not.
-# (Seen: bullseye's names a linux-image-cloud-amd64 that its pool has no more, 404; its other packages are there.)
+# Packages come from the release alone: it is consistent, while the security archive of an old release may not be.
+# (Seen: bullseye's names a linux-image-cloud-amd64 that its pool no longer has, 404; its other packages are there.)
 _RELEASE_ONLY = 'cd "$1/etc/apt" && sed -i "/-updates /d; /-security /d" sources.list'
 
 
-Say = Callable[[str], None]
+Reporter = Callable[[str], None]  # takes a line of progress, to show to the user
 
 
-def silent(line: str) -> None:
-    """Tells nobody."""
+def discard(line: str) -> None:
+    """Report the line to nobody."""
 
 
 @dataclass(frozen=True, slots=True)
 class Image:
-    """The finished files of a flavour; nodes read them and never write to them."""
+    """Name the finished files of a flavour. Nodes read them and never write to them."""
 
     folder: Path
 
     @property
     def disk(self) -> Path:
-        """The raw ext4 file system."""
+        """Return the path of the raw ext4 file system."""
         return self.folder / "root.ext4"
 
     @property
     def kernel(self) -> Path:
-        """The kernel's vmlinuz."""
+        """Return the path of the kernel, a vmlinuz."""
         return self.folder / "vmlinuz"
 
     @property
     def initrd(self) -> Path:
-        """The initramfs; a node's own archive is appended to it."""
+        """Return the path of the initramfs. A node's own archive is appended to a copy of it."""
         return self.folder / "initrd"
 
     @contextmanager
     def in_use(self) -> Iterator[int]:
-        """A descriptor to hand to a process: while it has it open, purge_cache leaves the image alone."""
+        """Yield a descriptor to hand to a process: while that has it open, purge_cache() keeps the image."""
         with self.disk.open("rb") as handle:
             fcntl.flock(handle, fcntl.LOCK_SH)
             yield handle.fileno()
 
 
-def cache_folder() -> Path:
-    """Where images are kept: NODEPREP_LAB_CACHE, or ~/.cache/nodeprep-lab."""
-    return Path(os.environ.get("NODEPREP_LAB_CACHE") or Path.home() / ".cache" / "nodeprep-lab")
+def ensure_image(flavour: Flavour, report: Reporter = discard) -> Image:
+    """Return a flavour's image. If the cache has none of this very recipe, build it first, and report that.
 
-
-def ensure_image(flavour: Flavour, say: Say = silent) -> Image:
-    """The flavour's image, built first if the cache has none of this very recipe; say is told before that."""
-    cache = cache_folder()
-    cache.mkdir(parents=True, exist_ok=True)
+    Raises LabError if a step of the build fails, LabUsageError if busybox is not a static program.
+    """
+    cache = make_cache_folder()
     image = Image(cache / f"{flavour.name}-{recipe_hash(flavour)}")
     with _one_builder(cache / f"{flavour.name}.lock"):
         if not image.folder.exists():
-            say(f"building the {flavour.name} image (about a minute, once) ...")
+            report(f"building the {flavour.name} image (about a minute, once) ...")
             _build_into(flavour, image.folder)
     return image
 
 
 def purge_cache() -> list[Path]:
-    """Removes every cached image that no running node needs, of any lab; returns those that were kept for that.
+    """Remove all cached images but those of running nodes, of any lab; return the folders that are kept.
 
-    Nothing else that may live in the cache folder is touched.
+    Other files in the cache folder are left alone.
     """
     patterns = [f"{name}-{'[0-9a-f]' * _HASH_LENGTH}" for name in FLAVOURS]
     found = [folder for pattern in patterns for folder in sorted(cache_folder().glob(pattern))]
-    return [folder for folder in found if not _purged(Image(folder))]
+    return [folder for folder in found if not _remove_unused(Image(folder))]
 
 
-def _purged(image: Image) -> bool:
+def _remove_unused(image: Image) -> bool:
     if image.disk.exists():
         with image.disk.open("rb") as handle:
             try:
@@ -115,7 +113,7 @@ def _purged(image: Image) -> bool:
 
 
 def recipe_hash(flavour: Flavour) -> str:
-    """Changes whenever an image would be built differently."""
+    """Return 12 hexadecimal digits that change whenever an image would be built differently."""
     recipe = [_debootstrap(flavour), _script(flavour), _PACK, (GUEST / "init").read_text(), initramfs.WANTED]
     return hashlib.sha256(json.dumps(recipe).encode()).hexdigest()[:_HASH_LENGTH]
 
@@ -146,12 +144,12 @@ def _one_builder(lock: Path) -> Iterator[None]:
 
 
 def _build_into(flavour: Flavour, folder: Path) -> None:
-    for killed in folder.parent.glob(f".{flavour.name}-*"):  # the lock is ours, so nobody works there any more
+    for killed in folder.parent.glob(f".{flavour.name}-*"):  # left by a killed build: we hold the lock
         shutil.rmtree(killed, ignore_errors=True)
     with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{flavour.name}-") as name:
         work = Path(name)
         _bootstrap(flavour, work)
-        _take_kernel(work)
+        _extract_kernel(work)
         _pack(work)
         (work / "root.tar").unlink()
         finished = work / "image"
@@ -164,7 +162,7 @@ def _build_into(flavour: Flavour, folder: Path) -> None:
 def _bootstrap(flavour: Flavour, work: Path) -> None:
     mirror = os.environ.get("NODEPREP_LAB_MIRROR")
     command = [*_debootstrap(flavour), *([mirror] if mirror else [])]
-    # INITRD=No: the kernel package makes no initramfs of its own; it would take 10 s and never be used.
+    # INITRD=No keeps the kernel package from making an initramfs, which would take 10 s and never be used.
     variables = {"INITRD": "No", _SCRIPT_VARIABLE: _script(flavour)}
     with (work / "root.tar").open("wb") as sink:
         programs.run(command, work / "build.log", sink=sink, variables=variables)
@@ -179,8 +177,8 @@ def _pack(work: Path) -> None:
     archive.unlink()
 
 
-def _take_kernel(work: Path) -> None:
-    """Copies the kernel out of root.tar and builds the initramfs from its modules."""
+def _extract_kernel(work: Path) -> None:
+    """Copy the kernel out of root.tar, and build the initramfs from its modules."""
     with tarfile.open(work / "root.tar") as tar:
         members = {member.name.removeprefix("./").removeprefix("usr/"): member for member in tar if member.isfile()}
         kernel = _only(members, "boot/vmlinuz-")
@@ -208,5 +206,5 @@ def _only(names: dict[str, tarfile.TarInfo], prefix: str) -> str:
 def _busybox() -> bytes:
     content = Path(programs.find("busybox") or "busybox").read_bytes()
     if b"ld-linux" in content[:4096]:
-        raise LabUsageError("the lab needs a static busybox, and the one here is not; apt install busybox-static")
+        raise LabUsageError("the lab needs a static busybox, and this one is not static; apt install busybox-static")
     return content
