@@ -13,6 +13,7 @@ from tasks.core.errors import InventoryError, SourceError, UsageError
 from tasks.core.host import Host
 from tasks.core.interning import Interner
 from tasks.core.inventory import ini, selection
+from tasks.core.inventory.formats import InventoryFormat, detect_format
 from tasks.core.inventory.inventory import Inventory
 from tasks.core.run import retry as retry_report
 from tasks.local.files import display_path, read_text
@@ -20,15 +21,26 @@ from tasks.local.files import display_path, read_text
 ENDINGS = ("", ".yml", ".yaml", ".json")
 VAULTED = object()  # stands for an encrypted value, which counts as not given
 
+# A grammar takes the text and the path as the admin knows it; it feeds core/inventory/groups.py.
+GRAMMARS: Mapping[InventoryFormat, Callable[[str, str], Inventory]] = {InventoryFormat.INI: ini.parse_ini}
+
 
 def load_inventory(path: Path) -> Inventory:
     """An INI inventory and the group_vars/ and host_vars/ beside it. Raises InventoryError or UsageError."""
-    inventory = ini.parse_ini(read_text(path, InventoryError), display_path(path))
+    inventory = _parse(read_text(path, InventoryError), display_path(path))
     folders = [path.parent / name for name in ("group_vars", "host_vars")]
     if not any(folder.is_dir() for folder in folders):
         return inventory
     groups, hosts = _variables(folders[0], inventory.groups), _variables(folders[1], inventory.hosts)
     return inventory.with_variables(groups, hosts)
+
+
+def _parse(text: str, source: str) -> Inventory:
+    """Parse an inventory by the grammar of its format. Raise InventoryError for a format without a grammar."""
+    found, line = detect_format(text, source)
+    if found not in GRAMMARS:
+        raise InventoryError(source, line, f"expected an INI inventory ([group] sections of hosts), got {found}")
+    return GRAMMARS[found](text, source)
 
 
 def _variables(folder: Path, names: Iterable[str]) -> dict[str, dict[str, object]]:

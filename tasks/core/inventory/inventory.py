@@ -1,8 +1,4 @@
-"""hosts.ini text to an Inventory: Ansible's INI grammar and its precedence of variables, nothing read from disk.
-
-`ansible-inventory --list` is the oracle in the tests. Where Ansible silently drops hosts (a range that counts
-backwards) this module says so instead.
-"""
+"""Hosts and groups of an inventory, their variables by Ansible's precedence, and one host resolved."""
 
 from __future__ import annotations
 

@@ -78,6 +78,25 @@ def test_a_file_that_cannot_be_read_is_told_by_name(tmp_path: Path) -> None:
         load_inventory(tmp_path)
 
 
+@pytest.mark.parametrize(
+    ("name", "text", "problem"),
+    [
+        ("hosts.yml", "---\nall:\n", r"hosts.yml:1: expected an INI inventory \(.*\), got YAML"),
+        ("hosts", "# c\nall:\n", "hosts:2: .*got YAML"),
+        ("hosts.json", '{"all": {}}\n', "hosts.json:1: .*got JSON"),
+        ("hosts.sh", "#!/bin/sh\n", "hosts.sh:1: .*got a script"),
+        ("hosts.toml", "[web.hosts]\n", "hosts.toml: .*got a TOML file"),
+        ("hosts", "\x7fELF\0\0", "hosts: .*got a binary file"),
+    ],
+)
+def test_an_inventory_of_a_format_without_a_grammar_is_refused(
+    name: str, text: str, problem: str, tmp_path: Path
+) -> None:
+    (tmp_path / name).write_text(text)
+    with pytest.raises(InventoryError, match=problem):
+        load_inventory(tmp_path / name)
+
+
 def test_a_path_is_shown_as_the_admin_would_name_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     assert display_path(tmp_path / "templates" / "a") == "templates/a"
