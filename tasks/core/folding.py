@@ -1,4 +1,4 @@
-"""Fold the names of many hosts into few words."""
+"""Fold the names of many hosts into one short selection."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ _DIGITS = re.compile(r"[0-9]+")
 
 
 def fold(names: Iterable[str]) -> str:
-    """Shortens names for a reader: lab-1, lab-2, lab-3 and db become `db,lab-[1-3]`; select() reads it back.
+    """Return names as a short selection that -H accepts: lab-1, lab-2, lab-3 and db become `db,lab-[1-3]`.
 
-    Out: sorted, each name once, numbers in their natural order, zero padding kept (`n[08-11]`).
+    Sorted, each name once, numbers in their natural order, zero padding kept (`n[08-11]`).
     """
     unique = sorted(set(names), key=_natural)
     families: dict[_Family, list[str]] = {}
@@ -24,7 +24,7 @@ def fold(names: Iterable[str]) -> str:
 
 
 class _Family(NamedTuple):
-    """Names that differ in one number. width: of padded numbers; 0 if they are not, -1 for a name that stays alone."""
+    """Names that differ in one number. width: of padded numbers, else 0; -1 for a name that is not folded."""
 
     before: str
     after: str
@@ -32,9 +32,10 @@ class _Family(NamedTuple):
 
 
 def _natural(name: str) -> str:
-    """Sorts n2 before n10: texts and numbers in turn, numbers first. A number may be longer than int() takes.
+    """Return a sort key that puts n2 before n10: texts and numbers in turn, numbers first.
 
-    One text for each name: lists of their parts were the largest thing of a summary of 5,000 nodes.
+    A number may be longer than int() accepts. The key is one text: with lists of parts, the keys were the largest
+    objects of a summary of 5,000 nodes.
     """
     return "".join(map(_natural_part, re.findall(r"[0-9]+|[^0-9]+", name)))
 
@@ -45,7 +46,7 @@ def _natural_part(part: str) -> str:
 
 
 def _candidates(name: str) -> Iterator[tuple[str, str, str]]:
-    """Every (before, number, after) that a name can be split into; names with brackets stay whole."""
+    """Yield every (before, number, after) of a name; a name with brackets or commas has none."""
     if not re.search(r"[\[\],]", name):
         for match in _DIGITS.finditer(name):
             if len(match[0]) <= 12:
@@ -53,7 +54,7 @@ def _candidates(name: str) -> Iterator[tuple[str, str, str]]:
 
 
 def _families(names: Sequence[str]) -> Mapping[str, _Family]:
-    """Finds for each name the number to fold: the one that makes the largest family, the last of equals."""
+    """Return the family of each name: that of the number with the most names, of equals that of the last number."""
     padded = {
         (before, after, len(number))
         for name in names
@@ -62,7 +63,7 @@ def _families(names: Sequence[str]) -> Mapping[str, _Family]:
     }
     chosen: dict[str, tuple[int, _Family]] = {}
     left, place = names, 0
-    while left:  # the last number of each, then the one before: all at once were three times as much to hold
+    while left:  # the last number of each, then the one before: all at once take three times the memory
         families = {name: family for name in left if (family := _family(name, place, padded))}
         sized = {family: (size, family) for family, size in Counter(families.values()).items() if size > 1}
         for name, family in families.items():
@@ -73,7 +74,7 @@ def _families(names: Sequence[str]) -> Mapping[str, _Family]:
 
 
 def _family(name: str, place: int, padded: Collection[tuple[str, str, int]]) -> _Family | None:
-    """What a name is part of if its number at that place, counted from the end, is folded."""
+    """Return a name's family by its number at a place, counted from the end; None if it has no such number."""
     splits = list(_candidates(name))
     if place >= len(splits):
         return None

@@ -1,4 +1,4 @@
-"""A host of the fleet, and how it is reached."""
+"""A host of the fleet and the options of its connection."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from tasks.core.redact import Secret
 
 
 class HostKeys(StrEnum):
-    """How host keys are checked. STRICT is the default; the others only by the admin's own word."""
+    """A check of host keys. STRICT is the default; the others count only where the admin sets them."""
 
     STRICT = "strict"
     ACCEPT_NEW = "accept-new"
@@ -19,10 +19,10 @@ class HostKeys(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class SshOptions:
-    """How a host is reached, beyond its address, as the inventory says it; None and () leave it to ssh_config.
+    """The inventory's settings of a connection but address, port and user; None and () leave them to ssh_config.
 
     proxy_jump: `user@host:port`, comma separated for several hops. proxy_command: ssh_config's ProxyCommand, %h %p %r
-    still unexpanded. not_honoured: settings that were asked for and have no effect here, each a short text.
+    still unexpanded. not_honoured: settings without an effect here, each a short text.
     """
 
     key_files: tuple[str, ...] = ()
@@ -37,7 +37,7 @@ class SshOptions:
 
 @dataclass(frozen=True, slots=True)
 class Become:
-    """How root is reached on a host. wanted: None means only if the login user is not root already."""
+    """Settings for becoming root on a host. wanted: None means only if the login user is not root already."""
 
     wanted: bool | None = None
     password: Secret | None = None
@@ -47,10 +47,10 @@ class Become:
 class Host:
     """One node as the inventory or -H names it.
 
-    address: what is connected to (a name, an IPv4 or a bare IPv6 address). port and user: None leaves them to
-    ssh_config and its defaults. groups: every group it is in, parents too, sorted, without `all`.
-    variables: the inventory's, resolved by Ansible's precedence. typed: what -H reaches it by again, with the user and
-    port that were given by hand; empty if that is its name.
+    address: a name, an IPv4 or a bare IPv6 address. port and user: None leaves them to ssh_config and its defaults.
+    groups: every group it is in, parents too, sorted, without `all`. variables: the inventory's, resolved by Ansible's
+    precedence. typed: the text by which -H selects it again, with the user and port that were typed; empty if that is
+    its name.
     """
 
     name: str

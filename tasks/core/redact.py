@@ -1,17 +1,17 @@
-"""Names that tell of a secret, and inventory variables without what is nobody's business."""
+"""Redact secrets: the names that tell of one, and variables without their values."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Mapping
 
-# As a pattern, the words that tell of a secret in a name; where a key's file lies is none, nor is bypass_list.
+# A pattern of the words that tell of a secret in a name. The path of a key file is not a secret, nor is bypass_list.
 SECRET_WORDS = "(?<![a-z])pass(?![a-z])|pass$|passwd|password|passphrase|secret|token|credential|private_key(?!_file)"  # noqa: S105 # a pattern of names
 _NAME = re.compile(SECRET_WORDS, re.IGNORECASE)
 
 
 def redact(name: str, value: object) -> object:
-    """A variable without what its name, or a name inside it, says is secret."""
+    """Return a variable's value with `[secret]` for it, or for the values inside it, whose name tells of a secret."""
     if _NAME.search(name):
         return "[secret]"
     if isinstance(value, dict):
@@ -20,7 +20,7 @@ def redact(name: str, value: object) -> object:
 
 
 def redact_variables(variables: Mapping[str, object]) -> dict[str, object]:
-    """The variables that hold nothing secret; the others are left out as a whole."""
+    """Return the variables that hold nothing secret; the others are left out as a whole."""
     return {name: value for name, value in variables.items() if redact(name, value) == value}
 
 
@@ -28,15 +28,15 @@ _SECRET_NAME = re.compile(rf"({SECRET_WORDS})s?$", re.IGNORECASE)
 
 
 def is_secret_name(variable: str) -> bool:
-    """Says whether a variable of this name is to be kept out of every message: `ansible_password`, `DB_SECRET`."""
+    """Return True if a variable of this name is kept out of every message: `ansible_password`, `DB_SECRET`."""
     return bool(_SECRET_NAME.search(variable))
 
 
 def parse_password(text: str) -> Secret | None:
-    """A password as one line; None if it is empty.
+    """Return a password of one line as a Secret; None if it is empty.
 
-    The newline that a YAML block ends with is no part of it. Raises ValueError for any other line break and for NUL:
-    what reads it would take what follows for the next thing that it was sent. The error does not show the text.
+    The newline at the end of a YAML block does not belong to it. Raise ValueError for any other line break and for
+    NUL: sudo would take the rest for its next input. The error does not show the text.
     """
     line = re.sub(r"\r?\n\Z", "", text)
     if bad := re.search(r"[\r\n\0]", line):
@@ -45,7 +45,7 @@ def parse_password(text: str) -> Secret | None:
 
 
 class Secret(str):
-    """A password or passphrase. Its text is never shown by repr, str.format of a record, or a traceback's locals."""
+    """A password or passphrase. The repr of a record and a traceback's locals do not show its text."""
 
     __slots__ = ()
 

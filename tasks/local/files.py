@@ -12,7 +12,7 @@ ROOT = Path(__file__).resolve().parents[2]
 
 
 def read_text(path: Path, error: type[SourceError]) -> str:
-    """A text file without its byte order mark, as one clear error if it is none."""
+    """Return a text file without its byte order mark. Raise `error` if it cannot be read or is not UTF-8."""
     try:
         return path.read_text(encoding="utf-8-sig")
     except UnicodeDecodeError as reason:
@@ -22,7 +22,7 @@ def read_text(path: Path, error: type[SourceError]) -> str:
 
 
 def display_path(path: Path) -> str:
-    """A path as the admin would name it: relative to where they are, if it is below."""
+    """Return a path for messages: relative to the working directory if it is below it."""
     try:
         return str(path.relative_to(Path.cwd()))
     except ValueError:
@@ -30,30 +30,30 @@ def display_path(path: Path) -> str:
 
 
 def check_writable(path: Path) -> None:
-    """Raises UsageError unless save() can write that file, as far as that can be known now."""
-    target = path.resolve()  # a link stays, and what it leads to is written
+    """Raise UsageError unless write_whole() can write that file, as far as that can be known now."""
+    target = path.resolve()  # a link stays, and its target is written
     if target.exists() and not target.is_file():
         raise UsageError(f"--report {path}: expected a file, got something else")
     try:
-        with _draft(target).open("x"):
-            _draft(target).unlink()
+        with _temporary_path(target).open("x"):
+            _temporary_path(target).unlink()
     except OSError as error:
         raise UsageError(f"--report {path}: cannot be written: {error.strerror} ({target.parent})") from error
 
 
 def write_whole(path: Path, pieces: Iterable[str]) -> None:
-    """Writes a file as a whole: whoever reads it, or whatever breaks, finds the old text or the new. Raises OSError."""
+    """Write a file as a whole: a reader, or a crash, finds the old text or the new one. Raise OSError."""
     target = path.resolve()
-    draft = _draft(target)
+    temporary = _temporary_path(target)
     try:
-        with draft.open("x", encoding="utf-8", errors="backslashreplace") as file:
+        with temporary.open("x", encoding="utf-8", errors="backslashreplace") as file:
             file.writelines(pieces)
             file.flush()
             os.fsync(file.fileno())
-        draft.replace(target)
+        temporary.replace(target)
     finally:
-        draft.unlink(missing_ok=True)
+        temporary.unlink(missing_ok=True)
 
 
-def _draft(target: Path) -> Path:
+def _temporary_path(target: Path) -> Path:
     return target.with_name(f".{target.name}.{os.getpid()}.tmp")

@@ -1,4 +1,4 @@
-"""What lies on the admin's disk: the inventory with its variable files, and the profiles."""
+"""Load the inventory with its variable files, and select hosts from it."""
 
 from __future__ import annotations
 
@@ -18,20 +18,20 @@ from tasks.core.inventory.inventory import Inventory
 from tasks.core.run import retry as retry_report
 from tasks.local.files import display_path, read_text
 
-ENDINGS = ("", ".yml", ".yaml", ".json")
-VAULTED = object()  # stands for an encrypted value, which counts as not given
+EXTENSIONS = ("", ".yml", ".yaml", ".json")
+ENCRYPTED = object()  # a value of Ansible's vault, which counts as not set
 
 # A grammar takes the text and the path as the admin knows it; it feeds core/inventory/groups.py.
 GRAMMARS: Mapping[InventoryFormat, Callable[[str, str], Inventory]] = {InventoryFormat.INI: ini.parse_ini}
 
 
 def load_inventory(path: Path) -> Inventory:
-    """An INI inventory and the group_vars/ and host_vars/ beside it. Raises InventoryError or UsageError."""
+    """Return an inventory with the group_vars/ and host_vars/ beside it. Raise InventoryError."""
     inventory = _parse(read_text(path, InventoryError), display_path(path))
     folders = [path.parent / name for name in ("group_vars", "host_vars")]
     if not any(folder.is_dir() for folder in folders):
         return inventory
-    groups, hosts = _variables(folders[0], inventory.groups), _variables(folders[1], inventory.hosts)
+    groups, hosts = _read_variables(folders[0], inventory.groups), _read_variables(folders[1], inventory.hosts)
     return inventory.with_variables(groups, hosts)
 
 
@@ -43,31 +43,31 @@ def _parse(text: str, source: str) -> Inventory:
     return GRAMMARS[found](text, source)
 
 
-def _variables(folder: Path, names: Iterable[str]) -> dict[str, dict[str, object]]:
-    """For each name NAME, NAME.yml, NAME.yaml, NAME.json, and what is in a folder NAME, as far as it is there."""
+def _read_variables(folder: Path, names: Iterable[str]) -> dict[str, dict[str, object]]:
+    """Return {name: variables} from NAME, NAME.yml, NAME.yaml, NAME.json and the files of a folder NAME."""
     found: dict[str, dict[str, object]] = {}
     for name in names if folder.is_dir() else ():
-        for file in (file for ending in ENDINGS for file in _below(folder / f"{name}{ending}")):
-            found.setdefault(name, {}).update(_yaml(file))
+        for file in (file for extension in EXTENSIONS for file in _variable_files(folder / f"{name}{extension}")):
+            found.setdefault(name, {}).update(_read_yaml(file))
     return found
 
 
-def _below(path: Path) -> list[Path]:
-    """The file itself, or the variable files of a folder; nothing where there is neither."""
+def _variable_files(path: Path) -> list[Path]:
+    """Return the file itself, or the variable files of a folder; empty if there is neither."""
     if not path.is_dir():
         return [path] if path.is_file() else []
     files = [file for file in sorted(path.rglob("*")) if file.is_file()]
-    return [file for file in files if file.suffix in ENDINGS and not file.name.startswith(".")]
+    return [file for file in files if file.suffix in EXTENSIONS and not file.name.startswith(".")]
 
 
-def _yaml(path: Path) -> dict[str, object]:
+def _read_yaml(path: Path) -> dict[str, object]:
     import yaml  # noqa: PLC0415 # only inventories with variable files need it
 
     text = read_text(path, InventoryError)
     if text.startswith("$ANSIBLE_VAULT"):
         return {}
     try:
-        data = yaml.load(text, Loader=_tolerant_loader(yaml))  # noqa: S506 # a SafeLoader, see there
+        data = yaml.load(text, Loader=_loader(yaml))  # noqa: S506 # a SafeLoader, see there
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         raise InventoryError(display_path(path), mark.line + 1 if mark else 0, f"not YAML: {error}") from error
@@ -75,53 +75,55 @@ def _yaml(path: Path) -> dict[str, object]:
         return {}
     if not isinstance(data, dict):
         raise InventoryError(display_path(path), 1, f"expected `name: value` lines, got a {type(data).__name__}")
-    return {str(name): value for name, value in data.items() if value is not VAULTED}
+    return {str(name): value for name, value in data.items() if value is not ENCRYPTED}
 
 
-def _tolerant_loader(yaml: Any) -> Any:
-    """yaml's safe loader that knows Ansible's own tags: !unsafe is text, !vault a value that we cannot read."""
+def _loader(yaml: Any) -> Any:
+    """Return yaml's safe loader with Ansible's tags: !unsafe is text, !vault a value that counts as not set."""
 
     class Loader(yaml.SafeLoader):  # type: ignore[misc]
         pass
 
-    Loader.add_multi_constructor("!", lambda loader, suffix, node: VAULTED if suffix == "vault" else str(node.value))
+    Loader.add_multi_constructor("!", lambda loader, suffix, node: ENCRYPTED if suffix == "vault" else str(node.value))
     return Loader
 
 
 def select_from(inventory: Inventory, patterns: str, config: Any, base: Path, retry: str = "") -> tuple[Host, ...]:
-    """The hosts of -H, with paths of keys and known_hosts made absolute from the inventory's folder.
+    """Return the hosts of -H, with the paths of keys and known_hosts made absolute from the inventory's folder.
 
-    retry: the report of an earlier run; only what that left undone, and of that only what -H names if it is given.
+    retry: the report of an earlier run; only its unfinished nodes are returned, and of these only those of -H, if it is
+    given. Raise UsageError.
     """
-    again = retry_report.unfinished_hosts(read_text(Path(retry), SourceError), retry) if retry else ()
-    if again and not patterns:
-        chosen = _known(inventory, again, retry)
+    unfinished = retry_report.unfinished_hosts(read_text(Path(retry), SourceError), retry) if retry else ()
+    if unfinished and not patterns:
+        chosen = _named_hosts(inventory, unfinished, retry)
     else:
-        chosen = selection.select_hosts(inventory, patterns, reachable_name=_resolver(config))
-    if again and not (chosen := tuple(host for host in chosen if host.name in set(again))):
-        raise UsageError(f"-H {patterns} selects none of the {len(again)} nodes that {retry} leaves to do")
+        chosen = selection.select_hosts(inventory, patterns, reachable_name=_name_resolver(config))
+    if unfinished and not (chosen := tuple(host for host in chosen if host.name in set(unfinished))):
+        raise UsageError(f"-H {patterns} selects none of the {len(unfinished)} nodes that {retry} leaves to do")
     pool = Interner()
     of_groups: dict[tuple[str, ...], Mapping[str, object]] = {}
 
     def variables(host: Host) -> Mapping[str, object]:
-        own = inventory.says_something_of(host.name)
+        own = inventory.has_own_variables(host.name)
         return host.variables if own else of_groups.setdefault(host.groups, host.variables)
 
-    return tuple(_absolute(replace(host, variables=variables(host)), base, pool) for host in chosen)
+    return tuple(_with_absolute_paths(replace(host, variables=variables(host)), base, pool) for host in chosen)
 
 
-def _known(inventory: Inventory, names: Sequence[str], source: str) -> tuple[Host, ...]:
-    """The inventory's hosts of these names. Raises SourceError for one that it does not have."""
-    if lost := [name for name in names if name not in inventory.hosts]:
-        problem = f"not in {inventory.source}: {folding.fold(lost)}; say with -H which nodes to do again"
+def _named_hosts(inventory: Inventory, names: Sequence[str], source: str) -> tuple[Host, ...]:
+    """Return the inventory's hosts of these names. Raise SourceError for an unknown name."""
+    if unknown := [name for name in names if name not in inventory.hosts]:
+        problem = f"not in {inventory.source}: {folding.fold(unknown)}; name the nodes to do again with -H"
         raise SourceError(source, 0, problem)
     return tuple(inventory.host(name) for name in names)
 
 
-def _resolver(config: Any) -> Callable[[str], bool]:
+def _name_resolver(config: Any) -> Callable[[str], bool]:
+    """Return a function that is True for ssh_config's aliases and for names that the resolver knows."""
     aliases = set(config.base_ssh_config.get_hostnames())
 
-    def findable(name: str) -> bool:
+    def can_resolve(name: str) -> bool:
         if name in aliases:
             return True
         try:
@@ -129,19 +131,19 @@ def _resolver(config: Any) -> Callable[[str], bool]:
         except (OSError, UnicodeError):
             return False
 
-    return findable
+    return can_resolve
 
 
-def _absolute(host: Host, base: Path, pool: Interner) -> Host:
-    """A host with absolute paths; what all hosts of a group say alike is kept once."""
+def _with_absolute_paths(host: Host, base: Path, pool: Interner) -> Host:
+    """Return a host with absolute paths; settings that are equal on several hosts are kept once."""
     options = replace(
         host.ssh,
-        key_files=tuple(_paths(host.ssh.key_files, base)),
-        known_hosts=tuple(_paths(host.ssh.known_hosts, base)),
+        key_files=tuple(_absolute_paths(host.ssh.key_files, base)),
+        known_hosts=tuple(_absolute_paths(host.ssh.known_hosts, base)),
     )
     return replace(host, groups=pool.intern(host.groups), ssh=pool.intern(options), become=pool.intern(host.become))
 
 
-def _paths(files: Iterable[str], base: Path) -> list[str]:
-    """ssh would take a relative path from where the admin is; beside the inventory is where it works for everyone."""
+def _absolute_paths(files: Iterable[str], base: Path) -> list[str]:
+    """Return paths relative to the inventory: OpenSSH's working directory differs from one admin to the next."""
     return [str(base / Path(file).expanduser()) for file in files]

@@ -1,7 +1,7 @@
-"""What an inventory's variables say about reaching a host: address, port, user, keys, jumps and how root is had.
+"""Resolve the connection to a host from an inventory's variables: address, port, user, keys, jumps and become.
 
-Where several variables mean the same, the last one of a tuple below wins, as in Ansible. OpenSSH's own rule holds for
-`-o` settings: the first one given counts.
+Of several variables with one meaning, the last of a tuple below wins, as in Ansible. Of several `-o` settings the
+first one counts, as in OpenSSH.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ SSH_CONNECTIONS = frozenset(
 
 SUDO = frozenset({"sudo", "ansible.builtin.sudo"})
 
-# Asked for by some inventories, without any effect here, and each would change what happens: so it is said.
+# Some inventories set these. They have no effect here, and each would change the run: so they are reported.
 UNSUPPORTED = (
     "ansible_become_exe",
     "ansible_become_flags",
@@ -63,7 +63,7 @@ _DEFAULT_KNOWN_HOSTS = "~/.ssh/known_hosts"
 
 
 class Connection(NamedTuple):
-    """What `connection` found out about one host; the fields are those of model.Host."""
+    """The connection to one host; the fields are those of core.host.Host."""
 
     address: str
     port: int | None
@@ -73,11 +73,10 @@ class Connection(NamedTuple):
 
 
 def resolve_connection(host: str, variables: Mapping[str, object]) -> Connection:
-    """Reads the connection variables of one host.
+    """Return the connection of one host from its inventory name and its resolved variables.
 
-    In: the host's inventory name and its resolved variables. Out: address (the name itself when no variable says
-    otherwise), port, user, SSH options and how to become root; what was asked for and has no effect here is listed in
-    `ssh.not_honoured`. Raises VariableError for a value that cannot be meant: a port outside 1..65535, a Jinja
+    The address is the name itself unless a variable sets it. Settings without an effect here are listed in
+    `ssh.not_honoured`. Raise VariableError for a value that cannot be used: a port outside 1..65535, a Jinja
     expression, an address with characters no address has.
     """
     reader = VariableReader(host, variables)
@@ -101,7 +100,7 @@ def resolve_connection(host: str, variables: Mapping[str, object]) -> Connection
 
 
 def strict_host_key_checking(word: str) -> HostKeys:
-    """What ssh's setting of this name means. Raises ValueError for a word that ssh does not have there."""
+    """Return the check that a word of ssh's StrictHostKeyChecking asks for. Raise ValueError for any other word."""
     found = _HOST_KEY_WORDS.get(word.lower())
     if found is None:
         raise ValueError(f"StrictHostKeyChecking: expected one of {', '.join(_HOST_KEY_WORDS)}, got {word!r}")
@@ -115,7 +114,7 @@ def _address(reader: VariableReader) -> str:
     bare = text[1:-1] if text.startswith("[") and text.endswith("]") else text
     problem = name_problem(bare)
     if not problem and ("[" in bare or "]" in bare or "@" in bare):
-        problem = f"{text!r} is no name or address"
+        problem = f"{text!r} is not a name or an address"
     if not problem and ":" in bare and not isinstance(ip_literal(bare), IPv6Address):
         problem = f"{text!r} is neither a name nor an IPv6 address; a port belongs in ansible_port"
     if problem:
@@ -125,7 +124,7 @@ def _address(reader: VariableReader) -> str:
 
 @dataclass(slots=True)
 class _Settings:
-    """What variables and -o settings ask for, filled in the order in which OpenSSH would read them."""
+    """The settings of variables and -o options, filled in the order in which OpenSSH would read them."""
 
     port: int | None = None
     user: str | None = None
@@ -139,7 +138,7 @@ class _Settings:
     ignored: list[str] = field(default_factory=list)
 
     def known_hosts(self) -> tuple[str, ...] | None:
-        """The files asked for; naming only the system-wide one does not take the user's own away."""
+        """Return the files of host keys, None for the default; a system-wide file leaves the user's own in place."""
         if self.global_known_hosts is None:
             return self.user_known_hosts
         return (*(self.user_known_hosts or (_DEFAULT_KNOWN_HOSTS,)), *self.global_known_hosts)
@@ -243,15 +242,15 @@ _HONOURED: Mapping[str, Callable[[_Settings, VariableReader, str, str], None]] =
 
 
 def _unsupported(reader: VariableReader) -> Iterator[str]:
-    """Variables that ask for another way in than SSH and sudo to root, each as a short text."""
-    for names, accepted, why in (
+    """Yield a short text for each variable that asks for another way than SSH and sudo to root."""
+    for names, accepted, reason in (
         (CONNECTION, SSH_CONNECTIONS, "hosts are always reached over SSH"),
-        (BECOME_METHOD, SUDO, "only sudo is known"),
-        (BECOME_USER, frozenset({"root"}), "only root is of use"),
+        (BECOME_METHOD, SUDO, "only sudo is supported"),
+        (BECOME_USER, frozenset({"root"}), "only root is supported"),
     ):
         variable, text = reader.plain(names)
         if text and text not in accepted:
-            yield f"{variable}={text} ({why})"
+            yield f"{variable}={text} ({reason})"
     for variable in UNSUPPORTED:
         if reader.variables.get(variable):
             yield f"{variable} (has no effect here)"

@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from tasks.core.errors import InventoryError
-from tasks.core.inventory.inventory import Inventory, InventoryGroup, InventoryHost, Variable, guarded
+from tasks.core.inventory.inventory import Inventory, InventoryGroup, InventoryHost, Variable, protect_secret
 
 _PRIORITY = "ansible_group_priority"
 
@@ -67,7 +67,7 @@ class InventoryBuilder:
 
         Raise InventoryError for a group priority that is not a whole number.
         """
-        variable = Variable(guarded(name, value), self._source, line)
+        variable = Variable(protect_secret(name, value), self._source, line)
         group = self._groups.get(owner)
         if group is None:
             self._hosts[owner].variables[name] = variable

@@ -1,4 +1,4 @@
-"""Hosts and groups of an inventory, their variables by Ansible's precedence, and one host resolved."""
+"""Hosts and groups of an inventory, their variables by Ansible's precedence, and the resolution of one host."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tasks.core.redact import Secret, is_secret_name
 
 @dataclass(frozen=True, slots=True)
 class Variable:
-    """One variable's value and where it was written; line 0 means the whole file."""
+    """The value of a variable and the place where it is set; line 0 means the whole file."""
 
     value: object
     source: str
@@ -47,7 +47,7 @@ class InventoryGroup:
 
 @dataclass(frozen=True, slots=True)
 class Inventory:
-    """Hosts and groups of one inventory, in the order of the file, with the variable files that lie beside it."""
+    """Hosts and groups of one inventory in the order of the file, and the variable files beside it."""
 
     source: str
     hosts: Mapping[str, InventoryHost]
@@ -56,7 +56,7 @@ class Inventory:
     host_files: Mapping[str, Mapping[str, Variable]] = field(default_factory=dict)
 
     def names(self) -> tuple[str, ...]:
-        """All host names in the order in which the inventory first names them."""
+        """Return all host names in the order in which the inventory first names them."""
         return tuple(self.hosts)
 
     def with_variables(
@@ -64,10 +64,11 @@ class Inventory:
         group_vars: Mapping[str, Mapping[str, object]],
         host_vars: Mapping[str, Mapping[str, object]],
     ) -> Inventory:
-        """Adds what the files under group_vars/ and host_vars/ say, keyed by group and by host.
+        """Return a new Inventory with the variables of the files under group_vars/ and host_vars/.
 
-        Out: a new Inventory; what was added earlier is replaced, unknown groups and hosts are ignored. Precedence is
-        Ansible's: groups in the inventory file < group_vars/all < group_vars/GROUP < host lines < host_vars/HOST.
+        The mappings have group and host names as keys. Earlier variables of files are replaced; unknown groups and
+        hosts are ignored. The precedence is Ansible's: groups in the inventory file < group_vars/all <
+        group_vars/GROUP < host lines < host_vars/HOST.
         """
         return replace(
             self,
@@ -76,35 +77,36 @@ class Inventory:
         )
 
     def host(self, name: str) -> Host:
-        """Resolves one host: its variables by precedence, and from them how it is reached.
+        """Return one host with its variables, resolved by precedence, and its connection.
 
-        Raises InventoryError when there is no such host, or when a connection variable cannot be used; the error names
-        the place where that variable was written.
+        Raise InventoryError if there is no such host, or if a connection variable cannot be used; the error names the
+        place where that variable is set.
         """
         if name not in self.hosts:
             raise InventoryError(self.source, 0, f"no host {name!r}")
         problem = name_problem(name)
         if problem:
             raise InventoryError(self.source, self.hosts[name].line, f"expected a host name, but {problem}")
-        found = self._resolved(name)
+        found = self._resolve(name)
         values = {key: variable.value for key, variable in found.items()}
         try:
-            way = resolve_connection(name, values)
+            connection = resolve_connection(name, values)
         except VariableError as error:
             place = found.get(error.variable, Variable(None, self.source, self.hosts[name].line))
             raise InventoryError(place.source, place.line, str(error)) from None
         groups = tuple(sorted(self.hosts[name].groups))
-        return Host(name, way.address, way.port, way.user, groups, values, way.ssh, way.become)
+        address, port, user, ssh, become = connection
+        return Host(name, address, port, user, groups, values, ssh, become)
 
-    def says_something_of(self, name: str) -> bool:
-        """Whether a host has variables of its own; else they are those of all hosts in the same groups."""
+    def has_own_variables(self, name: str) -> bool:
+        """Return False if a host has only the variables of its groups, as all hosts in the same groups have."""
         return name not in self.hosts or bool(self.hosts[name].variables or self.host_files.get(name))
 
     def variables(self, name: str) -> dict[str, object]:
-        """The variables of a host of this inventory, merged by precedence. Raises KeyError for any other name."""
-        return {key: variable.value for key, variable in self._resolved(name).items()}
+        """Return the variables of a host, merged by precedence. Raise KeyError for an unknown name."""
+        return {key: variable.value for key, variable in self._resolve(name).items()}
 
-    def _resolved(self, name: str) -> dict[str, Variable]:
+    def _resolve(self, name: str) -> dict[str, Variable]:
         host = self.hosts[name]
         merged: dict[str, Variable] = {}
         for layer in (
@@ -118,11 +120,11 @@ class Inventory:
 
 
 def _file_variables(source: str, values: Mapping[str, object]) -> dict[str, Variable]:
-    return {name: Variable(guarded(name, value), source) for name, value in values.items()}
+    return {name: Variable(protect_secret(name, value), source) for name, value in values.items()}
 
 
-def guarded(name: str, value: object) -> object:
-    """Wraps what its name says is a secret, so that no repr of an inventory or a host shows it."""
+def protect_secret(name: str, value: object) -> object:
+    """Return a Secret for a value whose name tells of one, so that no repr of an inventory or a host shows it."""
     if is_secret_name(name) and isinstance(value, (str, int, float)) and not isinstance(value, bool):
         return Secret(value)
     return value

@@ -9,9 +9,7 @@ from ipaddress import IPv6Address
 
 from tasks.core.inventory.names import ip_literal
 
-RANGE_LIMIT = 65_536
-"""More hosts than this from one line is taken for a typing mistake."""
-
+RANGE_LIMIT = 65_536  # more hosts than this from one line are taken for a typing mistake
 
 _RANGE = r"\[(?:[0-9]+:[0-9]+|[A-Za-z]:[A-Za-z])(?::[0-9]+)?\]"
 _HEX_RANGE = r"\[[0-9A-Fa-f]+:[0-9A-Fa-f]+(?::[0-9]+)?\]"
@@ -20,7 +18,7 @@ _HOST_NAME = re.compile(rf"{_LABEL}(?:\.{_LABEL})*")
 
 
 def split_port(text: str) -> tuple[str, str | None]:
-    """Splits `name:port` and `[address]:port` into name and port digits; (text, None) where there is no port.
+    """Split `name:port` and `[address]:port` into name and port digits; return (text, None) without a port.
 
     The name may hold ranges. A text whose name part could not be a host is not split, as in Ansible.
     """
@@ -35,9 +33,9 @@ def split_port(text: str) -> tuple[str, str | None]:
 
 
 def expand_range(text: str) -> Iterator[str]:
-    """Expands `[begin:end]` and `[begin:end:step]` in a host pattern, as often as there are; left to right.
+    """Yield the names of a host pattern with any number of `[begin:end]` and `[begin:end:step]`, left to right.
 
-    Raises ValueError, its text saying what was expected and got, for a range that cannot be counted or is empty.
+    Raise ValueError, whose text names the expected and the given range, for one that cannot be counted or is empty.
     """
     if "[" not in text:
         yield text
@@ -52,9 +50,9 @@ def expand_range(text: str) -> Iterator[str]:
 
 
 def range_items(inside: str) -> list[str]:
-    """Counts out what stands between the brackets of a range: `01:03` gives 01, 02, 03 and `a:c` gives a, b, c.
+    """Return the items of the inside of a range's brackets: `01:03` gives 01, 02, 03 and `a:c` gives a, b, c.
 
-    Raises ValueError, its text saying what was expected and got.
+    Raise ValueError, whose text names the expected and the given range.
     """
     bounds = inside.split(":")
     if len(bounds) not in (2, 3) or not bounds[1]:
@@ -101,7 +99,7 @@ def _could_be_host(name: str) -> bool:
 
 
 def expand_bounded(pattern: str) -> list[str]:
-    """Return the names of a range. Raise ValueError where there are more than RANGE_LIMIT of them."""
+    """Return the names of a host pattern. Raise ValueError for more than RANGE_LIMIT of them."""
     names: list[str] = []
     for name in expand_range(pattern):
         names.append(name)

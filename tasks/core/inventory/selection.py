@@ -1,8 +1,8 @@
-"""-H to hosts: the grammar of selections, and its inverse, which folds many names into a short one.
+"""Select hosts by -H.
 
 nodes,db1          groups and hosts of the inventory       web*,all         globs over both; everything
 nodes,!lab-2       without                                 nodes,&rack1     only those that are in both
-lab-[1-3,5]        ranges; n[01:10] as Ansible writes it   root@10.0.0.7:22 a host that is in no inventory
+lab-[1-3,5]        ranges; n[01:10] as Ansible writes it   root@10.0.0.7:22 a host outside the inventory
 """
 
 from __future__ import annotations
@@ -23,22 +23,21 @@ from tasks.core.inventory.ranges import RANGE_LIMIT, range_items
 _GLOB = re.compile(r"[*?]|\[[^\]]+\]")
 _ITEM = r"(?:[0-9]+|[A-Za-z])"
 _SPAN = rf"{_ITEM}(?:-{_ITEM}|:{_ITEM}(?::[0-9]+)?)?"
-_FOLDED = re.compile(rf"\[({_SPAN}(?:,{_SPAN})*)\]")
+_RANGE = re.compile(rf"\[({_SPAN}(?:,{_SPAN})*)\]")
 _SSH_PORT = 22
 
 
 def select_hosts(
     inventory: Inventory, patterns: Sequence[str] | str, *, reachable_name: Callable[[str], bool]
 ) -> tuple[Host, ...]:
-    """Finds the hosts that -H means.
+    """Return the hosts that -H selects, each once, in the order of the patterns (groups in inventory order).
 
-    In: the inventory; the patterns as one text or as the list that fabric makes of it; reachable_name says whether a
-    bare name that no inventory knows is an ssh_config alias or can be resolved. Out: the hosts in the order in which
-    they were named (groups in inventory order), each once. Exclusions and intersections count wherever they stand.
-    Raises SelectionError for no patterns, a name that is nothing, an empty outcome, or a text that is no name; and
-    InventoryError when a selected host's variables cannot be used.
+    patterns: one text, or the list that fabric makes of it; exclusions and intersections count wherever they stand.
+    reachable_name: returns True if a bare name outside the inventory is an ssh_config alias or can be resolved.
+    Raise SelectionError for no patterns, an unknown name, a text that cannot be a name, or an empty result, and
+    InventoryError if a selected host's variables cannot be used.
     """
-    terms = _terms(patterns)
+    terms = _split_terms(patterns)
     if not terms:
         raise SelectionError("no hosts were chosen: name them with -H, for instance `-H all`")
     selector = _Selector(inventory, reachable_name, {})
@@ -48,33 +47,33 @@ def select_hosts(
     kept = list(selector.chosen)
     for term in terms:
         if term[0] in "!&":
-            named = selector.named(term[1:])
-            kept = [name for name in kept if (name in named) == (term[0] == "&")]
+            matching = selector.matching_names(term[1:])
+            kept = [name for name in kept if (name in matching) == (term[0] == "&")]
     if not kept:
-        raise SelectionError(_nothing_left(terms))
+        raise SelectionError(_empty_selection(terms))
     return tuple(selector.host(name) for name in kept)
 
 
 def duplicates(hosts: Iterable[Host]) -> dict[str, str]:
-    """Names the hosts that are the same node as an earlier one: {later name: earlier name}.
+    """Return {name: earlier name} for the hosts that are the same node as an earlier one.
 
-    Two hosts are one node when address and port are the same (no port means 22), by the same way: one private address
-    behind two bastions is two nodes.
+    Two hosts are one node if address, port (none means 22) and proxy are the same: one private address behind two
+    bastions is two nodes.
     """
     first: dict[tuple[object, ...], str] = {}
-    twins: dict[str, str] = {}
+    repeated: dict[str, str] = {}
     for host in hosts:
         address = ip_literal(host.address) or host.address.lower()
         key = (address, host.port or _SSH_PORT, host.ssh.proxy_jump, host.ssh.proxy_command)
         if key in first:
-            twins[host.name] = first[key]
+            repeated[host.name] = first[key]
         else:
             first[key] = host.name
-    return twins
+    return repeated
 
 
 class _Target(NamedTuple):
-    """`user@name:port` taken apart. is_explicit: it says more than a bare name, so it is taken at its word."""
+    """The parts of `user@name:port`. is_explicit: it is more than a bare name, so the name is not looked up."""
 
     name: str
     user: str | None = None
@@ -84,34 +83,34 @@ class _Target(NamedTuple):
 
 @dataclass(slots=True)
 class _Selector:
-    """The hosts chosen so far, by name, and where names are looked up. Hosts are resolved last, when all is known."""
+    """The hosts chosen so far, by name. Their variables are resolved last, so that excluded hosts cost nothing."""
 
     inventory: Inventory
     reachable_name: Callable[[str], bool]
     chosen: dict[str, _Target]
 
     def include(self, term: str) -> None:
-        """Adds what a term means; a user or port given by hand also counts for a host that was chosen before."""
+        """Add the hosts of a term. A typed user or port also counts for a host that was chosen before."""
         for pattern in _expand(term):
             for name, target in self._targets(pattern, term):
                 before = self.chosen.get(name, target)
                 user, port = target.user or before.user, target.port or before.port
                 self.chosen[name] = _Target(target.name, user, port, target.is_explicit)
 
-    def named(self, term: str) -> set[str]:
-        """The names that an exclusion or intersection means, hosts chosen by name or address among them."""
+    def matching_names(self, term: str) -> set[str]:
+        """Return the names that an exclusion or intersection matches, chosen hosts by name or address among them."""
         found: set[str] = set()
         for pattern in _expand(term):
-            _check(pattern)
+            _check_pattern(pattern)
             known = self._inventory_names(pattern)
             chosen = self._chosen_names(pattern)
             if not (known or chosen or pattern in self.inventory.groups or _GLOB.search(pattern)):
-                raise SelectionError(self._unknown(pattern, term))
+                raise SelectionError(self._unknown_name(pattern, term))
             found.update(known, chosen)
         return found
 
     def host(self, name: str) -> Host:
-        """The chosen host of this name, with what was given by hand."""
+        """Return a chosen host with the user and port that were typed."""
         target = self.chosen[name]
         typed = f"{target.user}@{_with_port(target)}" if target.user else _with_port(target)
         typed = "" if typed == name else typed
@@ -121,7 +120,7 @@ class _Selector:
         return replace(host, user=target.user or host.user, port=target.port or host.port, typed=typed)
 
     def _chosen_names(self, pattern: str) -> list[str]:
-        """The chosen hosts of this name, glob or IP address."""
+        """Return the names of the chosen hosts with this name, glob or IP address."""
         address = ip_literal(pattern)
         if _GLOB.search(pattern):
             return [name for name in self.chosen if fnmatchcase(name, pattern)]
@@ -130,17 +129,17 @@ class _Selector:
         return [pattern] if pattern in self.chosen else []
 
     def _targets(self, pattern: str, term: str) -> list[tuple[str, _Target]]:
-        """The hosts of one pattern: inventory names first, and only then `user@host:port` and names from outside."""
-        _check(pattern)
+        """Return the hosts of one pattern: inventory names first, then `user@host:port` and names from outside."""
+        _check_pattern(pattern)
         names = self._inventory_names(pattern)
-        target = _Target(pattern) if names or pattern in self.inventory.groups else _target(pattern)
+        target = _Target(pattern) if names or pattern in self.inventory.groups else _parse_target(pattern)
         names = names or self._inventory_names(target.name)
         if names or target.name in self.inventory.groups:
             return [(name, target._replace(name=name)) for name in names]
         if _GLOB.search(target.name):
-            raise SelectionError(f"no host or group in {self.inventory.source} matches {_quoted(pattern, term)}")
+            raise SelectionError(f"no host or group in {self.inventory.source} matches {_quote(pattern, term)}")
         if not target.is_explicit and not self.reachable_name(target.name):
-            raise SelectionError(self._unknown(pattern, term))
+            raise SelectionError(self._unknown_name(pattern, term))
         return [(_with_port(target), target)]
 
     def _inventory_names(self, pattern: str) -> list[str]:
@@ -155,15 +154,15 @@ class _Selector:
         by_group = {name for group in matching for name in group.members}
         return [name for name in hosts if name in by_group or fnmatchcase(name, pattern)]
 
-    def _unknown(self, pattern: str, term: str) -> str:
+    def _unknown_name(self, pattern: str, term: str) -> str:
         source = self.inventory.source
-        text = f"no host or group {_quoted(pattern, term)} in {source}, and no such host can be found"
+        text = f"no host or group {_quote(pattern, term)} in {source}, and no such host can be found"
         known = [*self.inventory.groups, *self.inventory.hosts]
         nearest = get_close_matches(pattern.rpartition("@")[2], known, n=1)
         return f'{text}; did you mean "{nearest[0]}"?' if nearest else text
 
 
-def _target(pattern: str) -> _Target:
+def _parse_target(pattern: str) -> _Target:
     user, at, rest = pattern.rpartition("@")
     name, colon, digits = _split_port(rest)
     if ":" in name and not ip_literal(name):
@@ -172,7 +171,7 @@ def _target(pattern: str) -> _Target:
         raise SelectionError(f'"{pattern}": expected a user before the @, got nothing')
     problem = name_problem(name, allowed="*?!" if _GLOB.search(name) else "") or (name_problem(user) if at else "")
     if problem:
-        raise SelectionError(f'"{pattern}" is no host: {problem}')
+        raise SelectionError(f'"{pattern}" is not a host: {problem}')
     if colon and port_number(digits) is None:
         raise SelectionError(f'"{pattern}": expected a port from 1 to 65535, got "{digits}"')
     is_explicit = bool(at or colon or ip_literal(name))
@@ -180,7 +179,7 @@ def _target(pattern: str) -> _Target:
 
 
 def _split_port(text: str) -> tuple[str, str, str]:
-    """(name, ":" or "", port): an address with colons has a port only when it stands in brackets."""
+    """Return (name, ":" or "", port). An address with colons has a port only if it stands in brackets."""
     bracketed = re.fullmatch(r"\[([^\]]+)\](?:(:)([^:]*))?", text)
     if bracketed and (bracketed[2] or ":" in bracketed[1]):
         return bracketed[1], bracketed[2] or "", bracketed[3] or ""
@@ -190,25 +189,25 @@ def _split_port(text: str) -> tuple[str, str, str]:
 
 
 def _with_port(target: _Target) -> str:
-    """A host's name and port. Outside the inventory that is its name: one address may forward to many nodes."""
+    """Return name and port. Outside the inventory both are the host's name: an address may forward to many nodes."""
     if target.port is None:
         return target.name
     return f"[{target.name}]:{target.port}" if ":" in target.name else f"{target.name}:{target.port}"
 
 
-def _quoted(pattern: str, term: str) -> str:
+def _quote(pattern: str, term: str) -> str:
     return f'"{pattern}"' if pattern == term else f'"{pattern}" (from "{term}")'
 
 
-def _nothing_left(terms: Sequence[str]) -> str:
+def _empty_selection(terms: Sequence[str]) -> str:
     text = ",".join(terms)
     if all(term[0] in "!&" for term in terms):
-        return f'"{text}" only takes hosts away: name those to take them from, for instance `-H all,{text}`'
-    return f'"{text}" selects no host at all'
+        return f'"{text}" only excludes hosts: name those to exclude them from, for instance `-H all,{text}`'
+    return f'"{text}" selects no host'
 
 
-def _terms(patterns: Sequence[str] | str) -> list[str]:
-    """Splits at the commas outside brackets, whether fabric has split at all commas before or not."""
+def _split_terms(patterns: Sequence[str] | str) -> list[str]:
+    """Return the terms between commas outside brackets; fabric may have split the text at all commas before."""
     text = patterns if isinstance(patterns, str) else ",".join(patterns)
     if re.fullmatch(r"[^\[\]]*(\[[^\[\]]*\][^\[\]]*)*", text) is None:
         raise SelectionError(f"expected brackets in pairs, got {text!r}")
@@ -216,15 +215,15 @@ def _terms(patterns: Sequence[str] | str) -> list[str]:
     return [term for term in terms if term]
 
 
-def _check(pattern: str) -> None:
-    """Refuses what could be neither a name nor a pattern, before it is looked up or shown."""
+def _check_pattern(pattern: str) -> None:
+    """Raise SelectionError for a text that can be neither a name nor a pattern, before it is looked up or shown."""
     problem = name_problem(pattern, allowed="*?!,%")
     if problem:
-        raise SelectionError(f"{pattern!r} is no host, group or pattern: {problem}")
+        raise SelectionError(f"{pattern!r} is not a host, a group or a pattern: {problem}")
 
 
 def _expand(term: str) -> Iterator[str]:
-    """Expands the ranges of one term; brackets that are an address or a glob's set of characters stay."""
+    """Yield one term with its ranges expanded; brackets of an address or of a glob stay."""
     for count, pattern in enumerate(_expand_ranges(term)):
         if count == RANGE_LIMIT:
             raise SelectionError(f'"{term}": expected at most {RANGE_LIMIT} hosts from one range, got more')
@@ -232,7 +231,7 @@ def _expand(term: str) -> Iterator[str]:
 
 
 def _expand_ranges(term: str, start: int = 0) -> Iterator[str]:
-    match = _FOLDED.search(term, start)
+    match = _RANGE.search(term, start)
     if match is None:
         yield term
     elif ip_literal(match[1]) or not re.search(r"[-:,]", match[1]):

@@ -1,4 +1,4 @@
-"""Parse the arguments of OpenSSH that an inventory holds, such as ansible_ssh_common_args."""
+"""Parse the OpenSSH arguments of an inventory, such as ansible_ssh_common_args."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 
 from tasks.core.inventory.variables import FALSE_WORDS, VariableReader
 
-# ssh_config keys (lower case) that may be left out without a word, each with its reason.
+# ssh_config keys (lower case) that are ignored without a message, each with the reason.
 HARMLESS: Mapping[str, str] = {
     "controlmaster": "one connection is made per host, so there is nothing to share",
     "controlpersist": "one connection is made per host, so there is nothing to share",
@@ -26,7 +26,7 @@ HARMLESS: Mapping[str, str] = {
     "requesttty": "no terminal is needed",
 }
 
-# ... and those that are harmless only when they switch something off that is never on here.
+# These are harmless only when they switch something off that is never on here.
 HARMLESS_WHEN_OFF = frozenset({"gssapiauthentication", "gssapikeyexchange", "identitiesonly", "visualhostkey"})
 _FLAGS_WITH_VALUE = frozenset("BbcDEeFIiJLlmOoPpQRSWw")
 _FLAG_KEYS: Mapping[str, str] = {"J": "ProxyJump", "i": "IdentityFile", "p": "Port", "l": "User"}
@@ -34,13 +34,13 @@ _QUIET_FLAGS = frozenset("AaCkqTtvxXY")
 
 
 def is_harmless(key: str, value: str) -> bool:
-    """Return whether an option of OpenSSH may be ignored without a word."""
+    """Return True for an OpenSSH setting that may be ignored without a message."""
     lower = key.lower()
     return lower in HARMLESS or (lower in HARMLESS_WHEN_OFF and value.lower() in FALSE_WORDS)
 
 
 def parse_arguments(reader: VariableReader, variable: str) -> Iterator[tuple[str, str, str]]:
-    """Takes ssh's arguments apart: (as written, ssh_config key or "", value) for each that says something."""
+    """Yield (as written, ssh_config key or "", value) for each of ssh's arguments; quiet flags are left out."""
     try:
         words = shlex.split(reader.plain((variable,))[1])
     except ValueError as error:
@@ -57,7 +57,7 @@ def parse_arguments(reader: VariableReader, variable: str) -> Iterator[tuple[str
 def _flags(
     reader: VariableReader, variable: str, flags: str, remaining: Iterator[str]
 ) -> Iterator[tuple[str, str, str]]:
-    """One word of ssh's flags: quiet ones may be bundled, the first that takes a value takes the rest."""
+    """Parse one word of ssh's flags: quiet ones may be bundled, the first with a value takes the rest."""
     for position, flag in enumerate(flags):
         if flag in _FLAGS_WITH_VALUE:
             value = flags[position + 1 :] or next(remaining, "")

@@ -1,4 +1,4 @@
-"""Read typed values from the variables of a host."""
+"""Read typed values from a host's variables."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ FALSE_WORDS = frozenset({"n", "no", "off", "0", "false", "f"})
 
 
 class VariableError(UsageError):
-    """A connection variable of one host cannot be used. variable: its name, for finding the line it came from."""
+    """A connection variable of one host that cannot be used. variable: its name, from which its line is found."""
 
     def __init__(self, host: str, variable: str, problem: str) -> None:
         self.host, self.variable, self.problem = host, variable, problem
@@ -24,13 +24,13 @@ class VariableError(UsageError):
 
 @dataclass(slots=True)
 class VariableReader:
-    """Typed looks into one host's variables; None and absent are the same, as in Ansible."""
+    """A typed reader of one host's variables; None and absent are the same, as in Ansible."""
 
     host: str
     variables: Mapping[str, object]
 
     def find(self, names: tuple[str, ...]) -> tuple[str, object] | None:
-        """Return the last of some variables that is given, with its value; None where none is."""
+        """Return the last of some variables that is set, and its value; None if none is."""
         found = [(name, self.variables[name]) for name in names if self.variables.get(name) is not None]
         return found[-1] if found else None
 
@@ -39,7 +39,7 @@ class VariableReader:
         return VariableError(self.host, variable, problem)
 
     def plain(self, names: tuple[str, ...]) -> tuple[str, str]:
-        """The variable that counts and its text; ("", "") when there is none."""
+        """Return the variable that counts and its text; ("", "") if none is set."""
         found = self.find(names)
         if found is None:
             return "", ""
@@ -52,11 +52,11 @@ class VariableReader:
         return variable, text
 
     def text(self, names: tuple[str, ...]) -> str | None:
-        """Return a value as text; None where it is not given or empty."""
+        """Return a value as text; None if it is not set or empty."""
         return self.plain(names)[1] or None
 
     def secret(self, names: tuple[str, ...]) -> Secret | None:
-        """Return a value as a secret; None where it is not given. Raise VariableError for a line break in it."""
+        """Return a value as a Secret; None if it is not set or empty. Raise VariableError for a line break in it."""
         variable, text = self.plain(names)
         try:
             return parse_password(text)
@@ -64,7 +64,7 @@ class VariableReader:
             raise self.error(variable, str(error)) from None
 
     def boolean(self, names: tuple[str, ...]) -> bool | None:
-        """Return a value as a truth value, with Ansible's words; None where it is not given."""
+        """Return a value as a boolean, by Ansible's words; None if it is not set."""
         variable, text = self.plain(names)
         if not variable:
             return None
@@ -74,7 +74,7 @@ class VariableReader:
         return word in TRUE_WORDS
 
     def port(self, names: tuple[str, ...]) -> int | None:
-        """Return a value as a port; None where it is not given."""
+        """Return a value as a port; None if it is not set."""
         variable, text = self.plain(names)
         return self.checked_port(variable, text) if variable else None
 
@@ -86,7 +86,7 @@ class VariableReader:
         return port
 
     def seconds(self, names: tuple[str, ...]) -> float | None:
-        """Return a value as seconds; None where it is not given."""
+        """Return a value as seconds; None if it is not set."""
         variable, text = self.plain(names)
         return self.checked_seconds(variable, text) if variable else None
 
@@ -97,7 +97,7 @@ class VariableReader:
         return float(text)
 
     def name(self, variable: str, text: str) -> str:
-        """Return a text that is a name SSH may be given. Raise VariableError for anything else."""
+        """Return a text if SSH may be given it as a name. Raise VariableError otherwise."""
         problem = name_problem(text, allowed="\\")  # DOMAIN\user is a user
         if problem:
             raise self.error(variable, problem)

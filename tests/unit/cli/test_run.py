@@ -117,12 +117,12 @@ USAGE: dict[str, tuple[tuple[str, ...], Damage, str]] = {
     "a profile that is missing": (
         (*PLAN, "--profile", "kubernets"),
         lambda _: None,
-        "templates/kubernets: no profile: .*there is: kubernetes",
+        "templates/kubernets: not a profile: .*profiles: kubernetes",
     ),
     "a file that is there twice": (
         PLAN,
         lambda root: (root / SYSCTL.removesuffix(".j2")).write_text(""),
-        "templates/kubernetes: both sysctl.conf and sysctl.conf.j2 are there: keep one",
+        "templates/kubernetes: expected one of sysctl.conf and sysctl.conf.j2, got both: keep one",
     ),
     "no fabric.yaml": (PLAN, lambda root: (root / "fabric.yaml").unlink(), "fabric.yaml was not read"),
     "a broken inventory": (

@@ -47,7 +47,7 @@ def test_a_profile_of_one_file_has_no_other(tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", ["sysctl", "modules"])
 def test_a_part_that_is_there_twice_is_refused(name: str, tmp_path: Path) -> None:
     made = folder(tmp_path, **{name: "", f"{name}_j2": ""})
-    with pytest.raises(ProfileError, match=r"both .*\.conf and .*\.conf\.j2 are there: keep one"):
+    with pytest.raises(ProfileError, match=r"expected one of .*\.conf and .*\.conf\.j2, got both: keep one"):
         load_profile(made)
 
 
@@ -57,7 +57,7 @@ def test_a_profile_that_is_none_names_those_that_are(made: bool, tmp_path: Path)
     other = tmp_path / "templates" / "other"
     if made:
         other.mkdir()
-    with pytest.raises(ProfileError, match=r"no profile: expected modules-load.conf or sysctl.conf\(.j2\).*mine"):
+    with pytest.raises(ProfileError, match=r"not a profile: expected modules-load.conf or sysctl.conf\(.j2\).*mine"):
         load_profile(other)
 
 
@@ -116,7 +116,7 @@ def test_profiles_are_named_with_commas(text: str, names: list[str]) -> None:
     "text", ["", "a,", "../x", "/etc", "a b", "-a", ".hidden", "a.conf", "ä", "zz-fix", "zz", "zzz"]
 )
 def test_what_could_not_be_a_folder_or_would_beat_the_repairs_is_no_profile(text: str) -> None:
-    with pytest.raises(UsageError, match="is no profile's name"):
+    with pytest.raises(UsageError, match="is not a profile's name"):
         profile_names(text)
 
 
@@ -281,7 +281,7 @@ def test_a_retry_needs_no_hosts_and_those_of_h_narrow_it(tmp_path: Path) -> None
 
 
 def test_a_retry_of_a_node_that_the_inventory_does_not_have_any_more_names_it(tmp_path: Path) -> None:
-    with pytest.raises(SourceError, match=r"run.json: not in hosts.ini: m\[1-2\]; say with -H which"):
+    with pytest.raises(SourceError, match=r"run.json: not in hosts.ini: m\[1-2\]; name the nodes to do again with -H"):
         retried(tmp_path, "", n1="failed", m1="failed", m2="failed")
     assert retried(tmp_path, "all", n1="failed", m1="failed") == ["n1"]
 

@@ -197,8 +197,8 @@ def test_become_with_another_word_is_an_error() -> None:
 @pytest.mark.parametrize(
     ("variable", "value", "said"),
     [
-        ("ansible_become_method", "su", "ansible_become_method=su (only sudo is known)"),
-        ("ansible_become_user", "admin", "ansible_become_user=admin (only root is of use)"),
+        ("ansible_become_method", "su", "ansible_become_method=su (only sudo is supported)"),
+        ("ansible_become_user", "admin", "ansible_become_user=admin (only root is supported)"),
         ("ansible_connection", "local", "ansible_connection=local (hosts are always reached over SSH)"),
         ("ansible_connection", "docker", "ansible_connection=docker (hosts are always reached over SSH)"),
         ("ansible_become_flags", "-H -S", "ansible_become_flags (has no effect here)"),
