@@ -1,4 +1,4 @@
-"""What is taken for a secret by its name: the same words, wherever names are looked at."""
+"""Secrets are known by their names: the same words, wherever names are checked."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import logging
 import pytest
 
 from tasks.cli.debugging import hide_secrets
-from tasks.core.redact import is_secret_name, redact
+from tasks.core.redact import Secret, is_secret_name, parse_password, redact, redact_variables
 
 
 def debugged(text: str, caplog: pytest.LogCaptureFixture) -> str:
@@ -47,3 +47,33 @@ def test_a_variable_with_pass_inside_a_word_is_no_secret() -> None:
     assert not is_secret_name("bypass_list")
     assert redact("bypass_list", "x") == "x"
     assert redact("dbpass", "x") == "[secret]"
+
+
+@pytest.mark.parametrize(
+    ("name", "secret"),
+    [("ansible_ssh_pass", True), ("DB_PASSWORD", True), ("api_token", True), ("bypass_list", False), ("user", False)],
+)
+def test_secrets_are_known_by_the_end_of_their_names(name: str, secret: bool) -> None:
+    assert is_secret_name(name) is secret
+
+
+def test_what_is_inside_a_variable_is_redacted_by_its_own_name() -> None:
+    value = {"user": "anna", "db": [{"db_password": "hunter2", "port": 1}]}
+    assert redact("settings", value) == {"user": "anna", "db": [{"db_password": "[secret]", "port": 1}]}
+
+
+def test_variables_with_a_secret_inside_are_left_out_as_a_whole() -> None:
+    assert redact_variables({"mtu": 1450, "api_token": "x", "db": {"db_password": "x"}}) == {"mtu": 1450}
+
+
+def test_a_secret_is_its_text_and_shows_none() -> None:
+    secret = Secret("hunter2")
+    assert secret == "hunter2"
+    assert f"{[secret]} {secret!r}" == "[[secret]] [secret]"
+
+
+def test_a_password_is_one_line() -> None:
+    assert parse_password("hunter2\n") == "hunter2"
+    assert parse_password("\n") is None
+    with pytest.raises(ValueError, match="expected one line, got a line break in it"):
+        parse_password("hunter2\nx")

@@ -1,74 +1,29 @@
-"""What lies on the admin's disk: profiles, inventory, and clear words about what is wrong with them."""
+"""The inventory and the variable files beside it, and the hosts that -H and --retry select."""
 
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from tasks.core.errors import InventoryError, ProfileError, SourceError, UsageError
-from tasks.core.host import Host, SshOptions
+from tasks.core.errors import InventoryError, SourceError, UsageError
+from tasks.core.host import SshOptions
 from tasks.core.inventory.ini import parse_ini
-from tasks.core.profile.profile import render
-from tasks.local.files import check_writable, display_path, write_whole
 from tasks.local.inventory import load_inventory, select_from
-from tasks.local.profiles import load_profile, load_profiles, profile_names
 
 
-def folder(root: Path, **files: str | bytes) -> Path:
-    """A profile: file names with _ for a dot and a dash."""
-    made = root / "templates" / "mine"
-    made.mkdir(parents=True)
-    for name, content in files.items():
-        real = {"modules": "modules-load.conf", "sysctl": "sysctl.conf"}[name.split("_")[0]]
-        path = made / (f"{real}.j2" if name.endswith("_j2") else real)
-        path.write_bytes(content if isinstance(content, bytes) else content.encode())
-    return made
+class Config:
+    """As much of fabric's configuration as finding a host needs: an ssh_config with one alias."""
 
+    class base_ssh_config:  # noqa: N801
+        """As fabric names it."""
 
-def test_either_file_of_a_profile_may_be_missing_and_the_ending_says_if_it_is_a_template(tmp_path: Path) -> None:
-    found = load_profile(folder(tmp_path, sysctl="vm.x = {{ 1 }}", modules_j2="{{ 'a' }}"))
-    assert found.name == "mine"
-    assert found.sysctl is not None
-    assert found.modules is not None
-    assert (found.sysctl.template, found.modules.template) == (False, True)
-    assert (found.sysctl.text, found.modules.text) == ("vm.x = {{ 1 }}", "{{ 'a' }}")
-
-
-def test_a_profile_of_one_file_has_no_other(tmp_path: Path) -> None:
-    found = load_profile(folder(tmp_path, sysctl_j2="vm.x = 1"))
-    assert found.modules is None
-    assert render(found, {}).modules is None
-
-
-@pytest.mark.parametrize("name", ["sysctl", "modules"])
-def test_a_part_that_is_there_twice_is_refused(name: str, tmp_path: Path) -> None:
-    made = folder(tmp_path, **{name: "", f"{name}_j2": ""})
-    with pytest.raises(ProfileError, match=r"expected one of .*\.conf and .*\.conf\.j2, got both: keep one"):
-        load_profile(made)
-
-
-@pytest.mark.parametrize("made", [True, False], ids=["an empty folder", "no folder"])
-def test_a_profile_that_is_none_names_those_that_are(made: bool, tmp_path: Path) -> None:
-    folder(tmp_path, sysctl="")
-    other = tmp_path / "templates" / "other"
-    if made:
-        other.mkdir()
-    with pytest.raises(ProfileError, match=r"not a profile: expected modules-load.conf or sysctl.conf\(.j2\).*mine"):
-        load_profile(other)
-
-
-def test_a_byte_order_mark_is_taken_off(tmp_path: Path) -> None:
-    found = load_profile(folder(tmp_path, sysctl=b"\xef\xbb\xbfvm.x = 1\r\n"))
-    assert [entry.key for entry in render(found, {}).sysctl_entries()] == ["vm.x"]
-
-
-def test_a_file_that_is_no_text_is_told_by_name(tmp_path: Path) -> None:
-    with pytest.raises(ProfileError, match=r"sysctl.conf: expected UTF-8 text"):
-        load_profile(folder(tmp_path, sysctl=b"vm.x = \xff"))
+        @staticmethod
+        def get_hostnames() -> set[str]:
+            """The aliases."""
+            return {"*", "alias"}
 
 
 def test_a_file_that_cannot_be_read_is_told_by_name(tmp_path: Path) -> None:
@@ -95,59 +50,6 @@ def test_an_inventory_of_a_format_without_a_grammar_is_refused(
     (tmp_path / name).write_text(text)
     with pytest.raises(InventoryError, match=problem):
         load_inventory(tmp_path / name)
-
-
-def test_a_path_is_shown_as_the_admin_would_name_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
-    assert display_path(tmp_path / "templates" / "a") == "templates/a"
-    assert display_path(Path("/etc/x")) == "/etc/x"
-    assert display_path(Path("hosts.ini")) == "hosts.ini"
-
-
-@pytest.mark.parametrize(
-    ("text", "names"),
-    [("kubernetes", ["kubernetes"]), ("a, b", ["a", "b"]), ("a,b,a", ["a", "b"]), ("proxy-ipvs_2", ["proxy-ipvs_2"])],
-)
-def test_profiles_are_named_with_commas(text: str, names: list[str]) -> None:
-    assert profile_names(text) == names
-
-
-@pytest.mark.parametrize(
-    "text", ["", "a,", "../x", "/etc", "a b", "-a", ".hidden", "a.conf", "ä", "zz-fix", "zz", "zzz"]
-)
-def test_what_could_not_be_a_folder_or_would_beat_the_repairs_is_no_profile(text: str) -> None:
-    with pytest.raises(UsageError, match="is not a profile's name"):
-        profile_names(text)
-
-
-@pytest.mark.parametrize(
-    ("flag", "variables", "names"),
-    [
-        ("", {}, ["kubernetes"]),
-        ("", {"profiles": "mine"}, ["mine"]),
-        ("", {"profiles": "kubernetes,mine"}, ["kubernetes", "mine"]),
-        ("", {"profiles": ["kubernetes", "mine"]}, ["kubernetes", "mine"]),
-        ("mine", {"profiles": "kubernetes"}, ["mine"]),
-    ],
-)
-def test_the_flag_beats_the_inventory_and_the_inventory_the_default(
-    flag: str, variables: dict[str, object], names: list[str], tmp_path: Path
-) -> None:
-    for name in ("kubernetes", "mine"):
-        (tmp_path / name).mkdir()
-        (tmp_path / name / "sysctl.conf").write_text("")
-    whom = Host("n1", "192.0.2.1", variables=variables)
-    found = load_profiles(flag, [whom], "kubernetes", tmp_path)
-    assert [profile.name for profile in found["n1"]] == names
-
-
-def test_hosts_may_have_different_profiles_and_share_what_they_share(tmp_path: Path) -> None:
-    for name in ("a", "b"):
-        (tmp_path / name).mkdir()
-        (tmp_path / name / "sysctl.conf").write_text("")
-    both = [Host("n1", "x", variables={"profiles": "a"}), Host("n2", "y", variables={"profiles": "a,b"})]
-    found = load_profiles("", both, "kubernetes", tmp_path)
-    assert found["n1"][0] is found["n2"][0]
 
 
 def test_variable_files_beside_the_inventory_count(tmp_path: Path) -> None:
@@ -186,18 +88,6 @@ def test_a_variable_file_that_is_none_is_told_by_name(text: str, words: str, tmp
     with pytest.raises(InventoryError, match=r"n1\.yml") as caught:
         load_inventory(tmp_path / "hosts.ini")
     assert words in str(caught.value)
-
-
-class Config:
-    """As much of fabric's configuration as finding a host needs: an ssh_config with one alias."""
-
-    class base_ssh_config:  # noqa: N801
-        """As fabric names it."""
-
-        @staticmethod
-        def get_hostnames() -> set[str]:
-            """The aliases."""
-            return {"*", "alias"}
 
 
 FLEET = "n1 ansible_ssh_private_key_file=keys/id ansible_ssh_common_args='-o UserKnownHostsFile=known'\n"
@@ -255,9 +145,6 @@ def test_variable_files_of_names_with_dots_are_found(tmp_path: Path) -> None:
     assert [inventory.host(name).variables["a"] for name in inventory.names()] == [1, 2]
 
 
-# --retry
-
-
 def report(folder: Path, **statuses: str) -> str:
     """A report of nodes with these statuses."""
     path = folder / "run.json"
@@ -300,53 +187,3 @@ def test_a_retry_that_nothing_is_left_of_is_a_mistake(tmp_path: Path) -> None:
 def test_a_report_that_is_not_there_is_told_by_name(tmp_path: Path) -> None:
     with pytest.raises(SourceError, match=r"none.json: cannot be read: No such file"):
         select_from(NODES, "n1", Config(), tmp_path, retry=str(tmp_path / "none.json"))
-
-
-# --report
-
-
-def test_a_file_is_saved_as_a_whole_with_the_rights_that_new_files_have(tmp_path: Path) -> None:
-    path, umask = tmp_path / "run.json", os.umask(0o027)
-    try:
-        check_writable(path)
-        assert list(tmp_path.iterdir()) == []
-        write_whole(path, ["old \udc80", " text\n"])
-        write_whole(path, ["new\n"])
-    finally:
-        os.umask(umask)
-    assert path.read_text() == "new\n"
-    assert path.stat().st_mode & 0o777 == 0o640
-    assert list(tmp_path.iterdir()) == [path]
-
-
-def test_a_link_stays_and_what_it_leads_to_is_saved(tmp_path: Path) -> None:
-    (tmp_path / "link").symlink_to("real")
-    check_writable(tmp_path / "link")
-    write_whole(tmp_path / "link", ["x"])
-    assert (tmp_path / "link").is_symlink()
-    assert (tmp_path / "real").read_text() == "x"
-
-
-def test_a_file_that_cannot_be_saved_leaves_the_old_one_and_no_draft(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def full(_: int) -> None:
-        raise OSError(28, "No space left on device")
-
-    write_whole(tmp_path / "run.json", ["old"])
-    monkeypatch.setattr(os, "fsync", full)
-    with pytest.raises(OSError, match="No space left"):
-        write_whole(tmp_path / "run.json", ["new"])
-    assert (tmp_path / "run.json").read_text() == "old"
-    assert len(list(tmp_path.iterdir())) == 1
-
-
-@pytest.mark.parametrize(("path", "why"), [("no/such/run.json", "No such file"), (".", "something else")])
-def test_where_nothing_can_be_saved_is_known_before(path: str, why: str, tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match=f"--report .*{why}"):
-        check_writable(tmp_path / path)
-
-
-def test_a_device_is_not_replaced_by_a_report() -> None:
-    with pytest.raises(UsageError, match="expected a file, got something else"):
-        check_writable(Path("/dev/null"))
