@@ -1,11 +1,13 @@
 # make demo   the whole job on three virtual nodes        make test   everything
 # make lint   style, types, shell scripts                 make clean  ends the lab, removes what was made here
 # make bench  beside the peers, in 15 minutes             make bench-full  more of it
+# make test-fast  the edit loop, in half a minute         make lock   pins what requirements*.txt allow
 VENV := .venv
 BIN := $(VENV)/bin
 PYTHON ?= python3
 
-.PHONY: demo test test-unit test-ssh test-lab test-full lint bench bench-full clean packages packages-test packages-bench
+.PHONY: demo test test-fast test-unit test-ssh test-lab test-full lint lock bench bench-full clean
+.PHONY: packages packages-test packages-bench
 .DELETE_ON_ERROR:
 
 demo: packages $(VENV)/.run
@@ -35,6 +37,14 @@ lint: packages-test $(VENV)/.dev
 	$(BIN)/lint-imports
 	shellcheck -s sh tasks/node/scripts/*.sh scripts/*.sh lab/*.sh lab/vm/guest/*.sh lab/fleet/*.sh
 	shellcheck .ci/run
+	$(BIN)/codespell
+
+# The newest versions that the ranges allow, for all Python versions and platforms, with their hashes.
+LOCK := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --upgrade
+
+lock: $(VENV)/.dev
+	$(LOCK) requirements-dev.txt -o requirements-dev.lock
+	$(LOCK) requirements.txt -c requirements-dev.lock -o requirements.lock
 
 # Writes docs/bench.md, docs/bench.svg and docs/bench.jsonl; as root, on a machine that does nothing else.
 bench: packages-bench $(VENV)/.dev
@@ -55,12 +65,12 @@ packages-bench:
 $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)
 
-$(VENV)/.run: requirements.txt | packages $(BIN)/python
-	$(BIN)/python -m pip install -qq --disable-pip-version-check -r requirements.txt
+$(VENV)/.run: requirements.lock | packages $(BIN)/python
+	$(BIN)/python -m pip install -qq --disable-pip-version-check --require-hashes -r requirements.lock
 	@touch $@
 
-$(VENV)/.dev: requirements-dev.txt requirements-dask.txt requirements.txt | packages-test $(BIN)/python
-	$(BIN)/python -m pip install -qq --disable-pip-version-check -r requirements-dev.txt
+$(VENV)/.dev: requirements-dev.lock | packages-test $(BIN)/python
+	$(BIN)/python -m pip install -qq --disable-pip-version-check --require-hashes -r requirements-dev.lock
 	@touch $@ $(VENV)/.run
 
 clean:
