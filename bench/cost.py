@@ -16,7 +16,7 @@ from bench.work import Work
 from lab.fleet.fleet import Fleet
 
 _TRACED = 'ForceCommand exec strace -f -qq -c -o /var/log/trace.$$ -- sh -c "$SSH_ORIGINAL_COMMAND"'
-_LINE = re.compile(r"^ *[\d.]+ +[\d.]+ +\d+ +(?P<calls>\d+) +(?P<errors>\d+ +)?(?P<name>\w+)$", re.M)
+_LINE = re.compile(r"^ *[\d.]+ +[\d.]+ +\d+ +(?P<calls>\d+) +(?P<errors>\d+ +)?(?P<name>\w+)$", re.MULTILINE)
 _FORKS = ("fork", "vfork", "clone", "clone3")
 _EXECS = ("execve", "execveat")
 

@@ -99,7 +99,7 @@ class Results:
         return (far - near) * 1000 / (delays[1] - delays[0])
 
 
-_KINDS: dict[str, type[Row] | type[Cost]] = {"row": Row, "cost": Cost}
+_KINDS: dict[str, type[Row | Cost]] = {"row": Row, "cost": Cost}
 
 
 def write(path: Path, results: Results) -> None:

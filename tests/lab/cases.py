@@ -102,14 +102,22 @@ CASES = (
 )
 # Nothing of this changes what a boot does to the profile's modules and keys; the last also sets what it writes.
 HARMLESS = (
-    "mkdir -p /etc/sysctl.d; printf 'net.ipv4.ip_forward = 0\\nvm.swappiness = 10\\n' > /etc/sysctl.d/10-app.conf;"
-    "printf '#net.core.somaxconn=1\\n;net.core.somaxconn=2\\n\\n' > /etc/sysctl.d/zz-comments.conf",
-    "mkdir -p /etc/modprobe.d; printf 'blacklist floppy\\noptions ip_vs conn_tab_bits=12\\ninstall dccp /bin/false\\n'"
-    " > /etc/modprobe.d/site.conf; echo dummy >> /etc/modules; echo dummy > /etc/modules-load.d/app.conf",
-    "mkdir -p /run/sysctl.d; for f in /etc/sysctl.d/zz-old.conf.bak /etc/sysctl.d/zz-none /run/sysctl.d/zz.conf;"
-    "do echo net.ipv4.ip_forward=0 > $f; done; echo modprobe overlay > /etc/modules-load.d/k8s.conf.bak;"
-    ": > /etc/modules-load.d/empty.conf",
-    "printf 'net.ipv4.ip_forward = 1\\nnet/core/somaxconn=32768\\nvm.max_map_count=1000000\\n' > /etc/sysctl.d/zz.conf;"
-    "echo 1000000 > /proc/sys/vm/max_map_count; echo '-net.none.key = 1' > /etc/sysctl.d/zz-may-miss.conf;"
-    "echo 'net.ipv4.conf.*.arp_announce = 2' > /etc/sysctl.d/zz-glob.conf",
+    (
+        "mkdir -p /etc/sysctl.d; printf 'net.ipv4.ip_forward = 0\\nvm.swappiness = 10\\n' > /etc/sysctl.d/10-app.conf;"
+        "printf '#net.core.somaxconn=1\\n;net.core.somaxconn=2\\n\\n' > /etc/sysctl.d/zz-comments.conf"
+    ),
+    (
+        "mkdir -p /etc/modprobe.d; printf 'blacklist floppy\\noptions ip_vs conn_tab_bits=12\\ninstall dccp /bin/false\\n'"
+        " > /etc/modprobe.d/site.conf; echo dummy >> /etc/modules; echo dummy > /etc/modules-load.d/app.conf"
+    ),
+    (
+        "mkdir -p /run/sysctl.d; for f in /etc/sysctl.d/zz-old.conf.bak /etc/sysctl.d/zz-none /run/sysctl.d/zz.conf;"
+        "do echo net.ipv4.ip_forward=0 > $f; done; echo modprobe overlay > /etc/modules-load.d/k8s.conf.bak;"
+        ": > /etc/modules-load.d/empty.conf"
+    ),
+    (
+        "printf 'net.ipv4.ip_forward = 1\\nnet/core/somaxconn=32768\\nvm.max_map_count=1000000\\n' > /etc/sysctl.d/zz.conf;"
+        "echo 1000000 > /proc/sys/vm/max_map_count; echo '-net.none.key = 1' > /etc/sysctl.d/zz-may-miss.conf;"
+        "echo 'net.ipv4.conf.*.arp_announce = 2' > /etc/sysctl.d/zz-glob.conf"
+    ),
 )

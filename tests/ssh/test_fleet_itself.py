@@ -54,7 +54,8 @@ def test_login_shells(fleet: Fleet) -> None:
     host = fleet.hosts[0]
     assert ssh(fleet, host, "echo $FISH_VERSION", user="fishy").stdout.strip() or not shutil.which("fish")
     chatty = ssh(fleet, host, "true", user="chatty")
-    assert chatty.stdout and chatty.stderr
+    assert chatty.stdout
+    assert chatty.stderr
     assert ssh(fleet, host, "true", user="admin").stdout == ""
 
 

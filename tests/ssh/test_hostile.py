@@ -35,8 +35,10 @@ SHELLS: dict[str, tuple[str, str]] = {
     "forges": (f'{FORGED} echo nonsense; echo "$m end"; sleep 1000', "failed"),
     "nuls": (f'{FORGED} head -c 100000 /dev/zero; echo; echo "$m end"; sleep 1000', "failed"),
     "latin": (
-        f"{FORGED} {ROOT} printf '\\377\\376\\300\\200'; yes $'r/\\355\\240\\200' | head -n 9999; "
-        'echo "$m end"; sleep 1000',
+        (
+            f"{FORGED} {ROOT} printf '\\377\\376\\300\\200'; yes $'r/\\355\\240\\200' | head -n 9999; "
+            'echo "$m end"; sleep 1000'
+        ),
         "failed",
     ),
     "bottomless": (f"{FORGED} head -c 100000000 /dev/zero | tr '\\0' r; echo; sleep 1000", "failed"),
@@ -262,7 +264,7 @@ def test_whatever_answers_in_place_of_sshd_is_that_nodes_trouble_alone(greeting:
 
 
 def test_escapes_in_the_admins_own_files_and_words_are_not_acted_on_either(suite: Suite) -> None:
-    suite.add("n", suite.fleet.hosts[0], args=f"-o Tunnel={ESCAPES[:4]}\u202e", **{"x": "\x1b[31m\u202e"})
+    suite.add("n", suite.fleet.hosts[0], args=f"-o Tunnel={ESCAPES[:4]}\u202e", x="\x1b[31m\u202e")
     for words in ((), ("--format", "json")):
         told = suite.fab("hosts", *words)
         assert told.code == 0, told.stderr

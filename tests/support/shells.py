@@ -133,11 +133,16 @@ class Process:
 
     def close(self) -> None:
         """Ends it."""
-        if self.process is not None and self.process.poll() is None:
+        if self.process is None:
+            return
+        if self.process.poll() is None:
             with contextlib.suppress(subprocess.TimeoutExpired, BrokenPipeError, ValueError):
                 self.process.communicate(timeout=2)
             self.process.kill()
             self.process.wait()
+        for pipe in (self.process.stdin, self.process.stdout):
+            assert pipe is not None
+            pipe.close()
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
-from xml.etree import ElementTree
+from xml.etree import ElementTree as ET
 
 import pytest
 from packaging.requirements import Requirement
@@ -305,14 +305,14 @@ def test_the_page_has_the_targets_and_what_a_node_does() -> None:
 
 
 def test_the_picture_has_a_line_for_each_who_was_measured_twice_over() -> None:
-    root = ElementTree.fromstring(svg(some()))
+    root = ET.fromstring(svg(some()))
     lines = root.findall(".//{http://www.w3.org/2000/svg}polyline")
     assert len(lines) == 4  # two of them, in two panels
     assert all(len(line.attrib["points"].split()) in (2, 3) for line in lines)
 
 
 def test_nothing_measured_is_an_empty_picture_and_an_honest_page() -> None:
-    ElementTree.fromstring(svg(Results()))
+    ET.fromstring(svg(Results()))
     assert "0 of 0 runs." in markdown(Results())
 
 

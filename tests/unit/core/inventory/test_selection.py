@@ -299,7 +299,8 @@ def test_whatever_is_selected_the_only_error_is_a_selection_error(text: str) -> 
         found = names(text)
     except SelectionError:
         return
-    assert found and len(found) == len(set(found))
+    assert found
+    assert len(found) == len(set(found))
 
 
 def host(name: str, address: str, port: int | None = None, **ssh: str) -> Host:
