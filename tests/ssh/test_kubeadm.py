@@ -122,7 +122,7 @@ def test_what_is_ignored_is_skipped_and_says_so(damaged: Suite, names: str) -> N
     said = damaged.json("verify", "--ignore", names, on="runtime,swap")
     item = checks(said, "runtime")["CRI"]
     assert (said.code, item["status"]) == (0, "skipped")
-    assert item["why"].startswith("ignored, as asked for")
+    assert item["why"].startswith("ignored, as requested")
 
 
 def test_kubesprays_variable_is_honoured(damaged: Suite) -> None:
