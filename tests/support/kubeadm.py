@@ -43,7 +43,7 @@ def run_checks(
     ignore: str = "",
     **more: Any,
 ) -> dict[str, Item]:
-    """The checks of a node that is ready but for these changes of its values; None: absent."""
+    """Return the checks, by name, of a node that is ready except for these changes of its values; None: absent."""
     values = {name: text for name, text in {**READY, **(changes or {})}.items() if text is not None}
     seen = facts(values, more={"options": options, "listeners": listeners}, **more)
     desired = resolve([rendered(sysctl, modules)], seen)
@@ -52,7 +52,7 @@ def run_checks(
 
 
 def findings(items: dict[str, Item]) -> dict[str, str]:
-    """What is not right, by name: its status."""
+    """Return the statuses of the checks that are not ok, by name."""
     return {name: str(item.status) for name, item in items.items() if item.status != "ok"}
 
 

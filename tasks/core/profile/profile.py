@@ -65,9 +65,8 @@ def _parse_file(source: Source | None, variables: Mapping[str, object], parse: L
     if source is None:
         return None
     used = template_names(source).used if source.template else frozenset()
-    return _parse_lines(
-        source, parse, TemplateInputs({name: variables[name] for name in sorted(used) if name in variables})
-    )
+    inputs = TemplateInputs({name: variables[name] for name in sorted(used) if name in variables})
+    return _parse_lines(source, parse, inputs)
 
 
 @lru_cache(maxsize=256)
