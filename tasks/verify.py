@@ -14,12 +14,12 @@ if TYPE_CHECKING:
 @fleet_task(ignore="Checks to leave out, comma separated, by kubeadm's names: Swap,CRI, or all.")
 def verify(run: Run, ignore: str = "") -> None:
     """Check the nodes against their profiles and kubeadm's own checks. Read-only, no sudo; exit 3 if one fails."""
-    from tasks.core.kubeadm.checks import role
     from tasks.core.kubeadm.cluster import check_cluster
     from tasks.core.kubeadm.names import parse_ignores
+    from tasks.core.kubeadm.role import find_role
     from tasks.node import steps
 
     for host in run.hosts:
-        role(host)  # so that a wrong one costs no connection
+        find_role(host)  # a wrong role costs no connection
     context = replace(run.context, ignored=parse_ignores(ignore))
     replace(run, context=context).with_summary(steps.verify_host, check_cluster)

@@ -10,7 +10,9 @@ from tasks.core.boot.simulation import NextBoot
 from tasks.core.facts import Facts
 from tasks.core.host import Host
 from tasks.core.kernel import providing_module
-from tasks.core.kubeadm import checks
+from tasks.core.kubeadm.checks import check_node, probe_instructions
+from tasks.core.kubeadm.identity import read_identity
+from tasks.core.kubeadm.ignores import ignored_of_host
 from tasks.core.plan import fix as fixing
 from tasks.core.plan.desired import resolve
 from tasks.core.plan.diff import NOT_READABLE, diff
@@ -104,14 +106,14 @@ def plan_host(conversation: Conversation, host: Host, context: StepContext) -> N
 
 def verify_host(conversation: Conversation, host: Host, context: StepContext) -> NodeResult:
     """Every item as it is now, and as the node's own files will make it at the next boot; and what kubeadm checks."""
-    rendered, facts = probe_host(conversation, host, context, () if context.only else checks.probe_instructions())
+    rendered, facts = probe_host(conversation, host, context, () if context.only else probe_instructions())
     boot, desired = NextBoot(facts, facts.files), resolve(rendered, facts)
-    own = checks.ignored_of_host(host)
+    own = ignored_of_host(host)
     names = context.ignored | own if own else context.ignored  # one for all nodes: it is kept with each
-    checked = () if context.only else checks.checks(host, facts, desired, names)
+    checked = () if context.only else check_node(host, facts, desired, names)
     gone = stale.stale_items(stale.find_stale(desired, facts, context.only), to_do=False)
     done = make_result(host, (*diff(desired, facts, boot).items, *gone, *checked), Status.DRIFT)
-    identity = None if context.only else checks.identity(facts, conversation.window, names)
+    identity = None if context.only else read_identity(facts, conversation.window, names)
     return replace(with_boot_notes(done, boot), identity=identity)
 
 

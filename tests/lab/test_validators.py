@@ -1,4 +1,4 @@
-"""What verify says under SystemVerification, held against kubeadm's own library on real kernels, healthy and broken."""
+"""SystemVerification compared with kubeadm's own library on real kernels, healthy and broken."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ PROGRAM = "/root/validators"
 
 @pytest.fixture(scope="module")
 def program(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The library's validators as one static program, built from Debian's packages alone."""
+    """Build the library's validators into one static program, from Debian's packages alone."""
     if not programs.find("go") or not (LIBRARIES / "src/k8s.io/system-validators").is_dir():
         pytest.skip("needs golang-go and golang-k8s-system-validators-dev")
     folder = tmp_path_factory.mktemp("validators")
@@ -40,7 +40,7 @@ def program(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def labs(program: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mapping[str, LabSuite]]:
-    """One fresh node of each release, booted together, with the program on it."""
+    """Boot one fresh node of each release, together, with the program on it."""
     made = {
         release: Lab(tmp_path_factory.mktemp(release), release, count=1, port_base=PORT_BASE + 10 + number)
         for number, release in enumerate(RELEASES)
@@ -63,7 +63,7 @@ def copy(program: Path, node: Node) -> None:
 
 
 def told(suite: LabSuite) -> tuple[list[str], dict[str, str]]:
-    """What the library refuses on the lab's node, and nodeprep's item."""
+    """Return the errors of the library on the lab's node, and nodeprep's item."""
     done = suite.lab.nodes[0].run(PROGRAM)
     assert done.returncode == 0, done.stderr
     item: dict[str, str] = suite.fab("verify").items("lab-1")["SystemVerification"]
@@ -71,7 +71,7 @@ def told(suite: LabSuite) -> tuple[list[str], dict[str, str]]:
 
 
 def names(text: str) -> set[str]:
-    """The options of the kernel's configuration that a text speaks of."""
+    """Return the options of the kernel's configuration that a text names."""
     return set(re.findall(r"CONFIG_[A-Z0-9_]+", text))
 
 
@@ -117,6 +117,6 @@ def test_cgroup_v1_is_refused_as_by_todays_library_though_not_by_debians(labs: M
 
 
 def again(node: Node, arguments: str) -> None:
-    """Reboots a node with more on its kernel's command line."""
+    """Reboot a node with further arguments on its kernel's command line."""
     node.arguments = arguments
     node.reboot()

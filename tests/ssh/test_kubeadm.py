@@ -21,12 +21,12 @@ def fleet() -> Iterator[Fleet]:
 
 
 def without(path: str, text: str) -> Damage:
-    """Takes a text out of a file."""
+    """Remove a text from a file."""
     return lambda suite, host: suite.fleet.write(host, path, suite.fleet.read(host, path).replace(text, ""))
 
 
 def having(path: str, text: str) -> Damage:
-    """Adds a text to a file."""
+    """Add a text to a file."""
     return lambda suite, host: suite.fleet.write(host, path, suite.fleet.read(host, path) + text)
 
 
@@ -35,7 +35,7 @@ def holding(path: str, text: str) -> Damage:
 
 
 def wrong_clock(suite: Suite, host: str) -> None:
-    """Stands for a clock that nobody keeps right: fleet nodes have this machine's."""
+    """Replace date by one that is two minutes ahead: fleet nodes share this machine's clock."""
     date = suite.fleet.path(host, "/usr/bin/date")
     shutil.copy(date, date.with_name("real-date"))
     date.unlink()
@@ -49,7 +49,7 @@ def taken(port: int) -> Damage:
     )
 
 
-# name: what is done to a node that is ready, and what verify then says: check: (status, part of what it got).
+# By name: the damage to a node that is ready, and the findings of verify: check: (status, a part of its got).
 DAMAGES: dict[str, tuple[Damage, dict[str, tuple[str, str]]]] = {
     "runtime": (without("/proc/net/unix", CONTAINERD), {"CRI": ("drift", "none")}),
     "swap": (having("/proc/swaps", "/dev/vda2 partition 1 0 -2\n"), {"Swap": ("advisory", "/dev/vda2")}),
@@ -122,7 +122,7 @@ def test_what_is_ignored_is_skipped_and_says_so(damaged: Suite, names: str) -> N
     said = damaged.json("verify", "--ignore", names, on="runtime,swap")
     item = checks(said, "runtime")["CRI"]
     assert (said.code, item["status"]) == (0, "skipped")
-    assert item["why"].startswith("ignored, as asked for")
+    assert item["why"].startswith("ignored, as requested")
 
 
 def test_kubesprays_variable_is_honoured(damaged: Suite) -> None:

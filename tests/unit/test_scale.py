@@ -270,10 +270,10 @@ def test_hosts_whose_variables_all_differ_share_the_lines_that_do_not() -> None:
 
 def test_hosts_with_the_same_variables_share_what_was_rendered() -> None:
     template = a_profile("vm.x = {{ x }}\n")
-    profile._lines.cache_clear()
+    profile._parse_lines.cache_clear()
     for number in range(MANY):
         profile.render(template, {"x": 1, "inventory_hostname": f"n{number}"})
-    assert profile._lines.cache_info().misses == 1
+    assert profile._parse_lines.cache_info().misses == 1
 
 
 def test_each_host_is_resolved_once(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,4 +1,4 @@
-"""The lines of a rendered profile: modules, and keys with their values."""
+"""The entries of a rendered profile: a module, or a key with its value, on each line."""
 
 from __future__ import annotations
 
@@ -20,13 +20,16 @@ from tasks.core.kernel import (
     same_value,
 )
 
-# Written here they would lock the node, break routing, or act instead of being a setting (features of the kernel's
-# own: modules_disabled can only be undone by a reboot, the other two are write-only triggers).
+# modules_disabled locks the node until a reboot; the others are triggers: a write flushes routes or drops caches, and
+# no value is kept.
 FORBIDDEN_KEYS = {"kernel.modules_disabled", "net.ipv4.route.flush", "net.ipv6.route.flush", "vm.drop_caches"}
 
 
 class ModuleEntry(NamedTuple):
-    """One line of modules-load.conf: the first of candidates that the kernel has; optional ones may be missing."""
+    """A line of modules-load.conf: the first of the candidates that the kernel has is loaded.
+
+    optional: the kernel may have none of them.
+    """
 
     line: int
     candidates: tuple[str, ...]
@@ -34,7 +37,7 @@ class ModuleEntry(NamedTuple):
 
 
 class SysctlEntry(NamedTuple):
-    """One line of sysctl.conf. key: dotted; floor: `>=`; optional: only where the kernel has the key."""
+    """A line of sysctl.conf. key: dotted; minimum: `>=`; optional: the kernel may lack the key."""
 
     line: int
     key: str
@@ -69,7 +72,7 @@ def parse_sysctl_line(path: str, number: int, text: str) -> SysctlEntry:
     optional, key, operator, value = match.groups()
     if not is_key(key):
         glob = ": globs work on some nodes only, name each key" if re.search(r"[*?\[]", key) else ""
-        raise ProfileError(path, number, f"{key!r} is no sysctl key{glob}")
+        raise ProfileError(path, number, f"{key!r} is not a sysctl key{glob}")
     name = key_name(key_path(key))
     if problem := _value_problem(name, value, operator == ">="):
         raise ProfileError(path, number, problem)
@@ -77,10 +80,10 @@ def parse_sysctl_line(path: str, number: int, text: str) -> SysctlEntry:
 
 
 def _value_problem(key: str, value: str, minimum: bool) -> str:
-    """Why a value would not do on a node, or an empty text."""
+    """Describe the fault of a value, or return an empty text."""
     list_of_ports = is_port_list(key)
     problems = (
-        (key in FORBIDDEN_KEYS, f"{key} is no setting that may be kept: it acts when it is written"),
+        (key in FORBIDDEN_KEYS, f"{key} cannot be a setting: it acts when it is written"),
         (re.search(r"(^|\s)[#;]", value), "a comment after a value becomes part of it: give it a line of its own"),
         (value[0] in "=>", "expected `key = value` or `key >= value`"),
         (value[0] in "\"'", "sysctl does not remove quotes: write the bare value"),
@@ -88,14 +91,14 @@ def _value_problem(key: str, value: str, minimum: bool) -> str:
         (list_of_ports and parse_ports(value) is None, "expected ports such as 10250,30000-32767"),
         (
             minimum and not list_of_ports and None in map(parse_integer, value.split()),
-            "`>=` compares integers, and here is none",
+            "`>=` compares integers, and this is not one",
         ),
     )
     return next((f"{text} (got {value!r} for {key})" for wrong, text in problems if wrong), "")
 
 
 def are_compatible(one: SysctlEntry, other: SysctlEntry) -> bool:
-    """Whether one value can be what both want."""
+    """Check that one value satisfies both entries."""
     if one.minimum and other.minimum:
         return True
     if one.minimum or other.minimum:
@@ -105,5 +108,5 @@ def are_compatible(one: SysctlEntry, other: SysctlEntry) -> bool:
 
 
 def format_entry(entry: SysctlEntry) -> str:
-    """A key's wish as it stands in a profile."""
+    """Format an entry as a profile writes it: `key = value` or `key >= value`."""
     return f"{entry.key} {'>=' if entry.minimum else '='} {entry.value}"

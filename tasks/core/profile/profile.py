@@ -1,7 +1,7 @@
-"""A profile's templates, rendered and read: what is wanted, before any node has been asked.
+"""A profile: two templates, rendered and parsed for a host.
 
 The syntax is that of modules-load.d(5) and sysctl.d(5) with three marks: `key >= value`, `-key = value`, and for
-modules `a | b` and `-a`. desired.py resolves the marks against a node.
+modules `a | b` and `-a`. desired.py resolves the marks for a node.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ MAX_LINE_BYTES = 4096  # sysctl.conf(5)
 
 
 class Profile(NamedTuple):
-    """A folder of templates/: either file may be missing, not both."""
+    """A folder of templates/. None: no such file; one of the two is there."""
 
     name: str
     modules: Source | None
@@ -37,60 +37,59 @@ class Profile(NamedTuple):
 
 
 class RenderedProfile(NamedTuple):
-    """A rendered profile, line by line: comments and blanks as text, the rest as wishes. None: no such file."""
+    """A rendered profile, line by line: comments and blank lines as text, the others as entries. None: no such file."""
 
     profile: str
     modules: tuple[Line, ...] | None
     sysctl: tuple[Line, ...] | None
 
     def module_entries(self) -> list[ModuleEntry]:
-        """The wishes of the modules file, in its order."""
+        """Return the entries of the modules file, in its order."""
         return [line for line in self.modules or () if isinstance(line, ModuleEntry)]
 
     def sysctl_entries(self) -> list[SysctlEntry]:
-        """The wishes of the sysctl file, in its order."""
+        """Return the entries of the sysctl file, in its order."""
         return [line for line in self.sysctl or () if isinstance(line, SysctlEntry)]
 
 
 def render(profile: Profile, variables: Mapping[str, object]) -> RenderedProfile:
-    """Both files of a profile for one set of variables. Raises ProfileError with file and line."""
+    """Render and parse both files of a profile. Raise ProfileError with file and line."""
     return RenderedProfile(
         profile.name,
-        _parsed(profile.modules, variables, parse_module_line),
-        _parsed(profile.sysctl, variables, parse_sysctl_line),
+        _parse_file(profile.modules, variables, parse_module_line),
+        _parse_file(profile.sysctl, variables, parse_sysctl_line),
     )
 
 
-def _parsed(source: Source | None, variables: Mapping[str, object], parse: LineParser) -> tuple[Line, ...] | None:
+def _parse_file(source: Source | None, variables: Mapping[str, object], parse: LineParser) -> tuple[Line, ...] | None:
     if source is None:
         return None
     used = template_names(source).used if source.template else frozenset()
-    return _lines(source, parse, TemplateInputs({name: variables[name] for name in sorted(used) if name in variables}))
+    inputs = TemplateInputs({name: variables[name] for name in sorted(used) if name in variables})
+    return _parse_lines(source, parse, inputs)
 
 
 @lru_cache(maxsize=256)
-def _lines(source: Source, parse: LineParser, given: TemplateInputs) -> tuple[Line, ...]:
-    variables = given.variables
+def _parse_lines(source: Source, parse: LineParser, inputs: TemplateInputs) -> tuple[Line, ...]:
     lines: list[Line] = []
-    for number, text in numbered_lines(render_source(source, variables), source.text):
+    for number, text in numbered_lines(render_source(source, inputs.variables), source.text):
         if len(text.encode(errors="replace")) > MAX_LINE_BYTES:
-            raise ProfileError(source.path, number, f"a line may have {MAX_LINE_BYTES} bytes, this has more")
+            raise ProfileError(source.path, number, f"a line has at most {MAX_LINE_BYTES} bytes, this one has more")
         stripped = text.strip()
         if bad := UNSAFE_CHARACTERS.search(stripped):
             raise ProfileError(source.path, number, f"unexpected control character {bad.group()!r}")
         lines.append(stripped if not stripped or stripped[0] in "#;" else parse(source.path, number, stripped))
-    _no_contradiction(source.path, lines)
+    _refuse_two_values(source.path, lines)
     return tuple(lines)
 
 
-@lru_cache(maxsize=64)  # each change of a node says it
 def digest(profile: Profile) -> str:
-    """A profile's files as 12 hexadecimal digits, to tell one state of it from another."""
+    """Return 12 hexadecimal digits that differ between two states of a profile's files."""
     texts = [source.text if source else "" for source in (profile.modules, profile.sysctl)]
     return hashlib.sha256("\0".join(texts).encode(errors="replace")).hexdigest()[:12]
 
 
-def _no_contradiction(path: str, lines: Sequence[Line]) -> None:
+def _refuse_two_values(path: str, lines: Sequence[Line]) -> None:
     seen: dict[str, SysctlEntry] = {}
     for entry in lines:
         if not isinstance(entry, SysctlEntry):
@@ -101,7 +100,7 @@ def _no_contradiction(path: str, lines: Sequence[Line]) -> None:
 
 
 def check_together(rendered: Sequence[RenderedProfile]) -> None:
-    """Profiles chosen together must not want different values for one key. Raises ProfileError naming both."""
+    """Raise ProfileError, naming both, if two profiles chosen together set different values for one key."""
     seen: dict[str, tuple[str, SysctlEntry]] = {}
     for each in rendered:
         for entry in each.sysctl_entries():

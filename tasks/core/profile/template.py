@@ -1,4 +1,4 @@
-"""Templates of profiles: marked line by line, checked for unknown names, rendered in a sandbox."""
+"""Templates of profiles: checked for unknown names, rendered in a sandbox, with their line numbers kept."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from tasks.core.errors import ProfileError
 
 
 class Source(NamedTuple):
-    """One file of a profile. path: as the admin knows it; template: False for a plain file, taken as it is."""
+    """A file of a profile. path: as messages show it; template: False for a plain file, which is not rendered."""
 
     path: str
     text: str
@@ -29,10 +29,10 @@ _MARK = "\0([0-9]{1,9})\0"
 
 
 class _LineMarks(Extension):
-    """Puts a mark with its number before each line of a template, so that what was rendered still knows its line."""
+    """An extension that marks each line of a template with its number, so that rendered lines keep it."""
 
     def filter_stream(self, stream: TokenStream) -> Iterator[Token]:
-        """The tokens, with a mark after each line break of the template's text."""
+        """Yield the tokens, with a mark after each line break of the template's text."""
         for token in stream:
             text = _mark_lines(token.value, token.lineno) if token.type == "data" else token.value
             yield Token(token.lineno, token.type, text)
@@ -50,15 +50,15 @@ _JINJA = ImmutableSandboxedEnvironment(
     extensions=[_LineMarks],
 )
 
-_AS_TEXT = json.JSONEncoder(sort_keys=True, default=repr)
+_ENCODER = json.JSONEncoder(sort_keys=True, default=repr)
 
 
 class TemplateInputs:
-    """The variables that one template uses, comparable by what they hold: hosts that share them share the result."""
+    """The variables that one template uses. Equal content compares equal, so hosts that share it share the result."""
 
     def __init__(self, variables: Mapping[str, object]) -> None:
         self.variables = variables
-        self._key = _AS_TEXT.encode(variables)
+        self._key = _ENCODER.encode(variables)
 
     def __hash__(self) -> int:
         return hash(self._key)
@@ -68,13 +68,13 @@ class TemplateInputs:
 
 
 def numbered_lines(rendered: str, source: str) -> Iterator[tuple[int, str]]:
-    """The lines of a rendered text with their numbers in the template, as _LineMarks left them in it.
+    """Yield the lines of a rendered text and their numbers in the template; remove the marks of _LineMarks.
 
-    A line that is blank only because it held nothing but a `{% … %}` is none.
+    Leave out a line that is blank only because it held nothing but a `{% … %}`.
     """
     number, written = 0, ["", *source.split("\n"), ""]
     lines = rendered.split("\n")
-    if not re.sub(_MARK, "", lines[-1]):  # what follows the last newline is no line
+    if not re.sub(_MARK, "", lines[-1]):  # a final newline does not begin another line
         lines.pop()
     for line in lines:
         marks = re.findall(_MARK, line)
@@ -96,18 +96,18 @@ def render_source(source: Source, variables: Mapping[str, object]) -> str:
         raise ProfileError(source.path, error.lineno, f"template syntax: {error.message}") from error
     except jinja2.UndefinedError as error:
         raise ProfileError(source.path, _line_in_template(error), f"undefined: {error.message}") from error
-    except Exception as error:  # a filter of the template's may raise anything; it is the template's fault
+    except Exception as error:  # a filter may raise anything
         raise ProfileError(source.path, _line_in_template(error), f"{type(error).__name__}: {error}") from error
 
 
 @lru_cache(maxsize=64)
 def _compile(text: str) -> jinja2.Template:
-    """Compiling takes ten times as long as rendering, and a fleet shares its templates."""
+    """Compile a template, once for a fleet: compiling takes ten times as long as rendering."""
     return _JINJA.from_string(text)
 
 
 def _line_in_template(error: BaseException) -> int:
-    """Jinja rewrites tracebacks so that the template's own frames carry its line numbers, as file `<template>`."""
+    """Return the template's line of an error, or 0. Jinja names the template's frames `<template>` in tracebacks."""
     line, trace = 0, error.__traceback__
     while trace:
         if trace.tb_frame.f_code.co_filename == "<template>":
@@ -117,9 +117,9 @@ def _line_in_template(error: BaseException) -> int:
 
 
 def check_names(source: Source, known: Iterable[str]) -> None:
-    """Every name a template uses must be known, in branches not taken too, unless it asks `is defined` or `default`.
+    """Raise ProfileError at the first line that uses a name that is not known, even in a branch not taken.
 
-    known: variables that exist. Raises ProfileError at the first line that uses another.
+    Names guarded by `is defined` or `default` may be unknown. known: variables that exist.
     """
     if not source.template:
         return
@@ -131,7 +131,7 @@ def check_names(source: Source, known: Iterable[str]) -> None:
 
 
 class _Names(NamedTuple):
-    """The variables that a template uses; required: (line, name) of those it does not ask `is defined` or `default`."""
+    """The variables that a template uses. required: (line, name) of those without `is defined` or `default`."""
 
     used: frozenset[str]
     required: tuple[tuple[int, str], ...]
@@ -139,7 +139,7 @@ class _Names(NamedTuple):
 
 @lru_cache(maxsize=64)
 def template_names(source: Source) -> _Names:
-    """Return the names that a template uses. Raise ProfileError where it is not Jinja."""
+    """Return the names that a template uses. Raise ProfileError for a syntax error."""
     try:
         tree = _JINJA.parse(source.text)
         used = meta.find_undeclared_variables(tree)  # also finds filters that do not exist

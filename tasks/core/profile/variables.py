@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from tasks.core.errors import UsageError
 from tasks.core.host import Host
 
-# What templates are tried with before any connection: a plausible node, so that errors show early.
+# The facts of a plausible node: templates are rendered with them before any connection, so that errors show early.
 SAMPLE: Mapping[str, object] = {
     "kernel": "6.1.0-13-amd64",
     "hostname": "node",
@@ -24,10 +24,10 @@ PROXY_MODES = ("ipvs", "iptables", "nftables")
 
 
 def template_variables(host: Host) -> dict[str, object]:
-    """What a template may use of a host: its variables, inventory_hostname, group_names and kube_proxy_mode.
+    """Return the variables of a host for templates: its own, inventory_hostname, group_names and kube_proxy_mode.
 
     kube_proxy_mode is the variable of that name (Kubespray), else PROXY_MODE (kubeasz), in lower case; it is left out
-    when there is neither. Raises UsageError, naming host and variable, for a mode that kube-proxy does not have.
+    if neither exists. Raise UsageError with host and variable for a mode that kube-proxy does not have.
     """
     variables: dict[str, object] = dict(host.variables)
     variables["inventory_hostname"] = host.name

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from tasks.core.errors import RemoteError
 from tasks.core.facts import Facts, ModuleState
-from tasks.core.kubeadm import checks as join
+from tasks.core.kubeadm.checks import probe_instructions
 from tasks.core.ownfiles import RenderedFile
 from tasks.core.plan.diff import Plan, Undo
 from tasks.core.plan.writers import EVIDENCE_PATHS
@@ -154,10 +154,10 @@ def test_only_a_request_that_changes_holds_what_can_change_anything() -> None:
 
 
 def test_what_only_verify_asks_travels_only_with_its_questions() -> None:
-    plain, asking = (script.request(MARK, [*lines, "scan"]).decode() for lines in ([], join.probe_instructions()))
+    plain, asking = (script.request(MARK, [*lines, "scan"]).decode() for lines in ([], probe_instructions()))
     for word in ("date +%s", "/boot/config-", "/proc/net/tcp"):
         assert (word in plain, word in asking) == (False, True)
-    assert ">" not in text_of(*join.probe_instructions()).replace("2>/dev/null", "").replace("2>&1", "")
+    assert ">" not in text_of(*probe_instructions()).replace("2>/dev/null", "").replace("2>&1", "")
 
 
 def test_a_part_travels_with_its_instructions_and_to_each_shell_once() -> None:

@@ -8,7 +8,8 @@ import pytest
 
 from tasks.core.errors import UsageError
 from tasks.core.host import Host
-from tasks.core.profile.variables import template_variables
+from tasks.core.profile.variables import SAMPLE, template_variables
+from tests.support.builders import facts
 
 
 def host(**variables: object) -> Host:
@@ -37,3 +38,9 @@ def test_the_proxy_mode_comes_from_kubespray_then_kubeasz(variables: dict[str, A
 def test_a_proxy_mode_that_does_not_exist_names_host_and_variable(name: str, value: object) -> None:
     with pytest.raises(UsageError, match=f"^host n1: {name}: expected one of ipvs, iptables, nftables, got "):
         template_variables(host(**{name: value}))
+
+
+def test_the_sample_has_every_fact_of_a_node_and_of_the_same_type() -> None:
+    real = facts().for_templates()
+    assert SAMPLE.keys() == real.keys()
+    assert {name: type(value) for name, value in SAMPLE.items()} == {name: type(value) for name, value in real.items()}

@@ -1,0 +1,31 @@
+"""Helpers of checks: kubeadm's names, and versions."""
+
+from __future__ import annotations
+
+import pytest
+
+from tasks.core.kubeadm.inputs import check_item, check_name, kubernetes_version, parse_version
+from tasks.core.result import ItemStatus, Kind
+from tests.support.builders import host
+
+
+@pytest.mark.parametrize(
+    ("text", "version"),
+    [
+        *(("v1.34.2", (1, 34)), ("1.9", (1, 9)), ("6.1.0-13-amd64", (6, 1))),
+        *((text, None) for text in ("", "v1", "x1.2", "12345.1", "1.x")),
+    ],
+)
+def test_a_version_is_its_first_two_numbers(text: str, version: tuple[int, int] | None) -> None:
+    assert parse_version(text) == version
+
+
+def test_the_version_of_kubernetes_is_kubesprays_variable() -> None:
+    assert kubernetes_version(host(kube_version="v1.33.1")) == (1, 33)
+    assert kubernetes_version(host(kube_version=1.34)) == (1, 34)
+    assert kubernetes_version(host()) is None
+
+
+def test_an_item_of_a_check_has_kubeadms_name() -> None:
+    item = check_item(check_name("FileContent", "/proc/x"), ItemStatus.DRIFT, "1", "0", step="echo")
+    assert (item.kind, item.name, item.next_step) == (Kind.CHECK, "FileContent--proc-x", "echo")
