@@ -1,4 +1,4 @@
-"""The way to a node: what the inventory, ssh_config and fabric's settings say of it, in that order."""
+"""The route to a node from the inventory, ssh_config and fabric's settings, in that order."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def access(ssh_config: str = "", **overrides: Any) -> Access:
 
 
 def way(host: Host, given: Access) -> list[str]:
-    """The hops as texts, after the ProxyCommand if there is one."""
+    """Return the hops as texts, after the ProxyCommand if there is one."""
     found = route(host, given)
     return [*filter(None, [found.proxy_command]), *map(str, found.hops)]
 
@@ -84,7 +84,7 @@ def test_the_way_to_a_node_is_that_of_openssh(host: Host, config: str, expected:
 
 
 def test_a_jump_host_that_is_none_is_an_error_of_that_node() -> None:
-    with pytest.raises(UnreachableError, match="no jump host"):
+    with pytest.raises(UnreachableError, match="not a jump host"):
         route(node(proxy_jump="a:b"), access())
 
 
