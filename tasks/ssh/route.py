@@ -90,7 +90,7 @@ class Route(NamedTuple):
     proxy_command: str = ""
 
 
-def route(host: Host, access: Access) -> Route:
+def find_route(host: Host, access: Access) -> Route:
     """Return the route to a node. Raise UnreachableError if a jump host is not written as user@host:port."""
     node = _hop(host.address, host.user, host.port, host.ssh.key_files, access)
     command, jump = host.ssh.proxy_command, host.ssh.proxy_jump

@@ -21,7 +21,7 @@ from tasks.ssh.client import Client
 from tasks.ssh.deadline import Deadline
 from tasks.ssh.hostkeys import DEFAULT_FILES, KnownHosts, Policy, host_key_names
 from tasks.ssh.proxy import Proxy, expand
-from tasks.ssh.route import Access, Hop, route
+from tasks.ssh.route import Access, Hop, find_route
 from tasks.ssh.transport import DeadlineExceededError, DeadlineSocket, Transport
 
 LARGEST_REPLY = 2 * 1024 * 1024  # bytes; a healthy reply has about 5 kB, and its facts take twenty times its size
@@ -43,7 +43,7 @@ class Session:
 
     def __init__(self, host: Host, access: Access, deadline: Deadline) -> None:
         self.host, self.deadline = host, deadline
-        self._access, self._route = access, route(host, access)
+        self._access, self._route = access, find_route(host, access)
         self._transports: list[Transport] = []  # one a hop, the node's last
         self._proxy: Proxy | None = None
         self._channel: Any = None  # paramiko.Channel, whose stubs lack half of its members
@@ -242,7 +242,7 @@ def _policy(hop: Hop, host: Host, access: Access) -> Policy:
     settings = hop.settings
     return Policy(
         access.host_keys or host.ssh.host_keys or _configured_mode(settings),
-        known_hosts(host.ssh.known_hosts or _configured_files(settings)),
+        load_known_hosts(host.ssh.known_hosts or _configured_files(settings)),
         *host_key_names(hop.host, hop.port, settings.get("hostkeyalias", "")),
     )
 
@@ -259,7 +259,7 @@ def _configured_files(settings: Mapping[str, str]) -> tuple[str, ...]:
     return tuple(given) or DEFAULT_FILES
 
 
-def known_hosts(files: tuple[str, ...]) -> KnownHosts:
+def load_known_hosts(files: tuple[str, ...]) -> KnownHosts:
     """Return the contents of the known_hosts files, read once a run for all hosts that share them."""
     with _READING:
         return _known_hosts(files)

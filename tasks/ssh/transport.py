@@ -140,7 +140,7 @@ def _as_text(line: bytes) -> str:
     return line[:80].decode("utf-8", "replace").strip()
 
 
-def exchanges(names: Sequence[str]) -> tuple[str, ...]:
+def order_key_exchanges(names: Sequence[str]) -> tuple[str, ...]:
     """Return paramiko's key exchanges without SHA-1, and with P-256 before X25519.
 
     The post-quantum exchanges that paramiko prefers to both stay first. sshd computes X25519 with portable code and
@@ -167,7 +167,7 @@ class Transport(_Engine):  # type: ignore[misc]
     """
 
     _preferred_ciphers, _preferred_macs = CIPHERS, CHECKSUMS
-    _preferred_kex = exchanges(_Engine._preferred_kex)
+    _preferred_kex = order_key_exchanges(_Engine._preferred_kex)
 
     def __init__(
         self, stream: DeadlineSocket, handshake_timeout: float, request: tuple[str, bytes] | None = None, **options: Any

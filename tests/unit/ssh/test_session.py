@@ -21,7 +21,7 @@ from tasks.core.host import Host, HostKeys, SshOptions
 from tasks.ssh import session as module
 from tasks.ssh.deadline import Deadline
 from tasks.ssh.route import Access
-from tasks.ssh.session import Session, known_hosts
+from tasks.ssh.session import Session, load_known_hosts
 from tests.support.ssh_server import HOST_KEY, KEY, OTHER, SECONDS, Rules, listening
 
 
@@ -233,8 +233,8 @@ def test_an_unknown_host_key_ends_the_connection_before_the_login(nodes: Nodes) 
 
 def test_known_hosts_are_read_once_for_all_hosts(tmp_path: Path) -> None:
     (tmp_path / "a").write_text("")
-    assert known_hosts((str(tmp_path / "a"),)) is known_hosts((str(tmp_path / "a"),))
-    assert known_hosts((str(tmp_path / "a"),)) is not known_hosts((str(tmp_path / "b"),))
+    assert load_known_hosts((str(tmp_path / "a"),)) is load_known_hosts((str(tmp_path / "a"),))
+    assert load_known_hosts((str(tmp_path / "a"),)) is not load_known_hosts((str(tmp_path / "b"),))
 
 
 @pytest.mark.parametrize("word", ["maybe", "2"])

@@ -26,7 +26,7 @@ from tasks.ssh.transport import (
     DeadlineExceededError,
     DeadlineSocket,
     Transport,
-    exchanges,
+    order_key_exchanges,
 )
 from tests.support.ssh_server import KEY, OTHER, SECONDS, Rules, Server, serving
 
@@ -178,9 +178,12 @@ def test_ciphers_and_checksums_are_openssh_defaults_only() -> None:
 
 def test_p_256_is_asked_for_before_x25519_and_after_what_paramiko_prefers_to_both() -> None:
     old = ("curve25519-sha256@libssh.org", "ecdh-sha2-nistp256", "diffie-hellman-group14-sha1")
-    assert exchanges(old) == ("ecdh-sha2-nistp256", "curve25519-sha256@libssh.org")
-    assert exchanges(("mlkem768x25519-sha256", *old))[:2] == ("mlkem768x25519-sha256", "ecdh-sha2-nistp256")
-    assert exchanges(("ecdh-sha2-nistp256", "ecdh-sha2-nistp384")) == ("ecdh-sha2-nistp256", "ecdh-sha2-nistp384")
+    assert order_key_exchanges(old) == ("ecdh-sha2-nistp256", "curve25519-sha256@libssh.org")
+    assert order_key_exchanges(("mlkem768x25519-sha256", *old))[:2] == ("mlkem768x25519-sha256", "ecdh-sha2-nistp256")
+    assert order_key_exchanges(("ecdh-sha2-nistp256", "ecdh-sha2-nistp384")) == (
+        "ecdh-sha2-nistp256",
+        "ecdh-sha2-nistp384",
+    )
 
 
 # ---- what is refused ----
