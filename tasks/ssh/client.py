@@ -1,4 +1,4 @@
-"""Logging in as paramiko's client does, with each key file and the agent's list read once a run, not once a host."""
+"""paramiko's client, with each key file and the agent's list read once a run instead of once a host."""
 
 from __future__ import annotations
 
@@ -8,23 +8,23 @@ from typing import Any
 
 import paramiko
 
-_Client: Any = paramiko.SSHClient  # its stubs leave out what a subclass needs
+_Client: Any = paramiko.SSHClient  # the stubs lack members that a subclass needs
 _Agent: Any = paramiko.Agent
 _LOADING = Lock()  # a cache alone may load twice
 _keys: dict[tuple[str, Any, str | None], paramiko.PKey | Exception] = {}
 
 
 class Client(_Client):  # type: ignore[misc]
-    """paramiko's order of logins: the keys that were named, the agent's, those of ~/.ssh, a password."""
+    """A client with paramiko's order of logins: the named keys, the agent's, those of ~/.ssh, a password."""
 
     def __init__(self) -> None:
         super().__init__()
-        # The policy knows the host keys. paramiko's own tables make a class for each look into them.
+        # The policy holds the host keys. paramiko's own tables create a class for each lookup.
         self._system_host_keys: dict[str, Any] = {}
         self._host_keys: dict[str, Any] = {}
 
     def _key_from_filepath(self, filename: str, klass: Any, password: str | None) -> paramiko.PKey:
-        """A key file, read for the first host that needs it: an encrypted one takes 0.1 s of CPU and more."""
+        """Return the key of a file, read for the first host only: an encrypted one takes 0.1 s of CPU and more."""
         which = (str(filename), klass, password)
         with _LOADING:
             if which not in _keys:
@@ -44,11 +44,11 @@ class Client(_Client):  # type: ignore[misc]
 
     @_agent.setter
     def _agent(self, _: None) -> None:
-        """paramiko would open one for each client."""
+        """Ignore the agent that paramiko opens for each client."""
 
 
 class _SharedAgent(_Agent):  # type: ignore[misc]
-    """The agent's keys, listed once; one question at a time, for its answers have no names."""
+    """The agent's keys, listed once. One request at a time, since its answers carry no identifier."""
 
     def __init__(self) -> None:
         self._asking = Lock()

@@ -1,4 +1,4 @@
-"""How long a host may take."""
+"""The time limit of the work on one host."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ class Deadline:
         self._end = time.monotonic() + seconds
 
     def remaining(self) -> float:
-        """Seconds left, never less than a hundredth: a socket takes 0 for non-blocking."""
+        """Return the seconds left, at least 0.01: 0 makes a socket non-blocking."""
         return max(self._end - time.monotonic(), 0.01)
 
     @property
     def passed(self) -> bool:
-        """Whether no time is left."""
+        """Tell if no time is left."""
         return time.monotonic() >= self._end
 
     @contextlib.contextmanager
     def within(self, seconds: float) -> Iterator[None]:
-        """So many seconds for a part of the work, if there are so many."""
+        """Limit a part of the work to so many seconds, within the deadline."""
         end = self._end
         self._end = min(end, time.monotonic() + seconds)
         try:

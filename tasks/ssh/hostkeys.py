@@ -1,4 +1,4 @@
-"""known_hosts as OpenSSH reads it (sshd(8), SSH_KNOWN_HOSTS FILE FORMAT), parsed once for the whole fleet."""
+"""known_hosts files as OpenSSH reads them (sshd(8), SSH_KNOWN_HOSTS FILE FORMAT), parsed once for the whole fleet."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ ALGORITHMS = {"ssh-rsa": ("rsa-sha2-512", "rsa-sha2-256", "ssh-rsa")}
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One line: its names as written, the key's type and its base64 text, and whether it is @revoked."""
+    """One line. names: as written. kind: the key's type. blob: the key in base64."""
 
     names: str
     kind: str
@@ -36,7 +36,7 @@ class Entry:
     revoked: bool
 
     def matches(self, name: str) -> bool:
-        """Whether the line is about this name, which carries its port as `[name]:port` unless that is 22."""
+        """Tell if a line applies to this name, written as `[name]:port` unless its port is 22."""
         patterns = self.names.split(",")
         if any(fnmatchcase(name, _literal_brackets(pattern[1:])) for pattern in patterns if pattern.startswith("!")):
             return False
@@ -44,19 +44,19 @@ class Entry:
 
 
 def _literal_brackets(pattern: str) -> str:
-    """In known_hosts only * and ? are wild; fnmatch also knows [sets]."""
+    """Escape `[`: only * and ? are wildcards in known_hosts, while fnmatch also has [sets]."""
     return pattern.replace("[", "[[]")
 
 
 class _Hashed:
-    """A line whose name is hashed: HMAC-SHA1 of it, with a salt of the line's own as the key (RFC 2104).
+    """A line with a hashed name: its HMAC-SHA1 with a salt of the line's own as the key (RFC 2104).
 
-    Nothing but trying finds a name among such lines, so the two halves of the HMAC that only the salt decides are done
-    beforehand: 5,000 lines take 3.9 ms a name instead of 9.0.
+    A name can only be found by trying each line, so the two halves of the HMAC that depend on the salt alone are
+    computed beforehand: 5,000 lines take 3.9 ms a name instead of 9.0.
     """
 
     def __init__(self, entry: Entry) -> None:
-        """Raises ValueError for a line that makes no sense."""
+        """Parse the hashed name. Raise ValueError if it is malformed."""
         _, version, salt, digest = entry.names.split("|")[:4]
         key = base64.b64decode(salt)
         self.entry, self._digest = entry, base64.b64decode(digest)
@@ -66,32 +66,32 @@ class _Hashed:
         self._inner, self._outer = _SHA1(block.translate(_IPAD)), _SHA1(block.translate(_OPAD))
 
     def matches(self, name: bytes) -> bool:
-        """Whether the line is about this name."""
+        """Tell if the line applies to this name."""
         inner, outer = self._inner.copy(), self._outer.copy()
         inner.update(name)
         outer.update(inner.digest())
         return outer.digest() == self._digest
 
 
-_SHA1 = partial(hashlib.sha1, usedforsecurity=False)  # OpenSSH's choice; it hides names, and secures nothing
+_SHA1 = partial(hashlib.sha1, usedforsecurity=False)  # OpenSSH's choice: it hides names and is not a signature
 _IPAD, _OPAD = (bytes(byte ^ pad for byte in range(256)) for pad in (0x36, 0x5C))
 
 
 class _Plain:
-    """A file's lines with plain names, read again when one is asked for: what is kept is the text, and 8 bytes a name.
+    """The lines of a file with plain names, kept as text with an index of 8 bytes a name and parsed at each lookup.
 
-    For 5,000 names that is 0.11 kB each; as entries in a dict they take 0.36.
+    For 5,000 names that is 0.11 kB each; as entries in a dict they take 0.36 kB.
     """
 
     def __init__(self, text: bytes, places: Iterable[tuple[str, int]]) -> None:
-        """places: where in the text the line of each name begins."""
+        """Build the index. places: each name with the offset of its line in the text."""
         self._text = text
         self._places = array(
             "Q", sorted({_half_match(name) | place for name, place in places})
         )  # by name, then by place
 
     def entries(self, name: str) -> Iterator[Entry]:
-        """The lines about a name, in their order."""
+        """Yield the lines of a name, in their order."""
         wanted = _half_match(name)
         first, last = bisect_left(self._places, wanted), bisect_left(self._places, wanted + _HALF)
         for number in range(first, last):
@@ -105,12 +105,12 @@ _HALF = 2**32
 
 
 def _half_match(name: str) -> int:
-    """A number whose upper 32 bits are a name's hash; the lower ones are 0."""
+    """Return a number whose upper 32 bits are a name's hash and whose lower ones are 0."""
     return hash(name) % _HALF * _HALF
 
 
 class KnownHosts:
-    """The known_hosts files of one run: plain names are found by index, the others by looking at each, once."""
+    """The known_hosts files of one run. Plain names are found by an index, patterns and hashes by trying each line."""
 
     def __init__(self, files: Sequence[str]) -> None:
         self.files = tuple(str(Path(file).expanduser()) for file in files)
@@ -126,7 +126,7 @@ class KnownHosts:
     def _load(self, file: Path) -> None:
         try:
             text = file.read_bytes() + b"\n"
-        except OSError:  # as for OpenSSH: a file that is not there holds no keys
+        except OSError:  # as in OpenSSH, a missing file holds no keys
             return
         places: list[tuple[str, int]] = []
         place = 0
@@ -144,11 +144,11 @@ class KnownHosts:
             self._plain.append(_Plain(text, places))
 
     def _named(self, name: str) -> list[Entry]:
-        """The lines that have a name as it is."""
+        """Return the lines that hold the name literally."""
         return [*(entry for plain in self._plain for entry in plain.entries(name)), *self._added.get(name, ())]
 
     def lookup(self, name: str) -> list[Entry]:
-        """Every line about a name, revoked ones too."""
+        """Return every line that applies to a name, @revoked lines included."""
         if not (self._patterns or self._hashed):
             return self._named(name)
         found = self._found
@@ -162,7 +162,7 @@ class KnownHosts:
         return found[name]
 
     def remember(self, name: str, kind: str, blob: str) -> None:
-        """Appends a host's key to the first file, whole or not at all; once, also when a jump host is met by many."""
+        """Append a host's key to the first file, once, even if many hosts connect through the same jump host."""
         path = Path(self.files[0])
         with self._lock:
             if any(entry.blob == blob for entry in self.lookup(name)):
@@ -187,45 +187,47 @@ def _entry(line: bytes) -> Entry | None:
 
 
 def entry_name(host: str, port: int) -> str:
-    """How known_hosts writes a host: lower case, the port only when it is not 22."""
+    """Return a host as known_hosts writes it: lower case, with the port unless that is 22."""
     return host.lower() if port == 22 else f"[{host.lower()}]:{port}"
 
 
 def host_key_names(host: str, port: int, alias: str) -> tuple[str, str]:
-    """The name to look a host up by, and the one to fall back on, as OpenSSH does: an alias stands as it is, and a key
-    known without a port is taken for any port."""
+    """Return the name to look a host up by and the fallback ("" for none), as OpenSSH does.
+
+    An alias (HostKeyAlias) is used as it is. An entry without a port counts for any port if none has the port.
+    """
     if alias:
         return alias.lower(), ""
     return entry_name(host, port), host.lower() if port != 22 else ""
 
 
 def fingerprint(key: paramiko.PKey) -> str:
-    """A key's fingerprint as OpenSSH prints it."""
+    """Return a key's fingerprint as OpenSSH prints it."""
     digest = base64.b64encode(hashlib.sha256(key.asbytes()).digest()).decode().rstrip("=")
     return f"{key.get_name()} SHA256:{digest}"
 
 
 class Policy(paramiko.MissingHostKeyPolicy):
-    """Decides about the key that one host shows, whatever paramiko itself knows: it knows no host, so it asks here."""
+    """Accept or refuse the key of one host. paramiko's own table of hosts is empty, so it always asks this policy."""
 
     def __init__(self, mode: HostKeys, known: KnownHosts, name: str, bare_name: str = "") -> None:
-        """bare_name: where a key counts, too, if nothing is known of the name."""
+        """Take the mode, the files, and the names. bare_name: used if there is no entry for name."""
         self.mode, self.known, self.name, self.bare_name = mode, known, name, bare_name
 
     @property
     def entries(self) -> list[Entry]:
-        """What is known of the name, looked up anew: another connection to a jump host may have added to it."""
+        """Return the entries of the name, looked up anew: another connection to a jump host may have added one."""
         return self.known.lookup(self.name)
 
     @property
     def trusted(self) -> list[Entry]:
-        """What is known of the name, else of the bare name."""
+        """Return the entries of the name, or else of the bare name."""
         return self.entries or (self.known.lookup(self.bare_name) if self.bare_name else [])
 
     def refused_algorithms(self) -> list[str]:
-        """Host key algorithms to leave out of the handshake, so that the host shows a key of a type that we know.
+        """Return the host key algorithms to leave out of the handshake, so that the host sends a key of a known type.
 
-        Otherwise a host whose known key is RSA would show its Ed25519 key and look changed.
+        Otherwise a host with an RSA entry would send its Ed25519 key, and that would count as changed.
         """
         kinds = {entry.kind for entry in self.trusted if not entry.revoked}
         if self.mode is HostKeys.OFF or not kinds:
@@ -234,7 +236,7 @@ class Policy(paramiko.MissingHostKeyPolicy):
         return [name for name in _all_algorithms() if name not in wanted]
 
     def missing_host_key(self, client: paramiko.SSHClient, hostname: str, key: paramiko.PKey) -> None:
-        """Returns to accept the key; raises UnreachableError to refuse it."""
+        """Accept the key by returning; raise UnreachableError to refuse it."""
         del client, hostname
         same = [entry for entry in self.trusted if entry.blob == key.get_base64()]
         if self.mode is HostKeys.OFF:
@@ -251,7 +253,7 @@ class Policy(paramiko.MissingHostKeyPolicy):
 
 
 def _all_algorithms() -> tuple[str, ...]:
-    # Public in paramiko's security options only on a live transport; the tuple is the same for all.
+    # paramiko's security options have it only on a live transport; the tuple is the same for all.
     names: tuple[str, ...] = getattr(paramiko.Transport, "_preferred_keys", ())
     return names
 
@@ -259,8 +261,8 @@ def _all_algorithms() -> tuple[str, ...]:
 def _changed(key: paramiko.PKey, policy: Policy) -> UnreachableError:
     return UnreachableError(
         f"its host key is not the known one: got {fingerprint(key)}",
-        f"if the node was reinstalled: ssh-keygen -f {policy.known.files[0]} -R '{policy.name}'; if not, ask who is in "
-        "between",
+        f"if the node was reinstalled: ssh-keygen -f {policy.known.files[0]} -R '{policy.name}'; if not, someone may "
+        "be intercepting the connection",
     )
 
 

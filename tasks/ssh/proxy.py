@@ -1,4 +1,4 @@
-"""ProxyCommand as OpenSSH runs it. fabric's way takes %p for 22, and spins on a command that has ended."""
+"""ProxyCommand as OpenSSH runs it. fabric's implementation uses 22 for %p and spins on a command that has ended."""
 
 from __future__ import annotations
 
@@ -9,27 +9,27 @@ import socket
 import subprocess
 import tempfile
 
-LOCAL_ERRORS = "FABRIC_SUDO_PASSWORD"  # a child would have it, too, in its own environment
+SECRET_VARIABLE = "FABRIC_SUDO_PASSWORD"  # noqa: S105 # a name; a child process would inherit its value
 
 
 class Proxy:
-    """A ProxyCommand under way: `socket` is our end of its stdin and stdout."""
+    """A running ProxyCommand. socket: our end of its stdin and stdout."""
 
     def __init__(self, command: str) -> None:
-        self._errors = tempfile.TemporaryFile()  # noqa: SIM115 # open as long as the command runs
+        self._errors = tempfile.TemporaryFile()  # noqa: SIM115 # open until close()
         self.socket, theirs = socket.socketpair()
         with theirs:
             self._process = subprocess.Popen(
-                ["/bin/sh", "-c", f"exec {command}"],  # the admin's own words, as OpenSSH takes them
+                ["/bin/sh", "-c", f"exec {command}"],  # written by the admin, and run as OpenSSH does
                 stdin=theirs.fileno(),
                 stdout=theirs.fileno(),
                 stderr=self._errors,
-                env={name: value for name, value in os.environ.items() if name != LOCAL_ERRORS},
-                start_new_session=True,  # Ctrl-C is for us: hosts under way finish
+                env={name: value for name, value in os.environ.items() if name != SECRET_VARIABLE},
+                start_new_session=True,  # Ctrl-C must not end it: hosts under way finish
             )
 
-    def said(self) -> str:
-        """The end of what it said on stderr; a moment is left to it, for its stdin may have ended just now."""
+    def last_errors(self) -> str:
+        """Return the end of its stderr, waiting up to 0.2 s for it to exit: its stdin may just have ended."""
         with contextlib.suppress(subprocess.TimeoutExpired):
             self._process.wait(0.2)
         self._errors.seek(0)
@@ -37,7 +37,7 @@ class Proxy:
         return "; ".join(line.strip() for line in lines if line.strip())[-300:]
 
     def close(self) -> None:
-        """Ends it, by force when asking does not help."""
+        """Terminate it, and kill it if it is still there after 1 s."""
         self.socket.close()
         self._process.terminate()
         with contextlib.suppress(subprocess.TimeoutExpired):
@@ -48,6 +48,6 @@ class Proxy:
 
 
 def expand(command: str, host: str, port: int, user: str) -> str:
-    """The command with %h, %p, %r and %% filled in; host and user were checked to be nothing for a shell."""
+    """Return the command with %h, %n, %p, %r and %% filled in. host and user hold nothing special to a shell."""
     values = {"h": host, "n": host, "p": str(port), "r": user, "%": "%"}
     return re.sub("%([hnpr%])", lambda match: values[match[1]], command)

@@ -1,4 +1,4 @@
-"""The way to a node and who logs in where: the inventory's word first, then ssh_config's, then fabric's defaults."""
+"""The route to a node and the login on each hop: from the inventory first, then ssh_config, then fabric's defaults."""
 
 from __future__ import annotations
 
@@ -18,18 +18,18 @@ _JUMP = re.compile(
     r"(?:(.*)@)?(?:\[([^]]+)\]|([^:]+|.*:.*:.*))(?::([0-9]+))?"
 )  # an IPv6 address has a port in brackets
 
-_Engine: Any = SSHConfig  # its stubs leave out what a subclass needs
+_Engine: Any = SSHConfig  # the stubs lack members that a subclass needs
 
 
 class _Config(_Engine):  # type: ignore[misc]
-    """An ssh_config that only expands what has something to expand.
+    """An ssh_config that expands only values with something to expand.
 
-    paramiko makes all replacements first, for each setting of each host, and for %l asks the resolver for the admin's
-    own full name.
+    paramiko computes all replacements for each setting of each host, and asks the resolver for the local machine's full
+    name for %l.
     """
 
     def __init__(self, read: Any) -> None:
-        """read: a configuration that was read already."""
+        """Take over the entries of a configuration that was read already."""
         super().__init__()
         self._config = read._config
 
@@ -39,11 +39,11 @@ class _Config(_Engine):  # type: ignore[misc]
 
 
 class Access(NamedTuple):
-    """What connecting needs besides the host: fabric's settings, and the admin's word on host keys.
+    """Settings of a run that connecting needs besides the host: fabric's, and --host-keys.
 
-    Read once, before the fan-out: fabric's own configuration is not safe between threads, and a copy for each host cost
-    more CPU than its key exchange. login: what paramiko's SSHClient.connect takes, such as password and key_filename.
-    proxy_command: where ssh_config and the inventory know no way.
+    They are read once, before the fan-out: fabric's configuration is not safe between threads, and a copy for each host
+    cost more CPU than its key exchange. login: arguments of paramiko's SSHClient.connect, such as password and
+    key_filename. proxy_command: used if neither the inventory nor ssh_config has one. seconds: the connect timeout.
     """
 
     ssh_config: SSHConfig
@@ -56,7 +56,7 @@ class Access(NamedTuple):
 
     @classmethod
     def of(cls, config: Any, host_keys: HostKeys | None) -> Access:
-        """From fabric's configuration, which `fab` has filled with ssh_config, -i and its prompts."""
+        """Return the settings of fabric's configuration, which `fab` filled from ssh_config, -i and its prompts."""
         login = dict(config.connect_kwargs)
         seconds = login.pop("timeout", None) or config.timeouts.connect or CONNECT_SECONDS
         return cls(
@@ -71,7 +71,7 @@ class Access(NamedTuple):
 
 
 class Hop(NamedTuple):
-    """One SSH server on the way. key_files: in the order in which they are tried. settings: ssh_config's for it."""
+    """One SSH server of a route. key_files: in the order to try. settings: ssh_config's for this server."""
 
     host: str
     port: int
@@ -84,14 +84,14 @@ class Hop(NamedTuple):
 
 
 class Route(NamedTuple):
-    """One SSH server after the other, the node itself last. proxy_command: what leads to the first, if anything."""
+    """The SSH servers to connect through, the node last. proxy_command: how the first is reached, "" for TCP."""
 
     hops: tuple[Hop, ...]
     proxy_command: str = ""
 
 
-def route(host: Host, access: Access) -> Route:
-    """The way to a node. Raises UnreachableError if a jump host's name is none."""
+def find_route(host: Host, access: Access) -> Route:
+    """Return the route to a node. Raise UnreachableError if a jump host is not written as user@host:port."""
     node = _hop(host.address, host.user, host.port, host.ssh.key_files, access)
     command, jump = host.ssh.proxy_command, host.ssh.proxy_jump
     if command is None and jump is None:
@@ -99,35 +99,35 @@ def route(host: Host, access: Access) -> Route:
     return _through(node, command, jump, access, frozenset())
 
 
-def _configured(hop: Hop, access: Access, passed: frozenset[str]) -> Route:
-    """The way that ssh_config or fabric's configuration knows."""
+def _configured(hop: Hop, access: Access, visited: frozenset[str]) -> Route:
+    """Return the route that ssh_config or fabric's configuration gives."""
     jump, command = hop.settings.get("proxyjump"), hop.settings.get("proxycommand")
     if not (jump or command):
         command = access.proxy_command
-    return _through(hop, None if jump else command, jump, access, passed)
+    return _through(hop, None if jump else command, jump, access, visited)
 
 
-def _through(hop: Hop, command: str | None, jump: str | None, access: Access, passed: frozenset[str]) -> Route:
-    """`none` is OpenSSH's word for nothing in between; `a,b` means a first, and b through it.
+def _through(hop: Hop, command: str | None, jump: str | None, access: Access, visited: frozenset[str]) -> Route:
+    """Return the route to a hop through a ProxyCommand or ProxyJump. `none` means neither; `a,b` means a, then b.
 
-    passed: the hosts that this way is for already. `Host *` with a ProxyJump speaks of the jump host, too.
+    visited: the hosts this route already leads to. A ProxyJump of `Host *` applies to the jump host as well.
     """
     if "none" in (command, jump) or not (command or jump):
         return Route((hop,))
     if not jump:
         return Route((hop,), str(command))
-    first, *others = [_named(word.strip(), access) for word in jump.split(",")]
-    passed |= {hop.host}
-    if first.host in passed:
+    first, *others = [_jump_host(word.strip(), access) for word in jump.split(",")]
+    visited |= {hop.host}
+    if first.host in visited:
         return Route((hop,))
-    way = _configured(first, access, passed)
-    return Route((*way.hops, *others, hop), way.proxy_command)
+    start = _configured(first, access, visited)
+    return Route((*start.hops, *others, hop), start.proxy_command)
 
 
-def _named(word: str, access: Access) -> Hop:
-    """A jump host as ProxyJump writes it: [user@]host[:port]."""
+def _jump_host(word: str, access: Access) -> Hop:
+    """Parse one jump host of ProxyJump: [user@]host[:port]."""
     if not (found := _JUMP.fullmatch(word)):
-        raise UnreachableError(f"{word!r} is no jump host", "write it as user@host:port")
+        raise UnreachableError(f"{word!r} is not a jump host", "write it as user@host:port")
     user, bracketed, plain, port = found.groups()
     return _hop(bracketed or plain, user or None, int(port) if port else None, (), access)
 

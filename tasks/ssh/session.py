@@ -21,42 +21,42 @@ from tasks.ssh.client import Client
 from tasks.ssh.deadline import Deadline
 from tasks.ssh.hostkeys import DEFAULT_FILES, KnownHosts, Policy, host_key_names
 from tasks.ssh.proxy import Proxy, expand
-from tasks.ssh.route import Access, Hop, route
+from tasks.ssh.route import Access, Hop, find_route
 from tasks.ssh.transport import DeadlineExceededError, DeadlineSocket, Transport
 
-LARGEST_REPLY = 2 * 1024 * 1024  # bytes; a healthy reply has some 5 kB, and its facts take twenty times its size
+LARGEST_REPLY = 2 * 1024 * 1024  # bytes; a healthy reply has about 5 kB, and its facts take twenty times its size
 
-# Pauses before a connection is tried again that an sshd took and closed without a key exchange, as it does above its
-# MaxStartups. Half as much more or less, at random, so that hosts behind one jump host do not come back together.
+# Seconds to wait before each retry of a connection that sshd accepted and closed before the key exchange, as it does
+# above its MaxStartups. Each varies at random by half, so that hosts behind one jump host do not return together.
 RETRY_DELAYS = (0.25, 0.5, 1.0, 2.0, 4.0)
 
 
 class _RefusedError(UnreachableError):
-    """A server closed the connection before the key exchange was done: it may take the next one."""
+    """A server closed the connection before the key exchange was done. It may accept the next one."""
 
 
 class Session:
     """A channel to one host, closed at the end of the `with` block. Every failure is a NodeError.
 
-    Nothing is connected before start(): the login, the channel, the command and its stdin go out together.
+    start() makes the connection, since the login, the channel, the command and its stdin are sent together.
     """
 
     def __init__(self, host: Host, access: Access, deadline: Deadline) -> None:
         self.host, self.deadline = host, deadline
-        self._access, self._route = access, route(host, access)
-        self._lines: list[Transport] = []
+        self._access, self._route = access, find_route(host, access)
+        self._transports: list[Transport] = []  # one a hop, the node's last
         self._proxy: Proxy | None = None
-        self._channel: Any = None  # paramiko.Channel; its stubs leave out half of it
+        self._channel: Any = None  # paramiko.Channel, whose stubs lack half of its members
         self._buffer = bytearray()
 
     @property
     def user(self) -> str:
-        """Who is logged in."""
+        """Return the login user."""
         return self._route.hops[-1].user
 
     @property
     def seconds_left(self) -> float:
-        """Until the deadline."""
+        """Return the seconds until the deadline."""
         return self.deadline.remaining()
 
     def __enter__(self) -> Session:
@@ -66,116 +66,117 @@ class Session:
         self.close()
 
     def close(self) -> None:
-        """Ends the connection and those to its jump hosts, so that nothing on the node waits for us; never raises."""
-        for line in reversed(self._lines):
-            line.close()
+        """Close the connections to the node and its jump hosts, so that nothing waits there; never raise."""
+        for transport in reversed(self._transports):
+            transport.close()
         if self._proxy:
             self._proxy.close()
-        self._lines, self._proxy, self._channel = [], None, None
+        self._transports, self._proxy, self._channel = [], None, None
 
     # ---- connecting ----
 
     def start(self, command: str, data: bytes) -> None:
-        """Connects, and runs a command with data on its stdin; more may be sent later."""
-        turned_away: _RefusedError | None = None
+        """Connect, and run a command with data on its stdin; send() adds more."""
+        refusal: _RefusedError | None = None
         for pause in (*RETRY_DELAYS, None):
             try:
                 self._connect(command, data)
                 return
             except UnreachableError as error:
                 self.close()
-                if turned_away and self.deadline.passed:
-                    raise turned_away from error  # the last try came too late to hear what is wrong
+                if refusal and self.deadline.passed:
+                    raise refusal from error  # the last attempt had no time left to learn the reason
                 if not isinstance(error, _RefusedError):
                     raise
-                turned_away = error
-                seconds = (pause or 0) * random.uniform(0.5, 1.5)  # noqa: S311 # no secret
+                refusal = error
+                seconds = (pause or 0) * random.uniform(0.5, 1.5)  # noqa: S311 # not a secret
                 if pause is None or self._route.proxy_command or seconds > self.deadline.remaining():
                     raise
                 time.sleep(seconds)
 
     def _connect(self, command: str, data: bytes) -> None:
-        *between, node = self._route.hops
-        for hop in between:
+        *jump_hosts, node = self._route.hops
+        for hop in jump_hosts:
             self._connect_hop(hop, None)
-        line = self._connect_hop(node, (command, data))
+        transport = self._connect_hop(node, (command, data))
         with self._translated_errors():
-            self._channel = line.shell()
+            self._channel = transport.shell()
 
     def _connect_hop(self, hop: Hop, request: tuple[str, bytes] | None) -> Transport:
-        """A line to a server whose key was checked, logged in; through those that were reached before."""
+        """Return a logged-in transport to a server whose host key was checked, through the hops connected so far."""
         prefix = "" if hop is self._route.hops[-1] else f"jump host {hop}: "
-        reached = len(self._lines)
+        reached = len(self._transports)
         try:
             return self._log_in(hop, self._socket(hop), request)
         except Exception as error:
-            said = self._proxy.said() if self._proxy else ""
-            if said and not isinstance(error, NodeError):
-                raise UnreachableError(f"ProxyCommand: {said}", "try the same with ssh -v") from error
-            line = self._lines[reached] if len(self._lines) > reached else None
-            raise _unreachable(hop, line, error, prefix) from error
+            reason = self._proxy.last_errors() if self._proxy else ""
+            if reason and not isinstance(error, NodeError):
+                raise UnreachableError(f"ProxyCommand: {reason}", "try the same with ssh -v") from error
+            transport = self._transports[reached] if len(self._transports) > reached else None
+            raise _unreachable(hop, transport, error, prefix) from error
 
     @property
     def _handshake_timeout(self) -> float:
-        """Seconds for a connection, and again for its key exchange."""
+        """Return the seconds that a connection may take, and again its key exchange."""
         return self.host.ssh.connect_timeout or self._access.seconds
 
     def _socket(self, hop: Hop) -> Any:
-        """What leads to a server."""
-        if self._lines:
+        """Return a socket to a server: through the last hop, a ProxyCommand, or the network."""
+        if self._transports:
             with self.deadline.within(self._handshake_timeout):
-                return self._lines[-1].tunnel(hop.host, hop.port)
+                return self._transports[-1].tunnel(hop.host, hop.port)
         if self._route.proxy_command:
             self._proxy = Proxy(expand(self._route.proxy_command, hop.host, hop.port, hop.user))
             return self._proxy.socket
         sock = socket.create_connection((hop.host, hop.port), min(self._handshake_timeout, self.deadline.remaining()))
-        # Where a login goes step by step, Nagle and delayed ACKs cost two times 40 ms.
+        # A login in single steps would lose twice 40 ms to Nagle's algorithm and delayed ACKs.
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         return sock
 
     def _log_in(self, hop: Hop, sock: Any, request: tuple[str, bytes] | None) -> Transport:
         policy = _policy(hop, self.host, self._access)
         stream = DeadlineSocket(sock, self.deadline)
-        line = Transport(
+        transport = Transport(
             stream, self._handshake_timeout, request, disabled_algorithms={"keys": policy.refused_algorithms()}
         )
-        self._lines.append(line)
+        self._transports.append(transport)
         client = Client()
         client.set_missing_host_key_policy(policy)
         client.connect(
             hop.host,
             hop.port,
             sock=stream,
-            transport_factory=lambda *_, **__: line,
+            transport_factory=lambda *_, **__: transport,
             **self._login(hop),
         )
-        return line
+        return transport
 
     def _login(self, hop: Hop) -> dict[str, Any]:
-        """As whom and with what: fabric's settings for every hop, the inventory's password for the node alone."""
+        """Return the login arguments: fabric's settings for every hop, the inventory's password for the node only."""
         login = {**self._access.login, "username": hop.user, "key_filename": list(hop.key_files)}
         if self.host.ssh.password is not None and hop is self._route.hops[-1]:
             login["password"] = str(self.host.ssh.password)
         return login
 
-    # ---- talking ----
+    # ---- the command's streams ----
 
     def send(self, data: bytes) -> None:
-        """Sends to the command's stdin."""
+        """Send data to the command's stdin."""
         with self._translated_errors():
-            self._line.send(self._open, data)
+            self._transport.send(self._open_channel, data)
 
     def receive(self, *ends: bytes) -> tuple[bytes, bytes]:
-        """Output up to the first line that is one of `ends`, and that line. Raises RemoteError when it does not come.
+        """Return the output (stdout and stderr) before the first of the texts in `ends`, and that text.
 
-        Bytes of stdout and stderr that came before are part of it.
+        Raise RemoteError if none of them arrives in time or within LARGEST_REPLY bytes.
         """
         longest, searched = max(map(len, ends)), 0
         with self._translated_errors():
             while not (found := [(at, end) for end in ends if (at := self._buffer.find(end, searched)) >= 0]):
                 if len(self._buffer) > LARGEST_REPLY:
-                    raise RemoteError(f"its reply has more than {LARGEST_REPLY} bytes", "look at what its shell prints")
-                searched = max(0, len(self._buffer) - longest + 1)  # what was searched once is not searched again
+                    problem = f"its reply has more than {LARGEST_REPLY} bytes"
+                    raise RemoteError(problem, "check the output of its login shell")
+                searched = max(0, len(self._buffer) - longest + 1)  # no byte is searched twice
                 self._buffer += self._more()
         at, end = min(found)
         before = bytes(self._buffer[:at])
@@ -183,35 +184,35 @@ class Session:
         return before, end
 
     def _more(self) -> bytes:
-        channel = self._open
-        self._line.read_until(lambda: channel.recv_ready() or channel.eof_received or channel.closed)
+        channel = self._open_channel
+        self._transport.read_until(lambda: channel.recv_ready() or channel.eof_received or channel.closed)
         if not channel.recv_ready():
-            raise EOFError("its end of it is gone")
+            raise EOFError("its end of the channel is closed")
         data: bytes = channel.recv(65536)
         return data
 
     def _ended(self) -> ShellEndedError:
-        """The command ended before its reply was complete: say what it said last."""
-        channel = self._open
-        # the end of the output comes before the exit status
+        """Return the error of a command that ended before its reply was complete, with the end of its output."""
+        channel = self._open_channel
+        # the exit status arrives after the end of the output
         with contextlib.suppress(Exception), self.deadline.within(1.0):
-            self._line.read_until(lambda: channel.closed or channel.exit_status >= 0)
+            self._transport.read_until(lambda: channel.closed or channel.exit_status >= 0)
         while len(self._buffer) < LARGEST_REPLY and channel.recv_ready():
             self._buffer += channel.recv(65536)
         status = channel.exit_status if channel.exit_status >= 0 else "unknown"
         lines = self._buffer.decode("utf-8", "replace").split("\n")
-        said = "; ".join(line.strip() for line in lines if line.strip())[-300:]
-        problem = f"the node's shell ended with status {status}: {said or 'it said nothing'}"
-        return ShellEndedError(problem, "log in with ssh, and see whether that user gets a shell")
+        output = "; ".join(line.strip() for line in lines if line.strip())[-300:]
+        problem = f"the node's shell ended with status {status}: {output or 'no output'}"
+        return ShellEndedError(problem, "log in with ssh, and check that this user gets a shell")
 
     @property
-    def _line(self) -> Transport:
-        if not self._lines:
+    def _transport(self) -> Transport:
+        if not self._transports:
             raise RemoteError("the session is not open")
-        return self._lines[-1]
+        return self._transports[-1]
 
     @property
-    def _open(self) -> Any:
+    def _open_channel(self) -> Any:
         if self._channel is None:
             raise RemoteError("the session is not open")
         return self._channel
@@ -222,25 +223,26 @@ class Session:
             yield
         except DeadlineExceededError as error:
             problem = f"no answer within {self.deadline.seconds:g} s"
-            raise RemoteError(problem, "look at the node's load, or give it more time: --timeout") from error
+            raise RemoteError(problem, "check the node's load, or give it more time: --timeout") from error
         except ChannelException as error:
             raise UnreachableError(
-                f"it opens no session: {error.text}", "look at MaxSessions in the node's sshd_config"
+                f"it refused a session: {error.text}", "check MaxSessions in the node's sshd_config"
             ) from error
         except (OSError, SSHException, EOFError) as error:
-            # Only the command is gone, perhaps while we were still sending; when the connection is, no end was told.
-            if self._channel and (self._channel.eof_received or not self._line.broken):
+            # If the channel got EOF or the connection still works, only the command ended, perhaps while data was still
+            # being sent. A broken connection brings no EOF.
+            if self._channel and (self._channel.eof_received or not self._transport.broken):
                 raise self._ended() from error
             problem = f"the connection was lost: {str(error) or 'it was closed'}"
             raise UnreachableError(problem, "run the same command again") from error
 
 
 def _policy(hop: Hop, host: Host, access: Access) -> Policy:
-    """Who decides about a server's key."""
+    """Return the policy for the host key of a hop."""
     settings = hop.settings
     return Policy(
         access.host_keys or host.ssh.host_keys or _configured_mode(settings),
-        known_hosts(host.ssh.known_hosts or _configured_files(settings)),
+        load_known_hosts(host.ssh.known_hosts or _configured_files(settings)),
         *host_key_names(hop.host, hop.port, settings.get("hostkeyalias", "")),
     )
 
@@ -257,33 +259,34 @@ def _configured_files(settings: Mapping[str, str]) -> tuple[str, ...]:
     return tuple(given) or DEFAULT_FILES
 
 
-def known_hosts(files: tuple[str, ...]) -> KnownHosts:
-    """The known_hosts files, read once a run however many hosts share them."""
+def load_known_hosts(files: tuple[str, ...]) -> KnownHosts:
+    """Return the contents of the known_hosts files, read once a run for all hosts that share them."""
     with _READING:
         return _known_hosts(files)
 
 
-_READING = Lock()  # a cache alone may compute twice, and then one would not know what the other has added
+_READING = Lock()  # a cache alone may compute twice, and keys added to one of the two would be unknown to the other
 _known_hosts = cache(KnownHosts)
 
 
-def _unreachable(hop: Hop, line: Transport | None, error: Exception, prefix: str) -> NodeError:
-    """A transport's exception as one sentence and a next step; the same trouble of two nodes gives the same words.
+def _unreachable(hop: Hop, transport: Transport | None, error: Exception, prefix: str) -> NodeError:
+    """Return a transport's exception as a NodeError; equal trouble of two nodes gives equal text.
 
-    line: as far as it got. whose: put before what is said of a host in between.
+    transport: None if the connection failed. prefix: the name of a jump host.
     """
     kind: type[NodeError] = UnreachableError
     if isinstance(error, NodeError):
         kind, problem, step = type(error), error.problem, error.next_step
-    elif line and line.initial_kex_done:
-        problem, step = _refused(hop.user, error)
-    elif line and isinstance(error, EOFError | ConnectionError):
+    elif transport and transport.initial_kex_done:
+        problem, step = _login_error(hop.user, error)
+    elif transport and isinstance(error, EOFError | ConnectionError):
         kind = _RefusedError
-        said = f": {error}" if isinstance(error, EOFError) and error.args else ""
-        problem = f"the connection on port {hop.port} was closed before the key exchange{said}"
-        step = "look at sshd's log there; too many at once: its MaxStartups, or fewer --forks"
+        reason = f": {error}" if isinstance(error, EOFError) and error.args else ""
+        problem = f"the connection on port {hop.port} was closed before the key exchange{reason}"
+        step = "check sshd's log there; if too many connect at once: its MaxStartups, or fewer --forks"
     else:
-        problem, step = _no_handshake(hop.port) if line and _is_late(error) else _connect_error(hop.port, error)
+        late = transport and _is_late(error)
+        problem, step = _handshake_timeout(hop.port) if late else _connect_error(hop.port, error)
     return kind(f"{prefix}{problem}", step)
 
 
@@ -291,20 +294,20 @@ def _is_late(error: Exception) -> bool:
     return isinstance(error, DeadlineExceededError | TimeoutError)
 
 
-def _no_handshake(port: int) -> tuple[str, str]:
-    return f"port {port} takes connections, but does not speak SSH in time", "look at the node's load, and its sshd"
+def _handshake_timeout(port: int) -> tuple[str, str]:
+    return f"port {port} accepts connections, but does not speak SSH in time", "check the node's load, and its sshd"
 
 
-def _refused(user: str, error: Exception) -> tuple[str, str]:
+def _login_error(user: str, error: Exception) -> tuple[str, str]:
     if isinstance(error, DeadlineExceededError):
-        return "no answer to the login", "look at the node's load, and where its users come from"
+        return "no answer to the login", "check the node's load, and the source of its users (NSS, LDAP)"
     if isinstance(error, OSError) and error.filename:
         return f"{error.filename}: {error.strerror}", "correct the path of the key: inventory, or -i"
-    # paramiko tries each kind of key in turn: after a wrong passphrase its last word is "Invalid key"
+    # paramiko tries each type of key in turn: after a wrong passphrase its last error is "Invalid key"
     if isinstance(error, PasswordRequiredException) or re.search("checkints|Invalid key$", str(error)):
-        problem = "its key does not open: the passphrase is missing or wrong, or it is no private key"
+        problem = "cannot load the private key: wrong or missing passphrase, or not a private key"
         return problem, "run again with fab --prompt-for-passphrase, or load the key with ssh-add"
-    step = "check user and key (-i), or the node's authorized_keys"
+    step = "check the user and the key (-i), or the node's authorized_keys"
     return f"the login as {user} failed: {str(error) or 'the connection was closed'}", step
 
 

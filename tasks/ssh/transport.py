@@ -1,8 +1,8 @@
-"""paramiko's protocol engine without a thread: whoever waits for something reads until it is there.
+"""Run paramiko's protocol engine without a thread: the caller reads the socket until its answer is there.
 
 paramiko starts a thread and a timer for each connection, polls ten times a second, and waits for an answer after each
-step of a login. Here the worker that serves a host reads its socket itself, everything that need not wait goes out
-together, and each wait ends at the deadline. What that gains: docs/decisions/0004.
+step of a login. Here the worker thread of a host reads the socket itself, messages that need no answer first are sent
+together, and each wait ends at the deadline. Measurements: docs/decisions/0004.
 """
 
 from __future__ import annotations
@@ -22,37 +22,36 @@ from paramiko.ssh_exception import MessageOrderError
 
 from tasks.ssh.deadline import Deadline
 
-# OpenSSH's own defaults, but for chacha20 and umac, which paramiko has not. The order is ours: GCM needs no checksum of
-# its own, which saves 10 % of a connection's CPU. paramiko would prefer CTR, and take CBC, 3DES and MD5, too.
+# OpenSSH's defaults without chacha20 and umac, which paramiko does not have. GCM comes first: it needs no separate
+# checksum, which saves 10 % of a connection's CPU. paramiko prefers CTR, and also accepts CBC, 3DES and MD5.
 CIPHERS = ("aes128-gcm@openssh.com", "aes256-gcm@openssh.com", "aes128-ctr", "aes192-ctr", "aes256-ctr")
 CHECKSUMS = ("hmac-sha2-256-etm@openssh.com", "hmac-sha2-512-etm@openssh.com", "hmac-sha2-256", "hmac-sha2-512")
 KEEPALIVE_SECONDS = 15
-KEX_MESSAGES = range(30, 42)  # their meaning depends on the key exchange that was agreed on
-LARGEST_MESSAGE = 256 * 1024 + 64  # bytes; OpenSSH's limit, and a checksum
-REFUSALS = (b"Exceeded MaxStartups", b"Not allowed at this time")  # sshd's words when it closes at once
-CHUNK_SIZE = 32 * 1024 - 64  # bytes of data in one message, as paramiko cuts them for a peer that takes 32 kB
-READ_SIZE = (
-    8 * 1024
-)  # bytes; room for 64 kB in each read, and given back, left holes of 10 to 20 MB in a process's heaps
-MAX_PIPELINED = 512 * 1024  # bytes that may be sent unasked: a quarter of the window that OpenSSH opens
+KEX_MESSAGES = range(30, 42)  # their meaning depends on the negotiated key exchange
+LARGEST_MESSAGE = 256 * 1024 + 64  # bytes: OpenSSH's limit plus a checksum
+REFUSALS = (b"Exceeded MaxStartups", b"Not allowed at this time")  # sshd's text when it closes at once
+CHUNK_SIZE = 32 * 1024 - 64  # bytes of data in one message: paramiko's own size for a peer with 32 kB packets
+# Bytes a read. Buffers of 64 kB, allocated and freed with each read, left holes of 10 to 20 MB in a process's heaps.
+READ_SIZE = 8 * 1024
+MAX_PIPELINED = 512 * 1024  # bytes sent before the window is known: a quarter of the window that OpenSSH opens
 
 
 class DeadlineExceededError(Exception):
-    """The deadline passed during a wait. No OSError: paramiko takes a timeout for a reason to go on."""
+    """The deadline passed during a wait. Not an OSError: paramiko continues after a socket timeout."""
 
 
 class ClosedError(SSHException):
-    """The other side ended the connection, and said why."""
+    """The server ended the connection and gave a reason."""
 
 
 class DeadlineSocket:
-    """What paramiko takes for its socket: written when somebody waits, read in large pieces, never past the deadline.
+    """A buffered socket for paramiko: it writes before a wait, reads in large pieces, and stops at the deadline.
 
-    One write for everything up to the next wait, and one read for many messages, for paramiko asks for a header and a
-    body at a time: 8 % of a connection's CPU.
+    There is one write for all messages up to the next wait, and one read for many messages. paramiko itself reads each
+    header and each body on its own, which costs 8 % of a connection's CPU.
     """
 
-    _closed = False  # paramiko looks at it
+    _closed = False  # read by paramiko
 
     def __init__(self, sock: Any, deadline: Deadline) -> None:
         self.deadline = deadline
@@ -61,18 +60,18 @@ class DeadlineSocket:
 
     @property
     def buffered(self) -> int:
-        """Bytes that were read from the socket and not yet taken."""
+        """Return the number of bytes that were read from the socket and not yet consumed."""
         return len(self._in)
 
     def send(self, data: bytes) -> int:
-        """Takes it all; it goes out before the next wait."""
+        """Accept all of the data; it is written before the next wait."""
         self._out += data
         return len(data)
 
     def recv(self, size: int) -> bytes:
-        """Up to size bytes; none at the end of the stream. Raises TimeoutError when it is time for a keepalive."""
+        """Return up to size bytes, none at the end of the stream. Raise TimeoutError when a keepalive is due."""
         if size > LARGEST_MESSAGE:
-            raise SSHException(f"it announces a message of {size} bytes")
+            raise SSHException(f"the server announced a message of {size} bytes")
         if not self._in:
             self.flush()
             self._in += self._wait()
@@ -81,9 +80,9 @@ class DeadlineSocket:
         return piece
 
     def skip_greeting(self) -> None:
-        """Passes over the lines that a server may send before its version (RFC 4253, 4.2), as many as OpenSSH does.
+        """Discard the lines that a server may send before its version (RFC 4253, 4.2), up to OpenSSH's limit of 1024.
 
-        Raises SSHException if it is something else that speaks, EOFError with its last words if it closes.
+        Raise SSHException if the peer is not an SSH server, EOFError with its last line if it closes.
         """
         self.flush()
         line = b""
@@ -96,16 +95,17 @@ class DeadlineSocket:
                 break
             del self._in[: end + 1]
         if not line.startswith(b"SSH-"):
-            raise SSHException(f"no SSH server: it says {_as_text(line)}")
+            raise SSHException(f"not an SSH server: it sent {_as_text(line)}")
 
     def _ended(self, line: bytes) -> bytes:
-        said = bytes(self._in) or line
-        if said and not said.startswith(REFUSALS):
-            raise SSHException(f"no SSH server: it says {_as_text(said)}")
-        raise EOFError(_as_text(said))
+        """Raise EOFError for a stream that ended, SSHException if its text is not one of sshd's refusals."""
+        text = bytes(self._in) or line
+        if text and not text.startswith(REFUSALS):
+            raise SSHException(f"not an SSH server: it sent {_as_text(text)}")
+        raise EOFError(_as_text(text))
 
     def flush(self) -> None:
-        """Sends what was written so far."""
+        """Write all pending data to the socket. Raise DeadlineExceededError if it is not accepted in time."""
         if self._out:
             data, self._out = self._out, bytearray()
             self._sock.settimeout(self.deadline.remaining())
@@ -115,7 +115,7 @@ class DeadlineSocket:
                 raise DeadlineExceededError from error
 
     def _wait(self) -> bytes:
-        if self.deadline.passed:  # also where there is always something to read
+        if self.deadline.passed:  # checked here as well, since a peer may always have data to read
             raise DeadlineExceededError
         self._sock.settimeout(min(KEEPALIVE_SECONDS, self.deadline.remaining()))
         try:
@@ -127,45 +127,47 @@ class DeadlineSocket:
         return data
 
     def settimeout(self, _: float | None) -> None:
-        """paramiko's own limits do not count."""
+        """Ignore paramiko's own time limits."""
 
     def close(self) -> None:
-        """Closes the socket."""
+        """Close the socket."""
         self._closed = True
         self._sock.close()
 
 
 def _as_text(line: bytes) -> str:
-    """What a stranger said, in short."""
+    """Return the first 80 bytes of a peer's line as text."""
     return line[:80].decode("utf-8", "replace").strip()
 
 
-def exchanges(names: Sequence[str]) -> tuple[str, ...]:
-    """paramiko's key exchanges, none with SHA-1, and P-256 before X25519. What paramiko prefers to both stays first,
-    as it withstands quantum computers. sshd computes X25519 with portable code, P-256 with OpenSSL's: 1.6 and 0.4 ms of
-    a node's CPU (OpenSSH 9.2).
+def order_key_exchanges(names: Sequence[str]) -> tuple[str, ...]:
+    """Return paramiko's key exchanges without SHA-1, and with P-256 before X25519.
+
+    The post-quantum exchanges that paramiko prefers to both stay first. sshd computes X25519 with portable code and
+    P-256 with OpenSSL's: 1.6 and 0.4 ms of a node's CPU (OpenSSH 9.2).
     """
     kept = [name for name in names if "sha1" not in name]
-    place = next(at for at, name in enumerate(kept) if name == _QUICK or name.startswith("curve25519"))
-    return (*kept[:place], _QUICK, *(name for name in kept[place:] if name != _QUICK))
+    place = next(at for at, name in enumerate(kept) if name == _P256 or name.startswith("curve25519"))
+    return (*kept[:place], _P256, *(name for name in kept[place:] if name != _P256))
 
 
-_QUICK = "ecdh-sha2-nistp256"
-_Engine: Any = paramiko.Transport  # its stubs leave out what a subclass needs
+_P256 = "ecdh-sha2-nistp256"
+_Engine: Any = paramiko.Transport  # the stubs lack members that a subclass needs
 _Handler: Any = paramiko.auth_handler.AuthHandler
 
 
 class Transport(_Engine):  # type: ignore[misc]
-    """A connection to one SSH server; see the module. Never started as the thread that paramiko makes of it.
+    """A connection to one SSH server. It is never started as the thread that paramiko makes of it.
 
-    patience: seconds for the key exchange. request: a command and the beginning of its stdin. They are sent in the same
-    flight as the first key of the login if the server is OpenSSH: it handles messages strictly in order, numbers
-    channels from 0, has a window of 2 MB open as soon as it has read the command, and answers UNIMPLEMENTED to all of
-    it when the key was refused (dispatch_protocol_error in its dispatch.c). Other servers are asked step by step.
+    handshake_timeout: seconds for the key exchange. request: a command and the beginning of its stdin. An OpenSSH
+    server gets both in the same flight as the first key of the login: it handles messages strictly in order, numbers
+    channels from 0, opens a window of 2 MB as soon as it has read the command, and answers UNIMPLEMENTED to all of
+    these messages if it refuses the key (dispatch_protocol_error in its dispatch.c). Other servers get one step at a
+    time.
     """
 
     _preferred_ciphers, _preferred_macs = CIPHERS, CHECKSUMS
-    _preferred_kex = exchanges(_Engine._preferred_kex)
+    _preferred_kex = order_key_exchanges(_Engine._preferred_kex)
 
     def __init__(
         self, stream: DeadlineSocket, handshake_timeout: float, request: tuple[str, bytes] | None = None, **options: Any
@@ -176,20 +178,20 @@ class Transport(_Engine):  # type: ignore[misc]
         self.stream, self._handshake_timeout = stream, handshake_timeout
         self._request = request or ("", b"")
         self._early: paramiko.Channel | None = None  # the channel of a request that was sent with the login
-        self._granted = False  # whether the server has taken it
-        self._unasked = 0  # its bytes, sent before the server told its window
-        self._accepts = 0  # answers of the login service that nobody waited for
-        self._over: Exception | None = None
+        self._granted = False  # the server accepted the login that this request was sent with
+        self._unasked = 0  # bytes of its stdin, sent before the server announced its window
+        self._accepts = 0  # SERVICE_ACCEPT messages that are still to come and need no reaction
+        self._over: Exception | None = None  # the error that ended the connection
 
     # ---- reading ----
 
     @property
     def broken(self) -> bool:
-        """Whether nothing more can come."""
+        """Tell if the connection has ended."""
         return self._over is not None
 
     def read_until(self, done: Callable[[], Any]) -> None:
-        """Takes messages until it is done. Raises what ended the connection, again if it is asked again."""
+        """Handle messages until done() is true. Raise the error that ended the connection, on each further call too."""
         while not done():
             if self._over:
                 raise self._over
@@ -200,15 +202,15 @@ class Transport(_Engine):  # type: ignore[misc]
                 raise
 
     def _take(self) -> None:
-        """Reads one message and acts on it: the loop of paramiko's Transport.run, check for check.
+        """Read and handle one message, with each check of the loop in paramiko's Transport.run.
 
-        tests/unit/ssh/test_transport.py notices when that loop changes.
+        tests/unit/ssh/test_transport.py fails when that loop changes.
         """
         if self.packetizer.need_rekey() and not self.in_kex:
             self._send_kex_init()
         try:
             kind, message = self.packetizer.read_message()
-        except NeedRekeyException:  # nothing came, and it is time for new keys
+        except NeedRekeyException:  # no message arrived, and new keys are due
             return
         self._handle(kind, message)
 
@@ -245,23 +247,21 @@ class Transport(_Engine):  # type: ignore[misc]
         if channel := self._channels.get(number):
             handler(channel, message)
         elif number not in self.channels_seen:
-            raise SSHException(f"a message for channel {number}, which is not there")
+            raise SSHException(f"the server sent a message for channel {number}, which does not exist")
 
     def _parse_channel_open_success(self, message: Message) -> None:
         super()._parse_channel_open_success(message)
         if self._early and self._early.active and self._early.remote_chanid != 0:
-            raise SSHException(
-                f"the first channel has the number {self._early.remote_chanid}, which OpenSSH's never has"
-            )
+            raise SSHException(f"expected the number 0 for the first channel, got {self._early.remote_chanid}")
 
     def _parse_channel_open_failure(self, message: Message) -> None:
         super()._parse_channel_open_failure(message)
-        raise self.get_exception() or SSHException("no channel")
+        raise self.get_exception() or SSHException("the server refused a channel")
 
     # ---- writing ----
 
     def _send(self, kind: int, *fields: bool | int | str | bytes) -> None:
-        """One message."""
+        """Send one message of these fields."""
         message = Message()
         message.add_byte(bytes([kind]))
         for field in fields:
@@ -274,14 +274,14 @@ class Transport(_Engine):  # type: ignore[misc]
         self._send_message(message)
 
     def _send_user_message(self, data: Message) -> None:
-        """What paramiko's channels send; not in the middle of a change of keys."""
+        """Send a message of one of paramiko's channels, after any key exchange under way."""
         self.read_until(self.clear_to_send.is_set)
         self._send_message(data)
 
     # ---- the handshake and the login ----
 
     def start_client(self, event: Event | None = None, timeout: float | None = None) -> None:
-        """Greetings and the key exchange. Raises EOFError or OSError if the server closes before it is done."""
+        """Exchange versions and keys. Raise EOFError or OSError if the server closes before that is done."""
         del event, timeout
         self.active = True
         with self.stream.deadline.within(self._handshake_timeout):
@@ -297,10 +297,10 @@ class Transport(_Engine):  # type: ignore[misc]
         self.read_until(lambda: self.initial_kex_done)
 
     def close(self) -> None:
-        """Ends the connection, also one that never came to be; never raises. It is then of no more use.
+        """Close the connection, even one never opened; never raise.
 
-        What points back at it is let go: as a cycle it would stay, ciphers and buffers and all, until the garbage
-        collector comes by, which it does the less often the more there is: 121 of 400 closed lines were still there.
+        References back to it are dropped here. Left as a cycle with its ciphers and buffers, 121 of 400 closed
+        connections still waited for the garbage collector.
         """
         self.active = False
         self._login = self._early = None
@@ -310,7 +310,7 @@ class Transport(_Engine):  # type: ignore[misc]
 
     @property
     def auth_handler(self) -> Any:
-        """paramiko's state of a login, an AuthHandler; a new one for each key."""
+        """Return paramiko's state of the login, an AuthHandler. Each key gets a new one."""
         return self._login
 
     @auth_handler.setter
@@ -320,23 +320,23 @@ class Transport(_Engine):  # type: ignore[misc]
             handler.wait_for_response = partial(self._answer, weakref.ref(handler))
 
     def _answer(self, login: Callable[[], Any], event: Event) -> list[str]:
-        """AuthHandler.wait_for_response, but reading instead of sleeping: what else the server wants, if anything.
+        """Return the methods that the server still wants; AuthHandler.wait_for_response, reading instead of sleeping.
 
-        login: gives the handler, and does not hold it, because the handler holds this.
+        login: a weak reference to the handler, because the handler holds this function.
         """
         handler = login()
-        hurried = self._pipeline_login(handler)
+        pipelined = self._pipeline_login(handler)
         self.read_until(event.is_set)
-        wanted: list[str] = _Handler.wait_for_response(handler, event)  # raises what the server said
-        self._granted = hurried and not wanted
+        wanted: list[str] = _Handler.wait_for_response(handler, event)  # raises the server's refusal
+        self._granted = pipelined and not wanted
         return wanted
 
     def _pipeline_login(self, handler: Any) -> bool:
-        """Logs in without waiting for the service to be granted; whether the request went along."""
+        """Send the login without waiting for SERVICE_ACCEPT. Tell if the request was sent with it."""
         if handler.auth_method != "publickey" or not self.remote_version.startswith("SSH-2.0-OpenSSH_"):
             return False
         while self.stream.buffered:
-            self._take()  # EXT_INFO may be there: which signatures of an RSA key the server knows
+            self._take()  # EXT_INFO may be buffered: it lists the signatures of RSA keys that the server accepts
         granted = Message()
         granted.add_string("ssh-userauth")
         handler._parse_service_accept(Message(granted.asbytes()))
@@ -349,13 +349,13 @@ class Transport(_Engine):  # type: ignore[misc]
         return True
 
     def auth_interactive_dumb(self, username: str, handler: Any = None, submethods: str = "") -> list[str]:
-        """Refused: paramiko would ask on the terminal, for each host of a fleet at once."""
-        raise AuthenticationException("it asks for more than a key")
+        """Raise AuthenticationException: paramiko would prompt on the terminal for each host of a fleet at once."""
+        raise AuthenticationException("the server asks for more than a key")
 
     # ---- channels ----
 
     def _open(self, kind: str, *fields: str | int) -> paramiko.Channel:
-        """Asks for a channel; whether it is granted shows later. stderr comes with stdout."""
+        """Send the request for a channel, without waiting for the answer. stderr is merged into stdout."""
         channel: Any = paramiko.Channel(self._next_channel())
         self._channels.put(channel.chanid, channel)
         self.channels_seen[channel.chanid] = True
@@ -368,7 +368,7 @@ class Transport(_Engine):  # type: ignore[misc]
         return channel  # type: ignore[no-any-return]
 
     def _run(self, number: int) -> None:
-        """Sends the request to the server's channel of that number without asking how much it takes."""
+        """Send the request to the server's channel of that number, before its window is known."""
         command, data = self._request
         self._send(ssh.MSG_CHANNEL_REQUEST, number, "exec", True, command)
         for start in range(0, len(data), CHUNK_SIZE):
@@ -376,7 +376,7 @@ class Transport(_Engine):  # type: ignore[misc]
         self._unasked = len(data)
 
     def shell(self) -> paramiko.Channel:
-        """The channel in which the request runs. To be called once, after the login."""
+        """Return the channel in which the request runs. To be called once, after the login."""
         if self._granted and self._early:
             return self._early
         channel = self._open("session")
@@ -388,13 +388,13 @@ class Transport(_Engine):  # type: ignore[misc]
         return channel
 
     def tunnel(self, host: str, port: int) -> Tunnel:
-        """A connection from this server to another. Raises ChannelException where it cannot be made."""
+        """Return a connection from this server to another. Raise ChannelException if it cannot be made."""
         channel = self._open("direct-tcpip", host, port, "", 0)
         self.read_until(lambda: channel.active)
         return Tunnel(self, channel)
 
     def send(self, channel: Any, data: bytes) -> None:
-        """Sends to a channel as much as its window takes, and waits for it to open. Raises OSError if it is closed."""
+        """Send data to a channel, waiting for its window to open. Raise OSError if it is closed."""
         while data:
             self.read_until(lambda: channel.out_window_size > self._unasked or channel.closed)
             if not channel.closed:
@@ -404,23 +404,23 @@ class Transport(_Engine):  # type: ignore[misc]
 
 
 class Tunnel:
-    """A channel through a jump host, as the socket of the next line. The jump host's line has the deadline."""
+    """A channel through a jump host, as the socket of the next transport; the jump host's has the deadline."""
 
-    def __init__(self, line: Transport, channel: paramiko.Channel) -> None:
-        self._line, self._channel = line, channel
+    def __init__(self, transport: Transport, channel: paramiko.Channel) -> None:
+        self._transport, self._channel = transport, channel
 
     def recv(self, size: int) -> bytes:
-        """Up to size bytes, none at the end."""
+        """Return up to size bytes, none at the end of the stream."""
         channel: Any = self._channel
-        self._line.read_until(lambda: channel.recv_ready() or channel.eof_received or channel.closed)
+        self._transport.read_until(lambda: channel.recv_ready() or channel.eof_received or channel.closed)
         return channel.recv(size) if channel.recv_ready() else b""
 
     def sendall(self, data: bytes) -> None:
-        """Sends it all."""
-        self._line.send(self._channel, bytes(data))
+        """Send all of the data."""
+        self._transport.send(self._channel, bytes(data))
 
     def settimeout(self, _: float | None) -> None:
-        """Nothing to do."""
+        """Do nothing: the jump host's transport has the deadline."""
 
     def close(self) -> None:
-        """Nothing to do: it ends with the line."""
+        """Do nothing: the channel ends with the jump host's transport."""

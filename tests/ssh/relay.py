@@ -1,4 +1,4 @@
-"""A wire between fab and nodes that can be cut, or falls silent without a word."""
+"""A relay between fab and nodes that a test can cut or mute."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _RESET = struct.pack("ii", 1, 0)  # SO_LINGER: close() sends RST
 
 
 class Relay:
-    """One thread that carries bytes both ways between listeners of ours and nodes."""
+    """One thread that carries bytes both ways between our listeners and nodes."""
 
     def __init__(self) -> None:
         self._selector = selectors.DefaultSelector()
@@ -42,7 +42,7 @@ class Relay:
         self._selector.close()
 
     def to(self, address: Address) -> Address:
-        """Where to connect to for a node at that address. Its host is the name for cut() and mute()."""
+        """Return the address that leads to a node. cut() and mute() take the node's host."""
         listener = socket.create_server(("127.0.0.1", 0))
         with self._lock:
             self._listeners.append(listener)
@@ -51,7 +51,7 @@ class Relay:
         return Address(*listener.getsockname())
 
     def cut(self, host: str) -> None:
-        """Both ends see a reset."""
+        """Reset the connections of a node, seen by both ends."""
         with self._lock:
             for each in self._pairs.pop(host, []):
                 self._forget(each)
@@ -60,7 +60,7 @@ class Relay:
                 each.close()
 
     def mute(self, host: str) -> None:
-        """Both ends see nothing any more."""
+        """Stop carrying bytes of a node; no end is told."""
         with self._lock:
             for each in self._pairs.get(host, []):
                 self._forget(each)

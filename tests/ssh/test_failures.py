@@ -1,4 +1,4 @@
-"""One node's trouble stays its own: dead, silent, closed, without sudo. Each says why and what to do."""
+"""A failure of one node does not affect the others, and names its reason and a next step."""
 
 from __future__ import annotations
 
@@ -224,7 +224,7 @@ def test_many_hosts_with_the_right_password_are_all_done(suite: Suite) -> None:
 
 
 class _Endless(paramiko.ServerInterface):
-    """Takes a user's key and never says what it thinks of it."""
+    """A server that receives a user's key and never answers."""
 
     def __init__(self) -> None:
         self.asked, self.over = Event(), Event()
@@ -240,7 +240,7 @@ class _Endless(paramiko.ServerInterface):
 
 @contextlib.contextmanager
 def endless_login(folder: Path) -> Iterator[tuple[Address, str, _Endless]]:
-    """Its address, its line of known_hosts, and the server."""
+    """Yield its address, its line of known_hosts, and the server."""
     public = new_key(folder / "endless")
     server, transports = _Endless(), []
     with socket.create_server(("127.0.0.1", 0)) as listener:

@@ -1,4 +1,4 @@
-"""Host keys are checked as OpenSSH would, on every hop, and what it takes to get through a jump host."""
+"""Host keys are checked on every hop as OpenSSH does, and jump hosts lead to a node."""
 
 from __future__ import annotations
 
@@ -35,13 +35,13 @@ def entry(suite: Suite, host: str, key: str = "") -> str:
 
 
 def seen(suite: Suite, *words: str, on: str = "n", core: Sequence[str] = ()) -> tuple[str, str]:
-    """A plan's status for one node, and what it says."""
+    """Return a plan's status for one node, and its problem."""
     done = suite.json("plan", *words, on=on, core=core)
     return done.statuses[on], done.problem(on)
 
 
 def public_key(suite: Suite, host: str, path: str) -> str:
-    """A host's public key of another type, `TYPE BASE64`."""
+    """Return a host's public key of another type as `TYPE BASE64`."""
     private = suite.folder / "private"
     private.write_bytes(suite.fleet.path(host, path).read_bytes())
     private.chmod(0o600)
@@ -64,7 +64,7 @@ def test_an_unknown_key_is_refused_with_its_fingerprint_before_any_login(suite: 
     suite.fleet.write(host, "/root/.bashrc", "echo in >>/root/logins\n")
     status, problem = seen(suite)
     assert status == "unreachable"
-    # without an entry the host shows the first type that both know
+    # without an entry the host sends a key of the first type that both sides support
     keys = [suite.fleet.host_key(host), *(public_key(suite, host, path) for path in KEYS)]
     assert any(fingerprint(key) in problem for key in keys)
     assert "--host-keys accept-new" in problem
@@ -171,7 +171,7 @@ def test_a_key_revoked_for_every_host_is_refused_as_new(suite: Suite) -> None:
 
 
 def test_a_key_known_without_a_port_is_taken_for_any_port_but_not_one_of_another_port(suite: Suite) -> None:
-    """As ssh does it: it looks again without the port, and takes a match."""
+    """Compare with ssh, which looks again without the port and accepts a match."""
     host = suite.fresh("n")
     key = suite.fleet.host_key(host)
     know(suite, f"{host} {key}")

@@ -1,4 +1,4 @@
-"""Nodes that say what they should not: it stays their own trouble, and nothing of it reaches the terminal."""
+"""Output of hostile nodes harms neither other nodes nor the terminal."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ def applied(hostile: Suite) -> Completed:
 
 
 def assert_printable(done: Completed) -> None:
-    """Nothing that a terminal would act on, but for line breaks."""
+    """Assert that the output has no control character except line breaks."""
     text = done.stdout + done.stderr
     assert sorted({char for char in text if not char.isprintable() and char != "\n"}) == []
 
@@ -136,7 +136,7 @@ sys.exit(code)
 
 
 def measured(suite: Suite, command: Sequence[str]) -> tuple[Completed, int]:
-    """What a command said, and the most memory, in MiB, that it had."""
+    """Return a finished command, and its peak memory in MiB."""
     process = suite.start([sys.executable, "-c", PEAK, *command])
     try:
         out, err = process.communicate(timeout=60)
@@ -147,8 +147,8 @@ def measured(suite: Suite, command: Sequence[str]) -> tuple[Completed, int]:
     return Completed(process.returncode, out, b"".join(lines[:-1])), int(lines[-1]) // 1024
 
 
-USUAL = 80  # MiB that fab has with a few nodes: 53 were seen
-MORE = 40  # MiB that one node may cost us besides: 29 were seen
+USUAL = 80  # MiB of fab with a few nodes; 53 were measured
+MORE = 40  # MiB that one node may add; 29 were measured
 
 
 @pytest.mark.parametrize("shell", ["plain", "junk", "bottomless", "endless", "crowded"])
@@ -202,7 +202,7 @@ def test_a_hostname_cannot_add_a_line_to_a_file(suite: Suite) -> None:
 
 
 def profile(folder: Path, name: str, sysctl: str) -> Path:
-    """A folder of templates with one profile."""
+    """Return a folder of templates with one profile."""
     path = folder / "templates" / name / "sysctl.conf.j2"
     path.parent.mkdir(parents=True)
     path.write_text(sysctl)
@@ -223,7 +223,7 @@ def test_a_modprobe_that_hangs_is_ended_on_the_node_and_named(suite: Suite) -> N
 
 @contextlib.contextmanager
 def server(greeting: bytes, again: bytes = b"") -> Iterator[Address]:
-    """Says something to whoever connects, and something more for as long as anybody listens."""
+    """Run a server that sends a greeting, then `again` until the client closes."""
 
     def conversation(client: socket.socket) -> None:
         with contextlib.suppress(OSError):

@@ -1,4 +1,4 @@
-"""How one gets in: keys of every kind, an agent, passwords, a busy sshd, servers that are not plain."""
+"""Logins with keys of every type, an agent, and passwords; a busy sshd; servers with unusual settings."""
 
 from __future__ import annotations
 
@@ -32,12 +32,12 @@ def fleet() -> Iterator[Fleet]:
 
 
 def special(suite: Suite, name: str, **variables: object) -> str:
-    """A node of SPECS under its name; its address."""
+    """Add the node of SPECS of that name; return its address."""
     return suite.add(name, suite.fleet.hosts[list(SPECS).index(name)], **variables)
 
 
 def key(suite: Suite, host: str, *words: str, name: str = "own", passphrase: str = "") -> Path:
-    """A new key that the node knows; words are ssh-keygen's."""
+    """Return a new key that the node accepts. words: arguments of ssh-keygen."""
     path = suite.folder / name
     command = ["ssh-keygen", "-q", "-N", passphrase, "-f", str(path), *words]
     subprocess.run(command, check=True, capture_output=True)
@@ -84,7 +84,7 @@ def test_an_encrypted_key_is_opened_with_its_passphrase_at_many_hosts(suite: Sui
 
 @contextlib.contextmanager
 def agent(suite: Suite, *keys: Path) -> Iterator[str]:
-    """An ssh-agent with these keys; its socket."""
+    """Run an ssh-agent with these keys; yield its socket."""
     path = str(suite.folder / "agent")
     process = subprocess.Popen(["ssh-agent", "-D", "-a", path], stdout=subprocess.DEVNULL)
     try:
@@ -145,7 +145,7 @@ def test_a_server_of_another_kind_is_worked_on_like_any(name: str, suite: Suite)
 
 
 def test_a_busy_sshd_that_turns_connections_away_is_asked_again(suite: Suite) -> None:
-    """MaxStartups 1:100:1: as long as one connection does not log in, which LoginGraceTime ends, no other is taken."""
+    """MaxStartups 1:100:1: no connection is accepted while one has not logged in, until its LoginGraceTime."""
     host = special(suite, "few")
     with socket.create_connection((host, suite.fleet.port)) as silent:
         assert silent.recv(4) == b"SSH-"
@@ -156,7 +156,7 @@ def test_a_busy_sshd_that_turns_connections_away_is_asked_again(suite: Suite) ->
 
 @contextlib.contextmanager
 def closing(words: bytes, taken: list[int]) -> Iterator[Address]:
-    """A server that says some words and closes, and counts."""
+    """Run a server that sends some bytes and closes, and counts its clients."""
 
     def conversation(client: socket.socket) -> None:
         taken.append(1)

@@ -551,7 +551,7 @@ ENDED = "the node's shell ended with status 1: "
         ),
         ([*LOOK, ShellEndedError(f"{ENDED}sudo: not found")], JOBS, Status.FAILED, "sudo refused admin"),
         (
-            [*LOOK, "MARK ready\n", ShellEndedError("the node's shell ended with status -9: it said nothing")],
+            [*LOOK, "MARK ready\n", ShellEndedError("the node's shell ended with status -9: no output")],
             JOBS,
             Status.FAILED,
             "in the middle of a change, the node's shell ended with status -9",

@@ -1,4 +1,4 @@
-"""Keys are read once a run, however many hosts and threads ask for them."""
+"""Keys are read once a run, for any number of hosts and threads."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tasks.ssh.client import Client
 
 
 class Quiet(Client):
-    """Not connected, so it has nowhere to log to."""
+    """A client without a transport to log to."""
 
     def _log(self, *_: Any) -> None:
         pass
@@ -23,7 +23,7 @@ class Quiet(Client):
 
 @pytest.fixture
 def read(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
-    """How often each file was read by paramiko."""
+    """Count the readings of each file by paramiko."""
     counts: Counter[str] = Counter()
     monkeypatch.setattr(login, "_keys", {})
     load: Any = paramiko.SSHClient._key_from_filepath  # type: ignore[attr-defined]

@@ -1,4 +1,4 @@
-"""known_hosts as OpenSSH reads it, and what each mode makes of the key that a host shows."""
+"""known_hosts as OpenSSH reads it, and the verdict of each mode on a host's key."""
 
 from __future__ import annotations
 
@@ -6,23 +6,17 @@ import base64
 import hashlib
 import hmac
 import shutil
-import socket
 import subprocess
 import tracemalloc
-from io import StringIO
 from pathlib import Path
 from threading import Barrier, Thread
 
-import fabric
 import paramiko
 import pytest
 
 from tasks.core.errors import UnreachableError
-from tasks.core.host import Host, HostKeys
-from tasks.ssh.deadline import Deadline
+from tasks.core.host import HostKeys
 from tasks.ssh.hostkeys import KnownHosts, Policy, entry_name, fingerprint, host_key_names
-from tasks.ssh.route import Access
-from tasks.ssh.session import Session
 
 CLIENT = paramiko.SSHClient()
 ONE, OTHER = paramiko.ECDSAKey.generate(), paramiko.ECDSAKey.generate()
@@ -46,7 +40,7 @@ def known(folder: Path, text: str) -> KnownHosts:
 
 
 def verdict(policy: Policy, key: paramiko.PKey = ONE) -> str:
-    """An empty text where the key is accepted, else the problem."""
+    """Return an empty text if the key is accepted, else the problem."""
     try:
         policy.missing_host_key(CLIENT, "n1", key)
     except UnreachableError as error:
@@ -270,17 +264,5 @@ def test_any_key_may_be_shown_where_none_is_known(mode: HostKeys, text: str, tmp
     ],
 )
 def test_the_names_a_key_is_looked_up_by(host: str, port: int, alias: str, names: tuple[str, str]) -> None:
-    """ssh(1): HostKeyAlias stands as it is; without a line for the port, one without a port will do."""
+    """ssh(1): HostKeyAlias is used as it is; an entry without a port counts if none has the port."""
     assert host_key_names(host, port, alias) == names
-
-
-def test_a_word_that_ssh_does_not_have_for_host_keys_is_refused_in_ssh_config_too() -> None:
-    config = fabric.Config(overrides={"user": "me"}, lazy=True)
-    config.base_ssh_config.parse(StringIO("Host *\n  StrictHostKeyChecking maybe\n"))
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        host = Host("n1", *server.getsockname())
-        with Session(host, Access.of(config, None), Deadline(10)) as session, pytest.raises(UnreachableError) as caught:
-            session.start("true", b"")
-    assert caught.value.problem.startswith("StrictHostKeyChecking: expected one of yes, true, ask, accept-new, no, ")
-    assert caught.value.problem.endswith("got 'maybe'")
-    assert caught.value.next_step == "correct it in ssh_config"

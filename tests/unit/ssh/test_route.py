@@ -1,4 +1,4 @@
-"""The way to a node: what the inventory, ssh_config and fabric's settings say of it, in that order."""
+"""The route to a node from the inventory, ssh_config and fabric's settings, in that order."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pytest
 
 from tasks.core.errors import UnreachableError
 from tasks.core.host import Host, SshOptions
-from tasks.ssh.route import Access, route
+from tasks.ssh.route import Access, find_route
 
 
 def access(ssh_config: str = "", **overrides: Any) -> Access:
@@ -20,8 +20,8 @@ def access(ssh_config: str = "", **overrides: Any) -> Access:
 
 
 def way(host: Host, given: Access) -> list[str]:
-    """The hops as texts, after the ProxyCommand if there is one."""
-    found = route(host, given)
+    """Return the hops as texts, after the ProxyCommand if there is one."""
+    found = find_route(host, given)
     return [*filter(None, [found.proxy_command]), *map(str, found.hops)]
 
 
@@ -50,10 +50,10 @@ def test_the_resolver_is_not_asked_for_our_own_name_for_each_node(monkeypatch: p
     asked: list[object] = []
     monkeypatch.setattr("paramiko.config.LazyFqdn.__str__", lambda _: asked.append(1) or "me.example")  # type: ignore[func-returns-value]
     given = access("Host *\n  IdentityFile /keys/plain\n  UserKnownHostsFile ~/known/%h\n")
-    (hop,) = route(node(), given).hops
+    (hop,) = find_route(node(), given).hops
     assert (hop.key_files, asked) == (("/keys/plain",), [])
     given = access("Host *\n  IdentityFile /keys/%l\n")
-    (hop,) = route(node(), given).hops
+    (hop,) = find_route(node(), given).hops
     assert (hop.key_files, len(asked)) == (("/keys/me.example",), 1)
 
 
@@ -84,13 +84,13 @@ def test_the_way_to_a_node_is_that_of_openssh(host: Host, config: str, expected:
 
 
 def test_a_jump_host_that_is_none_is_an_error_of_that_node() -> None:
-    with pytest.raises(UnreachableError, match="no jump host"):
-        route(node(proxy_jump="a:b"), access())
+    with pytest.raises(UnreachableError, match="not a jump host"):
+        find_route(node(proxy_jump="a:b"), access())
 
 
 def test_keys_are_tried_in_the_order_command_line_inventory_ssh_config_each_once() -> None:
     given = access(CONFIG, connect_kwargs={"key_filename": ["/keys/cli", "/keys/own"]})
-    found = route(node(key_files=("/keys/own", "/keys/more")), given).hops[-1]
+    found = find_route(node(key_files=("/keys/own", "/keys/more")), given).hops[-1]
     assert found.key_files == ("/keys/cli", "/keys/own", "/keys/more", "/keys/config")
 
 

@@ -1,4 +1,4 @@
-"""The engine without a thread: what it takes from a server, in which order, and what it does not."""
+"""The messages that the engine accepts from a server, their order, and those it refuses."""
 
 from __future__ import annotations
 
@@ -26,116 +26,46 @@ from tasks.ssh.transport import (
     DeadlineExceededError,
     DeadlineSocket,
     Transport,
-    exchanges,
+    order_key_exchanges,
 )
+from tests.support.ssh_server import KEY, OTHER, SECONDS, Rules, Server, serving
 
-HOST_KEY = paramiko.ECDSAKey.generate()
-KEY, OTHER = paramiko.ECDSAKey.generate(), paramiko.ECDSAKey.generate()
 REQUEST = ("a command", b"its stdin\n")
-SECONDS = 10.0
-ParamikoServer: Any = paramiko.Transport
 
 
 def test_paramikos_own_loop_is_still_the_one_that_ours_repeats() -> None:
-    """If this fails: compare Transport.run with Line._take to _for_channel, check for check, then put its hash here."""
+    """If this fails: compare paramiko's Transport.run with our _take to _for_channel, then put its hash here."""
     source = inspect.getsource(paramiko.Transport.run)
     assert hashlib.sha256(source.encode()).hexdigest()[:16] == "d658434778e57b94"
 
 
-class Server(ParamikoServer):  # type: ignore[misc]
-    """paramiko's server side; what it says out of turn is for tests to add."""
-
-    def __init__(self, sock: socket.socket, version: str) -> None:
-        super().__init__(sock)
-        self.local_version = version
-        self.add_server_key(HOST_KEY)
-
-
-class Rules(paramiko.ServerInterface):
-    """Who may log in, and what becomes of a command: it is echoed with its stdin."""
-
-    def __init__(self, *, methods: str = "publickey", second: str = "", session: bool = True, command: bool = True):
-        self.methods, self.second, self.session, self.command = methods, second, session, command
-        self.ran: list[str] = []
-
-    def get_allowed_auths(self, username: str) -> str:
-        return self.methods
-
-    def check_auth_publickey(self, username: str, key: paramiko.PKey) -> int:
-        if key != KEY:
-            return paramiko.AUTH_FAILED  # type: ignore[attr-defined,no-any-return]
-        if self.second:
-            self.methods = self.second
-            return paramiko.AUTH_PARTIALLY_SUCCESSFUL  # type: ignore[attr-defined,no-any-return]
-        return paramiko.AUTH_SUCCESSFUL  # type: ignore[attr-defined,no-any-return]
-
-    def check_auth_password(self, username: str, password: str) -> int:
-        return paramiko.AUTH_SUCCESSFUL if password == "right" else paramiko.AUTH_FAILED  # type: ignore[attr-defined,no-any-return]
-
-    def check_channel_request(self, kind: str, chanid: int) -> int:
-        if self.session:
-            return paramiko.OPEN_SUCCEEDED  # type: ignore[attr-defined,no-any-return]
-        return paramiko.OPEN_FAILED_ADMINISTRATIVELY_PROHIBITED  # type: ignore[attr-defined,no-any-return]
-
-    def check_channel_exec_request(self, channel: paramiko.Channel, command: bytes) -> bool:
-        self.ran.append(command.decode())
-        return self.command
-
-
-@contextlib.contextmanager
-def serving(
-    rules: Rules, kind: type[Server] = Server, version: str = "SSH-2.0-OpenSSH_9.2p1"
-) -> Iterator[DeadlineSocket]:
-    """A server on the other end of a stream; it echoes what comes on the first channel."""
-    ours, theirs = socket.socketpair()
-    server = kind(theirs, version)
-
-    def echo() -> None:
-        with contextlib.suppress(OSError, EOFError):
-            while server.is_active():
-                channel = server.accept(0.05)
-                while channel and (data := channel.recv(65536)):
-                    channel.sendall(data)
-
-    thread = Thread(target=echo)
-    try:
-        server.start_server(Event(), rules)
-        thread.start()
-        yield DeadlineSocket(ours, Deadline(SECONDS))
-    finally:
-        ours.close()
-        server.close()
-        thread.join(SECONDS)
-        server.join(SECONDS)
-
-
 def connected(stream: DeadlineSocket) -> Any:
-    line = Transport(stream, SECONDS, REQUEST)
-    line.start_client()
-    return line
+    transport = Transport(stream, SECONDS, REQUEST)
+    transport.start_client()
+    return transport
 
 
 @contextlib.contextmanager
-def watched(line: Any) -> Iterator[list[object]]:
-    """What is waited for in the block."""
+def watched(transport: Any) -> Iterator[list[object]]:
+    """Yield the conditions that were waited for in the block."""
     waits: list[object] = []
-    until = line.read_until
+    until = transport.read_until
 
     def wait(done: object) -> None:
         waits.append(done)
         until(done)
 
-    line.read_until = wait
+    transport.read_until = wait
     try:
         yield waits
     finally:
-        line.read_until = until
+        transport.read_until = until
 
 
-def read(line: Transport, channel: Any, size: int) -> bytes:
+def read(transport: Transport, channel: Any, size: int) -> bytes:
     said = b""
     while len(said) < size:
-        line.read_until(lambda: channel.recv_ready() or channel.closed)
+        transport.read_until(lambda: channel.recv_ready() or channel.closed)
         said += channel.recv(65536)
     return said
 
@@ -147,12 +77,12 @@ def read(line: Transport, channel: Any, size: int) -> bytes:
 def test_a_command_gets_its_stdin_from_servers_that_are_hurried_and_from_others(version: str) -> None:
     rules = Rules()
     with serving(rules, version=version) as stream:
-        line = connected(stream)
-        line.auth_publickey("admin", KEY)
-        channel = line.shell()
-        assert read(line, channel, len(REQUEST[1])) == REQUEST[1]
-        line.send(channel, b"more")
-        assert read(line, channel, 4) == b"more"
+        transport = connected(stream)
+        transport.auth_publickey("admin", KEY)
+        channel = transport.shell()
+        assert read(transport, channel, len(REQUEST[1])) == REQUEST[1]
+        transport.send(channel, b"more")
+        assert read(transport, channel, 4) == b"more"
     assert rules.ran == [REQUEST[0]]
 
 
@@ -161,86 +91,86 @@ def test_a_closed_line_is_gone_without_the_garbage_collector(version: str) -> No
     gc.disable()
     try:
         with serving(Rules(), version=version) as stream:
-            line = connected(stream)
-            line.auth_publickey("admin", KEY)
-            assert read(line, line.shell(), len(REQUEST[1])) == REQUEST[1]
-            line.close()
-            closed = weakref.ref(line)
-            del line
+            transport = connected(stream)
+            transport.auth_publickey("admin", KEY)
+            assert read(transport, transport.shell(), len(REQUEST[1])) == REQUEST[1]
+            transport.close()
+            closed = weakref.ref(transport)
+            del transport
             assert closed() is None
     finally:
         gc.enable()
 
 
 def test_a_server_that_is_hurried_has_the_command_before_it_answers_the_login() -> None:
-    """One flight: nothing is waited for between the key exchange and the first answer of the command."""
+    """Wait for nothing between the key exchange and the first answer of the command."""
     with serving(Rules()) as stream:
-        line = connected(stream)
-        with watched(line) as waits:
-            line.auth_publickey("admin", KEY)
-            channel = line.shell()
+        transport = connected(stream)
+        with watched(transport) as waits:
+            transport.auth_publickey("admin", KEY)
+            channel = transport.shell()
         assert len(waits) == 1
-        assert read(line, channel, len(REQUEST[1])) == REQUEST[1]
+        assert read(transport, channel, len(REQUEST[1])) == REQUEST[1]
 
 
 def test_the_first_key_is_refused_and_the_second_taken() -> None:
     rules = Rules()
     with serving(rules, version="SSH-2.0-other") as stream:
-        line = connected(stream)
+        transport = connected(stream)
         with pytest.raises(AuthenticationException):
-            line.auth_publickey("admin", OTHER)
-        line.auth_publickey("admin", KEY)
-        assert read(line, line.shell(), len(REQUEST[1])) == REQUEST[1]
+            transport.auth_publickey("admin", OTHER)
+        transport.auth_publickey("admin", KEY)
+        assert read(transport, transport.shell(), len(REQUEST[1])) == REQUEST[1]
     assert rules.ran == [REQUEST[0]]
 
 
 def test_a_key_and_a_password_where_both_are_wanted() -> None:
     with serving(Rules(second="password"), version="SSH-2.0-other") as stream:
-        line = connected(stream)
-        assert line.auth_publickey("admin", KEY) == ["password"]
-        line.auth_password("admin", "right")
-        assert read(line, line.shell(), len(REQUEST[1])) == REQUEST[1]
+        transport = connected(stream)
+        assert transport.auth_publickey("admin", KEY) == ["password"]
+        transport.auth_password("admin", "right")
+        assert read(transport, transport.shell(), len(REQUEST[1])) == REQUEST[1]
 
 
 def test_nobody_is_asked_on_the_terminal() -> None:
     with serving(Rules(second="keyboard-interactive"), version="SSH-2.0-other") as stream:
-        line = connected(stream)
-        assert line.auth_publickey("admin", KEY) == ["keyboard-interactive"]
+        transport = connected(stream)
+        assert transport.auth_publickey("admin", KEY) == ["keyboard-interactive"]
         with pytest.raises(AuthenticationException, match="more than a key"):
-            line.auth_interactive_dumb("admin")
+            transport.auth_interactive_dumb("admin")
 
 
 def test_new_keys_in_the_middle_lose_nothing() -> None:
     with serving(Rules()) as stream:
-        line = connected(stream)
-        line.auth_publickey("admin", KEY)
-        channel = line.shell()
+        transport = connected(stream)
+        transport.auth_publickey("admin", KEY)
+        channel = transport.shell()
         for _ in range(3):
-            line._send_kex_init()
-            line.send(channel, b"x" * 100_000)
-            assert set(read(line, channel, 100_000)) <= set(b"x" + REQUEST[1])
+            transport._send_kex_init()
+            transport.send(channel, b"x" * 100_000)
+            assert set(read(transport, channel, 100_000)) <= set(b"x" + REQUEST[1])
 
 
 def test_more_than_a_window_is_sent_as_it_opens() -> None:
     size = 3 * 2**21
     with serving(Rules()) as stream:
-        line = connected(stream)
-        line.auth_publickey("admin", KEY)
-        channel = line.shell()
+        transport = connected(stream)
+        transport.auth_publickey("admin", KEY)
+        channel = transport.shell()
         got = bytearray()
         for _ in range(size // 2**16):
-            line.send(channel, bytes(2**16))
-            got += read(line, channel, 2**16)
+            transport.send(channel, bytes(2**16))
+            got += read(transport, channel, 2**16)
         assert len(got) >= size
 
 
 def test_ciphers_and_checksums_are_openssh_defaults_only() -> None:
     with serving(Rules()) as stream:
-        line = connected(stream)
-        assert (line.local_cipher, line.remote_cipher) == (CIPHERS[0], CIPHERS[0])
-        assert tuple(line.preferred_ciphers) == CIPHERS
-        assert tuple(line.preferred_macs) == CHECKSUMS
-        kex = list(line.preferred_kex)
+        transport = connected(stream)
+        assert (transport.local_cipher, transport.remote_cipher) == (CIPHERS[0], CIPHERS[0])
+        assert tuple(transport.preferred_ciphers) == CIPHERS
+        assert tuple(transport.preferred_macs) == CHECKSUMS
+        kex = list(transport.preferred_kex)
     assert not [name for name in kex if "sha1" in name]
     elliptic = [place for place, name in enumerate(kex) if not name.startswith("diffie-hellman")]
     assert max(elliptic) == len(elliptic) - 1  # 20 and 70 ms of CPU in Python's numbers: last, if ever
@@ -248,9 +178,12 @@ def test_ciphers_and_checksums_are_openssh_defaults_only() -> None:
 
 def test_p_256_is_asked_for_before_x25519_and_after_what_paramiko_prefers_to_both() -> None:
     old = ("curve25519-sha256@libssh.org", "ecdh-sha2-nistp256", "diffie-hellman-group14-sha1")
-    assert exchanges(old) == ("ecdh-sha2-nistp256", "curve25519-sha256@libssh.org")
-    assert exchanges(("mlkem768x25519-sha256", *old))[:2] == ("mlkem768x25519-sha256", "ecdh-sha2-nistp256")
-    assert exchanges(("ecdh-sha2-nistp256", "ecdh-sha2-nistp384")) == ("ecdh-sha2-nistp256", "ecdh-sha2-nistp384")
+    assert order_key_exchanges(old) == ("ecdh-sha2-nistp256", "curve25519-sha256@libssh.org")
+    assert order_key_exchanges(("mlkem768x25519-sha256", *old))[:2] == ("mlkem768x25519-sha256", "ecdh-sha2-nistp256")
+    assert order_key_exchanges(("ecdh-sha2-nistp256", "ecdh-sha2-nistp384")) == (
+        "ecdh-sha2-nistp256",
+        "ecdh-sha2-nistp384",
+    )
 
 
 # ---- what is refused ----
@@ -258,20 +191,20 @@ def test_p_256_is_asked_for_before_x25519_and_after_what_paramiko_prefers_to_bot
 
 def test_a_refused_channel_and_a_refused_command_are_told_apart() -> None:
     with serving(Rules(session=False)) as stream:
-        line = connected(stream)
-        line.auth_publickey("admin", KEY)
+        transport = connected(stream)
+        transport.auth_publickey("admin", KEY)
         with pytest.raises(ChannelException):
-            line.read_until(lambda: line.shell().active)
+            transport.read_until(lambda: transport.shell().active)
     with serving(Rules(command=False)) as stream:
-        line = connected(stream)
-        line.auth_publickey("admin", KEY)
-        channel: Any = line.shell()
-        line.read_until(lambda: channel.closed)
-        assert not line.broken
+        transport = connected(stream)
+        transport.auth_publickey("admin", KEY)
+        channel: Any = transport.shell()
+        transport.read_until(lambda: channel.closed)
+        assert not transport.broken
 
 
 class Talkative(Server):
-    """Says something between its KEXINIT and its new keys."""
+    """A server that sends one more message between its KEXINIT and its new keys."""
 
     word = Message(b"")
 
@@ -291,7 +224,7 @@ def word(kind: int, text: str = "") -> Message:
     ("kind", "what"), [(2, "ignore"), (4, "debug"), (52, "expected"), (90, "expected"), (94, "expected")]
 )
 def test_nothing_else_is_taken_before_the_new_keys(kind: int, what: str) -> None:
-    """Strict key exchange (OpenSSH's PROTOCOL, 1.10): the answer to CVE-2023-48795."""
+    """Strict key exchange (OpenSSH's PROTOCOL, 1.10), which was added against CVE-2023-48795."""
     said = type("Said", (Talkative,), {"word": word(kind)})
     with serving(Rules(), said) as stream, pytest.raises(MessageOrderError, match=what):
         connected(stream)
@@ -300,11 +233,11 @@ def test_nothing_else_is_taken_before_the_new_keys(kind: int, what: str) -> None
 def test_a_server_that_says_goodbye_is_quoted_again_and_again() -> None:
     said = type("Said", (Talkative,), {"word": Message(b"\1\0\0\0\2" + b"\0\0\0\4gone" + b"\0\0\0\0")})
     with serving(Rules(), said) as stream:
-        line: Any = Transport(stream, SECONDS, REQUEST)
-        for attempt in (line.start_client, lambda: line.read_until(lambda: False)):
+        transport: Any = Transport(stream, SECONDS, REQUEST)
+        for attempt in (transport.start_client, lambda: transport.read_until(lambda: False)):
             with pytest.raises(ClosedError, match="gone"):
                 attempt()
-        assert line.broken
+        assert transport.broken
 
 
 # ---- what a stranger may say in place of a server ----
@@ -326,9 +259,9 @@ def stranger(said: bytes, *, closes: bool = True, seconds: float = SECONDS) -> I
         (b"", EOFError, "^$"),
         (b"Exceeded MaxStartups\r\n", EOFError, "Exceeded MaxStartups"),
         (b"Not allowed at this time\r\n", EOFError, "Not allowed"),
-        (b"HTTP/1.1 400 Bad Request\r\n", SSHException, "it says HTTP/1.1 400"),
-        (b"x" * 10_000, SSHException, "it says xxx"),
-        (b"a\r\n" * 1024, SSHException, "it says a"),
+        (b"HTTP/1.1 400 Bad Request\r\n", SSHException, "it sent HTTP/1.1 400"),
+        (b"x" * 10_000, SSHException, "it sent xxx"),
+        (b"a\r\n" * 1024, SSHException, "it sent a"),
         (b"SSH-2.0-x\r\n\x7f\xff\xff\xfc\0\0\0\0", SSHException, "a message of"),
         (b"SSH-1.5-x\r\n", SSHException, "1.5"),
     ],
