@@ -1,9 +1,9 @@
-"""--engine dask=tcp://scheduler:8786: each host is worked on by one of the workers of a dask scheduler.
+"""The engine `--engine dask=tcp://scheduler:8786`: each host is one task for the workers of a dask scheduler.
 
 The workers run this same code from a checkout of their own, with their own keys, ssh_config, known_hosts and sudo
-password. What travels to them: the hosts' names, addresses, users and ways (paths of keys, not keys), those variables
-that are no secrets, the profiles, and the flags. A host whose worker died goes to another worker; that is safe, for
-apply looks before it changes.
+password. Sent to them are the hosts' names, addresses, users and routes (paths of keys, not keys), the variables that
+are not secrets, the profiles, and the flags. If a worker dies, another worker takes its hosts; that is safe, because
+apply reads the state of a node before it changes anything.
 """
 
 from __future__ import annotations
@@ -23,21 +23,23 @@ from tasks.core.errors import RemoteError, UsageError
 from tasks.core.host import Host, HostKeys
 from tasks.core.redact import Secret, parse_password
 from tasks.core.result import NodeResult
-from tasks.fleet import pool
-from tasks.fleet.engine import Job
+from tasks.fleet.engine import Job, run_on_host
 from tasks.node.context import StepContext
 from tasks.node.conversation import NodeStep
 from tasks.node.results import failure_result
 from tasks.ssh.route import Access
 
 CODE = Path(__file__).resolve().parents[1]
-SECONDS = 10  # for the scheduler to answer
-POLL_SECONDS = 5.0  # seconds after which somebody who waits for a host looks whether any worker is left
+CONNECT_TIMEOUT = 10  # seconds for the scheduler to answer
+POLL_SECONDS = 5.0  # between two checks that any worker is left, while a host's result is awaited
 
 
 @dataclass(frozen=True, slots=True)
 class JobPayload:
-    """What travels to each worker once. key_files: paths of -i, to be found there. code: what the workers must run."""
+    """The part of a job that is sent to each worker once.
+
+    key_files: paths of -i, to be found on the worker. code: the digest of the code that the worker must run.
+    """
 
     step: NodeStep
     context: StepContext
@@ -49,7 +51,7 @@ class JobPayload:
 
 @lru_cache(maxsize=1)
 def code_digest() -> str:
-    """A digest of all code that has a part in working on a host."""
+    """Return a digest of all code that has a part in working on a host."""
     digest = hashlib.sha256()
     for path in sorted(CODE.rglob("*")):
         if path.suffix in (".py", ".sh"):
@@ -57,17 +59,16 @@ def code_digest() -> str:
     return digest.hexdigest()[:12]
 
 
-def on_worker(payload: JobPayload, host: Host) -> NodeResult:
-    """One host, on the worker that this runs on; never raises."""
+def run_on_worker(payload: JobPayload, host: Host) -> NodeResult:
+    """Work on one host, in the worker that calls this; never raises."""
     try:
         if payload.code != code_digest():
             raise RemoteError(
                 f"the dask worker runs other code: expected {payload.code}, got {code_digest()}", _SAME_CODE
             )
         access, password = _worker_access(payload.key_files, payload.host_keys)
-        return pool.run_on_host(
-            payload.step, host, replace(payload.context, password=password), access, payload.seconds
-        )
+        context = replace(payload.context, password=password)
+        return run_on_host(Job(payload.step, context, access, payload.seconds), host)
     except Exception as error:
         return failure_result(host, error)
 
@@ -81,7 +82,7 @@ _SAME_CODE = "bring the checkout there to the same version, and start the worker
 
 @lru_cache(maxsize=8)
 def _worker_access(key_files: tuple[str, ...], host_keys: HostKeys | None) -> tuple[Access, Secret | None]:
-    """How the worker's own files and environment lead to hosts, with the keys of -i; and its sudo password."""
+    """Return the worker's own access to hosts, with the keys of -i, and its own sudo password."""
     config = fabric.Config(overrides={"connect_kwargs": {"key_filename": list(key_files)}} if key_files else {})
     config.load_shell_env()
     try:
@@ -98,11 +99,11 @@ class Workers:
         self._client, self._address = client, address
 
     def concurrency(self, forks: int) -> int:
-        """Each worker takes as many hosts as it has threads, but no more than --forks."""
+        """Return the number of the workers' threads, of each worker no more than `forks`."""
         return sum(min(forks, threads) for threads in self._client.nthreads().values())
 
     def task(self, job: Job) -> Callable[[Host], NodeResult]:
-        """Sends the errand to all workers, and then each host to one of them."""
+        """Send the job to the workers once, and return a function that has one of them work on a host."""
         keys = job.access.login.get("key_filename") or ()
         payload = JobPayload(
             job.step,
@@ -112,19 +113,19 @@ class Workers:
             job.seconds,
             code_digest(),
         )
-        # A task and not scattered data, which would be lost with the workers that have it.
+        # Sent as a task: scattered data is lost with the workers that hold it.
         sent = self._client.submit(_payload, payload, pure=False)
 
-        def one(host: Host) -> NodeResult:
+        def run(host: Host) -> NodeResult:
             try:
-                return self._wait_for(self._client.submit(on_worker, sent, host, pure=False))
+                return self._wait_for(self._client.submit(run_on_worker, sent, host, pure=False))
             except Exception as error:
-                return failure_result(host, _as_remote(error))
+                return failure_result(host, _as_remote_error(error))
 
-        return one
+        return run
 
     def _wait_for(self, future: Any) -> NodeResult:
-        missing = 0  # looks in a row that found no worker: one that was started anew takes a moment
+        missing = 0  # polls in a row that found no worker; one that is being restarted takes a moment
         while missing < 2:
             with contextlib.suppress(TimeoutError):
                 result: NodeResult = future.result(timeout=POLL_SECONDS)
@@ -133,8 +134,8 @@ class Workers:
         raise RemoteError(f"no dask worker is left at {self._address}", "start some, and run again")
 
 
-def _as_remote(error: Exception) -> Exception:
-    """Trouble with dask itself in words that say so."""
+def _as_remote_error(error: Exception) -> Exception:
+    """Return an error that names dask as the source of the trouble."""
     if isinstance(error, RemoteError):
         return error
     kind = type(error).__name__
@@ -145,30 +146,35 @@ def _as_remote(error: Exception) -> Exception:
 
 @contextlib.contextmanager
 def connect(address: str) -> Iterator[Workers]:
-    """The workers of the scheduler at this address. Raises UsageError if there are none, or they run other code."""
+    """Connect to the scheduler at an address. Raises UsageError if it has no workers, or if they run other code."""
     try:
         import distributed  # noqa: PLC0415 # an optional requirement
     except ImportError as error:
         raise UsageError("--engine dask needs dask.distributed: pip install -r requirements-dask.txt") from error
     try:
-        client = distributed.Client(address, timeout=SECONDS, set_as_default=False)
+        client = distributed.Client(address, timeout=CONNECT_TIMEOUT, set_as_default=False)
     except (OSError, ValueError) as error:
         raise UsageError(f"--engine: no dask scheduler answers at {address}: {error}") from error
-    logging.getLogger("distributed").setLevel(logging.CRITICAL)  # what happens to hosts we say ourselves
+    logging.getLogger("distributed").setLevel(logging.CRITICAL)  # the summary reports what happens to hosts
     with client:
         _check_code(client, address)
         yield Workers(client, address)
 
 
 def _check_code(client: Any, address: str) -> None:
-    """The scheduler needs the project, too: it takes apart what is sent to the workers."""
+    """Raise UsageError unless the scheduler and all workers run this same code.
+
+    The scheduler needs the project, too, because it deserializes what is sent to the workers.
+    """
     try:
         found = {"the scheduler": client.run_on_scheduler(code_digest), **client.run(code_digest)}
     except Exception as error:
-        problem = f"what runs at {address} does not have this project: {type(error).__name__}: {error}"
+        problem = f"the scheduler or a worker at {address} does not have this project: {type(error).__name__}: {error}"
         raise UsageError(f"--engine: {problem}; start scheduler and workers in its folder with PYTHONPATH=.") from error
     if len(found) < 2:
         raise UsageError(f"--engine: the scheduler at {address} has no workers")
-    for who, version in found.items():
+    for process, version in found.items():
         if version != code_digest():
-            raise UsageError(f"--engine: {who} runs other code: expected {code_digest()}, got {version}; {_SAME_CODE}")
+            raise UsageError(
+                f"--engine: {process} runs other code: expected {code_digest()}, got {version}; {_SAME_CODE}"
+            )

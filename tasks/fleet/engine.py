@@ -1,21 +1,26 @@
-"""Where hosts are worked on: in threads here, or on the workers of a dask scheduler (--engine)."""
+"""The interface of an engine, and the default one: threads of this process."""
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from typing import NamedTuple, Protocol
 
 from tasks.core.host import Host
 from tasks.core.result import NodeResult
-from tasks.fleet import pool
+from tasks.core.sanitize import sanitize
 from tasks.node.context import StepContext
-from tasks.node.conversation import NodeStep
+from tasks.node.conversation import Conversation, NodeStep
+from tasks.node.results import failure_result
+from tasks.ssh.deadline import Deadline
 from tasks.ssh.route import Access
+from tasks.ssh.session import Session
 
 
 class Job(NamedTuple):
-    """What is done on each host of a run. seconds: the deadline of one host."""
+    """The work to do on each host of a run. seconds: the deadline of one host."""
 
     step: NodeStep
     context: StepContext
@@ -24,22 +29,34 @@ class Job(NamedTuple):
 
 
 class Engine(Protocol):
-    """A way to work on hosts; fleet.run() says on which, and when."""
+    """A place where hosts are worked on; the pool decides which host is next, and when."""
 
     def task(self, job: Job) -> Callable[[Host], NodeResult]:
-        """What does the job on one host, from any thread; it never raises."""
+        """Return a function that does the job on one host; any thread may call it, and it never raises."""
 
     def concurrency(self, forks: int) -> int:
-        """How many hosts are worked on at a time where --forks says `forks`."""
+        """Return the number of hosts to work on at a time, given the value of --forks."""
 
 
 class Threads:
-    """The default: this process."""
+    """The default engine: a session to each host from this process."""
 
     def task(self, job: Job) -> Callable[[Host], NodeResult]:
-        """A session to the host from here."""
-        return partial(pool.run_on_host, job.step, context=job.context, access=job.access, seconds=job.seconds)
+        """Return run_on_host() for this job."""
+        return partial(run_on_host, job)
 
     def concurrency(self, forks: int) -> int:
-        """As many as were wanted."""
+        """Return `forks`."""
         return forks
+
+
+def run_on_host(job: Job, host: Host) -> NodeResult:
+    """Do a job on one host, from connecting to the result; never raises."""
+    start = time.monotonic()
+    try:
+        with Session(host, job.access, Deadline(job.seconds)) as session:
+            result = job.step(Conversation(session), host, job.context)
+    except Exception as error:
+        result = failure_result(host, error)
+    notes = (*result.notes, *(sanitize(f"not honoured: {setting}") for setting in host.ssh.not_honoured))
+    return replace(result, notes=notes, seconds=time.monotonic() - start)

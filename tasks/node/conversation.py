@@ -15,7 +15,7 @@ from tasks.core.redact import Secret
 from tasks.core.result import NodeResult
 from tasks.node import script
 from tasks.node.context import StepContext
-from tasks.node.sudo import PasswordGate, passwordless
+from tasks.node.sudo import PasswordGate, password_missing
 
 
 class Channel(Protocol):
@@ -97,12 +97,12 @@ class Conversation:
             self.channel.receive(f"{self.mark} ready\n".encode())
         except ShellEndedError as error:
             if "password" in error.problem:
-                raise passwordless(self.channel.user) from error
+                raise password_missing(self.channel.user) from error
             raise RemoteError(f"sudo refused {self.channel.user}: {error.problem}", _SUDOERS) from error
 
     def _with_password(self, data: bytes, host: Host, password: Secret, gate: PasswordGate) -> None:
         """sudo asks on our stream, with our mark; only then the password is sent, and only once."""
-        gate.enter(host.name, self.channel.seconds_left)
+        gate.enter(self.channel.seconds_left)
         accepted: bool | None = None
         prompt, ready = f"{self.mark} password".encode(), f"{self.mark} ready\n".encode()
         try:

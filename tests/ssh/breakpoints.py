@@ -1,7 +1,7 @@
 """Nodes that stop at the Nth command of a run, so that a fault can strike exactly there.
 
-A script stands before each program that nodeprep's own scripts start: in /usr/local/bin, which is first on a node's
-PATH and in sudo's secure_path. It counts. At the step it was told to, it waits to hear a word, and does what that says.
+A script of the same name precedes each program that nodeprep's own scripts start: in /usr/local/bin, which is first on
+a node's PATH and in sudo's secure_path. It counts the calls. At the chosen step it waits for one of the words below.
 """
 
 from __future__ import annotations
@@ -19,15 +19,15 @@ cat chmod chown cksum cmp cp cut date df find grep head id install kill ln ls mk
 restorecon rm rmdir rmmod sed sha256sum sleep sort stat sync sysctl tail tee touch tr uname wc
 """
 PLACE = "/run/stops"
-# What the stopped program is told.
-GO = "go"  # it runs as if nothing had been
+# Words for a stopped program.
+GO = "go"  # it runs as usual
 STAY = "stay"  # it never ends by itself
 NO_SHELL = "no shell"  # every sh above it is killed, and it does not run
 NO_SSHD = "no sshd"  # every sshd above it is killed, and it runs
 
 
 def before(then: str) -> str:
-    """The script that stands before a program; then: what it does at its step."""
+    """Return the script that runs before a program. then: shell text to run at the chosen step."""
     return f"""#!/bin/sh
 name=${{0##*/}} proc=/proc
 PATH=/usr/sbin:/usr/bin:/sbin:/bin
@@ -76,12 +76,12 @@ _LISTEN = f"""
 
 @dataclass(frozen=True)
 class Stops:
-    """The stops of a fleet's nodes."""
+    """The breakpoints of a fleet's nodes."""
 
     fleet: Fleet
 
     def install(self, host: str) -> None:
-        """Puts the scripts on a node. They do nothing yet."""
+        """Install the scripts on a node. They do nothing yet."""
         for program in filter(partial(self._has, host), NAMES.split()):
             self.fleet.write(host, f"/usr/local/bin/{program}", before(_LISTEN))
             self.fleet.path(host, f"/usr/local/bin/{program}").chmod(0o755)
@@ -96,38 +96,38 @@ class Stops:
         return any(self.fleet.path(host, f"/usr/{folder}/{program}").exists() for folder in ("sbin", "bin"))
 
     def arm(self, host: str, step: int) -> None:
-        """From now on steps are counted, and the node stops at this one; 0: at none."""
+        """Start counting steps, and stop the node at this one; 0 stops at none."""
         for name, text in (("step", "0\n"), ("log", ""), ("at", f"{step}\n")):
             self.fleet.write(host, f"{PLACE}/{name}", text)
             self.fleet.path(host, f"{PLACE}/{name}").chmod(0o666)
 
     def disarm(self, host: str) -> None:
-        """Nothing is counted any more."""
+        """Stop counting."""
         self.fleet.path(host, f"{PLACE}/at").unlink(missing_ok=True)
 
     def stopped(self, host: str, fifo: str = "word") -> int | None:
-        """A descriptor to tell() the program that waits on a node; None while none waits."""
+        """Return a descriptor to tell() the program that waits on a node, or None if none waits."""
         with contextlib.suppress(OSError):  # ENXIO: nobody has opened it for reading
             return os.open(self.fleet.path(host, f"{PLACE}/{fifo}"), os.O_WRONLY | os.O_NONBLOCK)
         return None
 
     def release(self, host: str) -> None:
-        """Lets a program go on that was told to STAY."""
+        """Let a program go on that was told to STAY."""
         if (gate := self.stopped(host, "release")) is not None:
             tell(gate, GO)
 
     def steps(self, host: str) -> list[str]:
-        """The commands that were counted, their marks and numbers folded."""
+        """Return the counted commands, with a placeholder for marks."""
         return plain(self.fleet.read(host, f"{PLACE}/log"))
 
 
 def plain(log: str) -> list[str]:
-    """Counted commands, without what differs from run to run."""
+    """Return counted commands, without what differs from run to run."""
     return re.sub(r"\b[0-9a-f]{32}\b", "MARK", log).splitlines()
 
 
 def tell(gate: int, word: str) -> None:
-    """Says a word to a program that waits."""
+    """Send a word to a program that waits."""
     with contextlib.suppress(BrokenPipeError):  # it was killed meanwhile
         os.write(gate, f"{word}\n".encode())
     os.close(gate)

@@ -1,4 +1,4 @@
-"""The ssh ring: real sshd, real shells, on nodes that end with the module that asked for them."""
+"""Fixtures of the ssh ring: real sshd, real shells, on nodes that end with the module that asked for them."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def _why_not() -> str:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Marks every test of this folder; the hook is handed those of the whole run."""
+    """Mark every test of this folder; the hook gets the tests of the whole run."""
     reason = _why_not()
     for item in items:
         if item.path.is_relative_to(HERE):
@@ -40,7 +40,7 @@ def fleet() -> Iterator[Fleet]:
 
 @pytest.fixture(scope="module")
 def unused(fleet: Fleet) -> Iterator[str]:
-    """The fleet's nodes from its end, where the plain ones are: each test takes its own."""
+    """Yield the fleet's nodes from its end, where the plain ones are; each test takes its own."""
     return reversed(fleet.hosts)
 
 

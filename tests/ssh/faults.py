@@ -1,4 +1,4 @@
-"""Faults that strike nodes of a fleet at a step of an apply, and what is true of those nodes before and after."""
+"""Faults that strike nodes of a fleet at a step of an apply, and checks of those nodes before and after."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ Picture = Mapping[str, tuple[int, str]]
 
 @dataclass(frozen=True)
 class Scene:
-    """A fleet whose nodes are reached through a relay, and stop where they are told to."""
+    """A fleet whose nodes are reached through a relay, and stop at a chosen command."""
 
     fleet: Fleet
     suite: Suite
@@ -37,7 +37,7 @@ class Scene:
     hosts: dict[str, str] = field(default_factory=dict)
 
     def add(self, **variables: object) -> str:
-        """One more node; its name."""
+        """Add a node, and return its name."""
         host, name = next(self.suite.unused), f"n{len(self.hosts) + 1}"
         near = self.relay.to(Address(host, self.fleet.port))
         with self.suite.known_hosts.open("a") as file:
@@ -48,12 +48,12 @@ class Scene:
         return name
 
     def mount(self, *words: str) -> None:
-        """mount(8) in the nodes' mount namespace."""
+        """Run mount(8) in the nodes' mount namespace."""
         command = ["nsenter", f"--mount=/proc/{self.fleet.server}/ns/mnt", "mount", *words]
         subprocess.run(command, check=True, capture_output=True)
 
     def root(self, host: str, path: str = "") -> str:
-        """A path of a node as mount() has to name it."""
+        """Return a path of a node as mount() needs it."""
         return f"{self.fleet.state}/hosts/{host}/root{path}"
 
 
@@ -62,8 +62,8 @@ Act = Callable[[Scene, str], object]
 
 @dataclass(frozen=True)
 class Fault:
-    """Something that goes wrong. prepare: before the apply; strike: at the step, before the program that waits there
-    hears the word; heal: after the apply. timeout: fab's, in seconds."""
+    """A fault. prepare: called before the apply; strike: at the step, before the program that waits there gets `word`;
+    heal: after the apply. timeout: fab's, in seconds."""
 
     name: str
     word: str = GO
@@ -74,7 +74,7 @@ class Fault:
 
 
 def picture(fleet: Fleet, host: str) -> Picture:
-    """All files of the configuration, all keys and the modules of a node: path -> (mode, text or a link's target)."""
+    """Return a node's configuration files, keys and modules: path -> (mode, text or a link's target)."""
     paths = [path for folder in FOLDERS for path in sorted(fleet.path(host, folder).rglob("*"))]
     top = fleet.path(host, "/")
     all_paths = [*paths, *(fleet.path(host, file) for file in FILES)]
@@ -87,7 +87,7 @@ def _look(path: Path) -> tuple[int, str]:
 
 
 def run(scene: Scene, faults: Mapping[str, Fault], steps: Mapping[str, int], verb: str = "apply") -> Completed:
-    """A verb on all nodes, each struck at its step: name -> step; 0 is for a fault that is there already."""
+    """Run a verb on all nodes, each struck at its step: name -> step; 0 for a fault that is there already."""
     for name, step in steps.items():
         scene.stops.arm(scene.hosts[name], step)
     waiting = {name: scene.hosts[name] for name, step in steps.items() if step}
@@ -113,7 +113,7 @@ def run(scene: Scene, faults: Mapping[str, Fault], steps: Mapping[str, int], ver
 
 
 def calm(scene: Scene, faults: Mapping[str, Fault]) -> None:
-    """Lets the nodes learn that fab is gone, waits until nothing runs on them, and takes the faults away."""
+    """Cut the connections, wait until nothing runs on the nodes, and heal the faults."""
     for name in faults:
         scene.relay.cut(scene.hosts[name])
         scene.stops.release(scene.hosts[name])
@@ -123,11 +123,11 @@ def calm(scene: Scene, faults: Mapping[str, Fault]) -> None:
         fault.heal(scene, scene.hosts[name])
 
 
-# ---- what is true ----
+# ---- checks ----
 
 
 def state(before: Picture, now: Picture, wanted: Picture) -> str:
-    """A node in a few words. Raises AssertionError for a file that is neither old nor new."""
+    """Describe a node's state. Raises AssertionError for a file that is neither old nor new."""
     for path in (SYSCTL, MODULES):
         assert now.get(path) in (before.get(path), wanted.get(path)), f"{path} is torn: {now.get(path)}"
     if same(now, before):
@@ -143,17 +143,17 @@ def state(before: Picture, now: Picture, wanted: Picture) -> str:
 
 
 def same(one: Picture, other: Picture) -> bool:
-    """Whether nothing differs but what is left of a write that was killed: no program reads those."""
+    """Return True if nothing differs but the temporary files of a killed write, which no program reads."""
     return {path: what for path, what in one.items() if not is_left(path)} == dict(other)
 
 
 def is_left(path: str) -> bool:
-    """A temporary file beside its target."""
+    """Return True for a temporary file beside its target."""
     return path.startswith("/etc/") and not path.endswith(".conf") and path not in FILES
 
 
 def check_report(node: Mapping[str, Any], now: Picture, before: Picture, wanted: Picture) -> None:
-    """Whether what was reported of a node is true."""
+    """Assert that the report of a node is true."""
     words = f"{node['problem']} {node['next_step']}"
     assert "bug" not in words, words
     if node["status"] in ("ok", "changed"):
@@ -178,7 +178,7 @@ def _check_item(item: Mapping[str, Any], now: Picture, wanted: Picture) -> None:
 
 
 def reported(node: Mapping[str, Any]) -> str:
-    """A report in a few words, the mark and the seconds folded."""
+    """Describe a report in one line, without what differs from run to run."""
     if node["problem"]:
         return re.sub("(status -?[0-9]+): .*", r"\1", f"{node['status']}: {node['problem']}")[:100]
     wrong = [item for item in node["items"] if item["status"] not in ("ok", "changed", "skipped")]
@@ -189,11 +189,13 @@ def reported(node: Mapping[str, Any]) -> str:
     return f"{node['status']}: {counts}"
 
 
-# ---- the whole story of some fault points ----
+# ---- from the fault to the rollback ----
 
 
 def story(scene: Scene, faults: Mapping[str, Fault], steps: Mapping[str, int], commands: Sequence[str]) -> list[Row]:
-    """Strikes, looks, applies again, rolls back; checks all of it, and tells it as rows. faults, steps: by node."""
+    """Strike during an apply, apply again, roll back, and check each of them; return a row for each node.
+
+    faults and steps are by node."""
     for name, fault in faults.items():
         fault.prepare(scene, scene.hosts[name])
     before = pictures(scene)
@@ -212,15 +214,15 @@ def story(scene: Scene, faults: Mapping[str, Fault], steps: Mapping[str, int], c
         check_report(first.node(name), then[name], before[name], wanted[name])
         words = state(before[name], then[name], wanted[name])
         command = commands[step - 1] if step else faults[name].name
-        told = reported(first.node(name))
-        rows.append(Row(faults[name].name, step, command, words, told, again.statuses[name], "as it was"))
+        report = reported(first.node(name))
+        rows.append(Row(faults[name].name, step, command, words, report, again.statuses[name], "as it was"))
     return rows
 
 
 def story_of_a_rollback(
     scene: Scene, faults: Mapping[str, Fault], steps: Mapping[str, int], commands: Sequence[str]
 ) -> list[Row]:
-    """The same of a rollback that is struck: what is reported is true, and the next one finishes it."""
+    """Strike during a rollback: its report must be true, and the next rollback must finish it. Return the rows."""
     for name, fault in faults.items():
         fault.prepare(scene, scene.hosts[name])
     before = pictures(scene)
@@ -238,14 +240,16 @@ def story_of_a_rollback(
         assert [path for path in scene.fleet.path(scene.hosts[name], STORE).glob("*") if not _is_swept(path)] == []
         check_report(first.node(name), then[name], applied[name], before[name])
         words = _taken_back(state(before[name], then[name], applied[name]))
-        told = reported(first.node(name))
+        report = reported(first.node(name))
         struck = f"rollback: {faults[name].name}"
-        rows.append(Row(struck, step, commands[step - 1], words, told, "-", f"as it was, after {again.statuses[name]}"))
+        rows.append(
+            Row(struck, step, commands[step - 1], words, report, "-", f"as it was, after {again.statuses[name]}")
+        )
     return rows
 
 
 def _is_swept(path: Path) -> bool:
-    """What a killed session was about to make or throw away: no snapshot to anybody, and gone with the next apply."""
+    """Return True for what a killed session leaves; it is not a snapshot, and the next apply removes it."""
     return path.name.startswith("new.")
 
 
@@ -254,18 +258,18 @@ def _taken_back(words: str) -> str:
 
 
 def pictures(scene: Scene) -> dict[str, Picture]:
-    """What each node is like."""
+    """Return each node's picture."""
     return {name: picture(scene.fleet, host) for name, host in scene.hosts.items()}
 
 
 def difference(one: Picture, other: Picture) -> dict[str, tuple[object, object]]:
-    """For a message."""
+    """Return the differing paths, for a message."""
     paths = sorted(one.keys() | other.keys())
     return {path: (one.get(path), other.get(path)) for path in paths if one.get(path) != other.get(path)}
 
 
 def take_back(scene: Scene, names: Sequence[str]) -> None:
-    """All that was ever changed: by the apply that was struck, and by the one after it. No snapshot is left then."""
+    """Roll back both the apply that was struck and the one after it, and assert that no snapshot is left."""
     words = ["--forks", str(len(names))]
     for _ in range(2):
         done = scene.suite.json("rollback", *words, on=",".join(names), seconds=120)
@@ -274,12 +278,12 @@ def take_back(scene: Scene, names: Sequence[str]) -> None:
 
 
 def apply(scene: Scene, names: Sequence[str]) -> Completed:
-    """An undisturbed apply."""
+    """Run an undisturbed apply."""
     return scene.suite.json("apply", "--forks", str(len(names)), on=",".join(names), seconds=120)
 
 
 def copy_to_disk(scene: Scene, host: str) -> None:
-    """Gives a node a small disk of its own, for what nodeprep writes."""
+    """Give a node a small disk of its own for the files that nodeprep writes."""
     disk = scene.fleet.path(host, DISK)
     disk.mkdir()
     scene.mount("-t", "tmpfs", "-o", "size=512k", "tmpfs", scene.root(host, DISK))

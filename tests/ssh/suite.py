@@ -1,4 +1,4 @@
-"""The real `fab` on nodes of a fleet: an inventory in a folder of the test's own, a subprocess, and what came out."""
+"""The real `fab` on nodes of a fleet: an inventory in the test's own folder, a subprocess, and its output."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ SYSCTL = "/etc/sysctl.d/99-zz-nodeprep-kubernetes.conf"
 FIX_SYSCTL = "/etc/sysctl.d/99-zz-nodeprep-zz-fix.conf"
 FIX_MODULES = "/etc/modules-load.d/nodeprep-zz-fix.conf"
 SUDO_LOG = "/var/log/sudo.log"
-RIGHT = ("ok", "advisory", "skipped")  # of an item: nothing that would make a node fail
-PROMPTS = (b"'sudo.password' config value: ", b"unlocking SSH keys: ")  # what fab asks, and then waits
+RIGHT = ("ok", "advisory", "skipped")  # statuses of an item that make no node fail
+PROMPTS = (b"'sudo.password' config value: ", b"unlocking SSH keys: ")  # fab's prompts
 
 
 def command_lines() -> str:
-    """The command lines of all processes of this machine, as `ps` would show them to everybody."""
+    """Return the command lines of all processes of this machine, as `ps` shows them to everybody."""
     found = []
     for path in Path("/proc").glob("[0-9]*/cmdline"):
         with contextlib.suppress(OSError):
@@ -40,13 +40,13 @@ def command_lines() -> str:
 
 
 def key_file(key: str) -> str:
-    """Where a node has a key."""
+    """Return the path of a key on a node."""
     return "/proc/sys/" + key.replace(".", "/")
 
 
 @dataclass(frozen=True)
 class Completed:
-    """One finished fab: its exit code and its two streams, as bytes and as text."""
+    """A finished fab: its exit code and its two streams, as bytes and as text."""
 
     code: int
     out: bytes
@@ -67,7 +67,7 @@ class Completed:
 
     @property
     def data(self) -> dict[str, Any]:
-        """stdout as the one JSON document that it must be."""
+        """The JSON document on stdout; an error if there is anything else."""
         found: dict[str, Any] = json.loads(self.stdout)
         return found
 
@@ -76,16 +76,16 @@ class Completed:
         return {node["host"]: node["status"] for node in self.data["nodes"]}
 
     def node(self, name: str) -> dict[str, Any]:
-        """One node's result."""
+        """Return one node's result."""
         return next(node for node in self.data["nodes"] if node["host"] == name)
 
     def items(self, name: str, *, wrong: bool = False) -> dict[str, dict[str, Any]]:
-        """A node's items by name; only those that are not right if wrong."""
+        """Return a node's items by name; if `wrong`, only those that are not right."""
         found = {item["name"]: item for item in self.node(name)["items"]}
         return {key: item for key, item in found.items() if not wrong or item["status"] not in RIGHT}
 
     def problem(self, name: str) -> str:
-        """What a node's failure and its next step say."""
+        """Return a node's problem and next step as one text."""
         node = self.node(name)
         return f"{node['problem']} → {node['next_step']}"
 
@@ -95,13 +95,13 @@ def _read(terminal: int, end: float) -> bytes:
         ready = select.select([terminal], [], [], max(0.0, end - time.monotonic()))[0]
         assert ready, "the command still runs on its terminal"
         return os.read(terminal, 65536)
-    except OSError:  # what Linux says when the other side is closed
+    except OSError:  # EIO on Linux: the other side is closed
         return b""
 
 
 @dataclass
 class Suite:
-    """An inventory in the making, and fab on it. `unused` are the fleet's nodes that no test has had yet."""
+    """An inventory in the making, and fab on it. unused: the fleet's nodes that no test has taken yet."""
 
     fleet: Fleet
     folder: Path
@@ -121,7 +121,9 @@ class Suite:
         return path
 
     def add(self, name: str, address: str | Address, **variables: object) -> str:
-        """A line of the inventory: ansible_-variables without that prefix; known_hosts and key unless told."""
+        """Add a line to the inventory, and return its address.
+
+        variables: ansible_-variables without that prefix; user, key and known_hosts have defaults."""
         host, port = address if isinstance(address, Address) else (address, self.fleet.port)
         args = f"-o UserKnownHostsFile={self.known_hosts}"
         if more := variables.pop("args", ""):
@@ -132,11 +134,13 @@ class Suite:
         return host
 
     def fresh(self, name: str, **variables: object) -> str:
-        """A line for a node that no other test has; its address."""
+        """Add a line for a node that no other test has, and return its address."""
         return self.add(name, next(self.unused), **variables)
 
     def damaged(self, damages: Mapping[str, Damage]) -> dict[str, str]:
-        """A node for each damage, right but for it, and from now on seen by somebody without sudo; their addresses."""
+        """Add an applied node for each damage, do the damage, and return their addresses.
+
+        From then on the inventory logs in there as a user without sudo."""
         hosts = {name: self.fresh(name) for name in damages}
         assert self.json("apply").code == 0
         for name, host in hosts.items():
@@ -145,19 +149,19 @@ class Suite:
         return hosts
 
     def command(self, verb: str, *words: str, on: str = "nodes", core: Sequence[str] = ()) -> list[str]:
-        """The command line, its inventory written."""
+        """Write the inventory, and return fab's command line."""
         inventory = self.folder / "hosts.ini"
         inventory.write_text("[nodes]\n" + "".join(f"{name} {rest}\n" for name, rest in self.lines.items()))
         return [FAB, *core, "-H", on, verb, *words, "--inventory", str(inventory)]
 
     def environment(self, more: Mapping[str, str]) -> dict[str, str]:
-        """This process's, without what an admin's own machine would add to ssh or to the output."""
+        """Return this process's environment without the variables that change ssh or the output."""
         left_out = ("SSH_AUTH_SOCK", "NO_COLOR", "FORCE_COLOR")
         mine = {name: value for name, value in os.environ.items() if name not in left_out}
         return {**mine, "HOME": str(self.folder), **more}
 
     def start(self, command: Sequence[str], **env: str) -> subprocess.Popen[bytes]:
-        """A process group of its own, both streams in pipes."""
+        """Start a command in its own process group, both streams in pipes."""
         return subprocess.Popen(
             command,
             cwd=ROOT,
@@ -177,11 +181,11 @@ class Suite:
         env: Mapping[str, str] | None = None,
         seconds: float = 60,
     ) -> Completed:
-        """Runs fab to its end; stdout as fab gives it."""
+        """Run fab to its end."""
         return self.run(self.command(verb, *words, on=on, core=core), env=env, seconds=seconds)
 
     def run(self, command: Sequence[str], *, env: Mapping[str, str] | None = None, seconds: float = 60) -> Completed:
-        """Runs a command to its end."""
+        """Run a command to its end."""
         process = self.start(command, **(env or {}))
         try:
             out, err = process.communicate(timeout=seconds)
@@ -191,7 +195,7 @@ class Suite:
         return Completed(process.returncode, out, err)
 
     def on_terminal(self, command: Sequence[str], *answers: str, **env: str) -> tuple[int, bytes]:
-        """Runs a command on a terminal of its own; each answer is typed at one of fab's prompts."""
+        """Run a command on its own terminal, and type an answer at each prompt; return exit code and output."""
         master, slave = pty.openpty()
         more = self.environment({"TERM": "xterm-256color", **env})
         process = subprocess.Popen(
@@ -211,46 +215,46 @@ class Suite:
             process.wait()
 
     def json(self, verb: str, *words: str, **more: Any) -> Completed:
-        """The same with --format json; the document has to be there."""
-        said = self.fab(verb, *words, "--format", "json", **more)
-        assert said.stdout, said.stderr
-        return said
+        """Run fab with --format json; a document on stdout is asserted."""
+        done = self.fab(verb, *words, "--format", "json", **more)
+        assert done.stdout, done.stderr
+        return done
 
     def sudoers(self, host: str, line: str) -> None:
-        """One more line for a node's sudo."""
+        """Add a line to a node's sudoers."""
         self.fleet.write(host, "/etc/sudoers", self.fleet.read(host, "/etc/sudoers") + f"{line}\n")
 
     def log_sudo(self, host: str) -> None:
-        """Makes a node's sudo write down each time it is called, in a place that snapshot() does not see."""
+        """Let a node's sudo log each call, in a place that snapshot() does not read."""
         self.sudoers(host, f"Defaults logfile={SUDO_LOG}")
 
     def sudo_log(self, host: str) -> str:
-        """What sudo wrote since log_sudo; line breaks within an entry folded."""
+        """Return sudo's log since log_sudo(), one line for each entry."""
         path = self.fleet.path(host, SUDO_LOG)
         return path.read_text().replace("\n    ", " ") if path.exists() else ""
 
     def hold(self, host: str) -> Path:
-        """Lets a node's modprobe make a file `under-way` and wait for a file `gate` beside it, whose path this is."""
+        """Let a node's modprobe make a file `under-way` and wait for a file `gate` beside it, and return its path."""
         original = self.fleet.read(host, "/usr/sbin/modprobe")
         wait = "touch /root/under-way; while [ ! -e /root/gate ]; do sleep 0.05; done"
         self.fleet.write(host, "/usr/sbin/modprobe", original.replace("\n", f"\n{wait}\n", 1))
         return self.fleet.path(host, "/root") / "gate"
 
     def value(self, host: str, key: str) -> str:
-        """A key's value on a node."""
+        """Return a key's value on a node."""
         return self.fleet.read(host, key_file(key)).strip()
 
     def set_value(self, host: str, key: str, value: str) -> None:
-        """Sets a key on a node by hand."""
+        """Set a key on a node by hand."""
         self.fleet.write(host, key_file(key), f"{value}\n")
 
 
-Damage = Callable[[Suite, str], None]  # done to a node, given by its address
+Damage = Callable[[Suite, str], None]  # gets a node's address
 
 
 @contextlib.contextmanager
 def serving(conversation: Callable[[socket.socket], None]) -> Iterator[Address]:
-    """A listener that does this with each client in turn, and closes; an OSError of a client ends it."""
+    """Listen, and hand each client in turn to `conversation`, then close it; an OSError of a client ends it."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
 
         def serve() -> None:

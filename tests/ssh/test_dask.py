@@ -1,4 +1,4 @@
-"""--engine dask: a real scheduler and two real workers on loopback, each a process, work on the fleet's nodes."""
+"""--engine dask with a real scheduler and two real workers on loopback, on the fleet's nodes."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class Cluster:
 
     @property
     def words(self) -> tuple[str, str]:
-        """The flag that names it."""
+        """The flag that selects it."""
         return "--engine", f"dask={self.address}"
 
     def start_scheduler(self, code: Path = ROOT) -> subprocess.Popen[bytes]:
@@ -52,7 +52,7 @@ class Cluster:
         return process
 
     def start_worker(self, threads: int = 4, code: Path = ROOT, **env: str) -> subprocess.Popen[bytes]:
-        """Ready when the scheduler has it."""
+        """Start a worker, and wait until the scheduler has it."""
         log = self.folder / f"{len(self.processes)}.log"
         words = [self.address, "--nthreads", str(threads), "--no-nanny", "--no-dashboard"]
         process = self._start("worker", words, {"PYTHONPATH": str(code), **env})
@@ -86,7 +86,7 @@ class Cluster:
 
 @pytest.fixture
 def scheduler(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
-    """A scheduler without workers."""
+    """Yield a scheduler without workers."""
     cluster = Cluster(tmp_path_factory.mktemp("dask"))
     try:
         cluster.start_scheduler()
@@ -97,7 +97,7 @@ def scheduler(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
 
 @pytest.fixture
 def cluster(scheduler: Cluster) -> Cluster:
-    """A scheduler and two workers."""
+    """Return a scheduler with two workers."""
     scheduler.start_worker()
     scheduler.start_worker()
     return scheduler

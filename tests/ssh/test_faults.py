@@ -1,5 +1,5 @@
-"""At every command that an apply starts on a node, everything that can go wrong: files stay whole, the report is true,
-the next apply puts the node right, and rollback takes all of it back."""
+"""Faults at every command that an apply starts on a node: files stay whole, the report is true, the next apply
+converges, and rollback restores the original."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from tests.support import fault_table
 
 @contextlib.contextmanager
 def scene(folder: Path, count: int, **variables: object) -> Iterator[Scene]:
-    """Nodes n1, n2, ... with a user."""
+    """Start a fleet with nodes n1, n2, ..., each logged into as described by `variables`."""
     with Fleet(count) as fleet, Relay() as relay:
         found = Scene(fleet, Suite(fleet, folder, iter(fleet.hosts)), relay, Stops(fleet))
         for _ in range(count):
@@ -42,7 +42,7 @@ Commands = Callable[..., list[str]]
 
 @pytest.fixture(scope="module")
 def commands(tmp_path_factory: pytest.TempPathFactory) -> Commands:
-    """All commands of an apply by a login, or of its rollback; counted once."""
+    """Return a function that counts the commands of an apply by a login, or of its rollback, once."""
 
     @cache
     def count(login: str, verb: str = "apply") -> list[str]:
@@ -60,7 +60,7 @@ def commands(tmp_path_factory: pytest.TempPathFactory) -> Commands:
 
 
 def read_only(name: str, *paths: str) -> Fault:
-    """Folders that become read-only."""
+    """Return a fault: folders that become read-only."""
 
     def remount(options: str, at: Scene, host: str) -> None:
         for path in paths:
@@ -92,7 +92,7 @@ EVERYWHERE = (
         heal=lambda at, host: at.fleet.path(host, f"{DISK}/filler").unlink(missing_ok=True),
     ),
     read_only("/etc", "/etc"),
-    # Not all of it: on these nodes a module could not bring its keys then, as it can with a real kernel.
+    # Not the whole folder: on these nodes a module could not bring its keys then, as a real kernel lets it.
     read_only("/proc/sys", "/proc/sys/kernel", "/proc/sys/vm", "/proc/sys/net/core"),
 )
 THOROUGH = ("connection reset", "shell killed", "disk full")  # these at every command in `make test`, too
@@ -101,7 +101,7 @@ THOROUGH = ("connection reset", "shell killed", "disk full")  # these at every c
 def strike(
     folder: Path, fault: Fault, login: str, commands: Sequence[str], chosen: Sequence[int], item: pytest.Item
 ) -> None:
-    """One node for each chosen command."""
+    """Strike one node for each chosen command."""
     steps = {f"n{number}": step for number, step in enumerate(chosen, 1)}
     with scene(folder, len(steps), **LOGINS[login]) as at:
         fault_table.keep(item, story(at, dict.fromkeys(steps, fault), steps, commands))
@@ -123,7 +123,7 @@ def test_a_fault_at_a_command_of_an_apply(
 def test_a_fault_at_every_command_of_an_apply_by_every_login(
     fault: Fault, login: str, commands: Commands, tmp_path: Path, request: pytest.FixtureRequest
 ) -> None:
-    """Where sudo is between, there is one process more to end; root at the thorough ones is above."""
+    """sudo adds one process to end; root's thorough faults are in the test above."""
     if login == "root" and fault.name in THOROUGH:
         pytest.skip("is in the table already")
     names = commands(login)
@@ -132,7 +132,7 @@ def test_a_fault_at_every_command_of_an_apply_by_every_login(
 
 
 def some(fault: Fault, login: str) -> Any:
-    """Part of `make test` is what leaves most behind."""
+    """Return a parameter that is part of `make test` only for the case that leaves most behind."""
     marks = [] if (fault.name, login) == ("shell killed", "root") else [pytest.mark.full]
     return pytest.param(fault, login, marks=marks, id=f"{fault.name}-{login}")
 
@@ -153,7 +153,7 @@ def test_a_fault_at_a_command_of_a_rollback(
 
 
 def written(path: str, text: str, mode: int = 0o644) -> Act:
-    """A file that is there already."""
+    """Return an act that writes a file of a node."""
 
     def write(at: Scene, host: str) -> None:
         at.fleet.write(host, path, text)
@@ -213,8 +213,8 @@ def test_a_fault_that_is_there_from_the_start(tmp_path: Path, request: pytest.Fi
     faults = {f"n{number}": fault for number, fault in enumerate(FROM_THE_START, 1)}
     with scene(tmp_path, len(faults)) as at:
         rows = story(at, faults, dict.fromkeys(faults, 0), ())
-    told = {row.fault: row.reported.split(":")[0] for row in rows}
+    statuses = {row.fault: row.reported.split(":")[0] for row in rows}
     fine = {fault.name for fault in FROM_THE_START if "mode" in fault.name or "link" in fault.name}
     fine |= {"sysctl is not there", "restorecon fails"}
-    assert told == {fault.name: "changed" if fault.name in fine else "failed" for fault in FROM_THE_START}
+    assert statuses == {fault.name: "changed" if fault.name in fine else "failed" for fault in FROM_THE_START}
     fault_table.keep(request.node, rows)

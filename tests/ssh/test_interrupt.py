@@ -1,4 +1,4 @@
-"""Ctrl-C: no new host starts, those under way end, and what is finished is in the summary."""
+"""Ctrl-C: no new host starts, those under way end, and finished hosts are in the summary."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def fleet() -> Iterator[Fleet]:
 
 @contextlib.contextmanager
 def running(suite: Suite, *words: str) -> Iterator[subprocess.Popen[bytes]]:
-    """fab in a process group of its own, of which nothing is left in the end."""
+    """Run fab in a process group of its own, and assert that nothing of it is left at the end."""
     process = suite.start(suite.command("apply", "--format", "json", *words))
     try:
         yield process
@@ -40,7 +40,7 @@ def running(suite: Suite, *words: str) -> Iterator[subprocess.Popen[bytes]]:
 
 
 def await_result(process: subprocess.Popen[bytes]) -> None:
-    """Until the first host is finished."""
+    """Wait until the first host is finished."""
     assert process.stderr
     line = process.stderr.readline()
     assert b"[1/" in line
@@ -156,7 +156,7 @@ def _until(true: Any, seconds: float = 10) -> None:
 
 
 def _pending(pid: int, number: int) -> bool:
-    """Whether a signal waits to be taken by a process."""
+    """Return True if a signal is pending for a process."""
     lines = Path(f"/proc/{pid}/status").read_text(encoding="ascii").splitlines()
     fields = dict(line.split(":", 1) for line in lines)
     return bool((int(fields["ShdPnd"], 16) | int(fields["SigPnd"], 16)) >> (number - 1) & 1)

@@ -20,7 +20,7 @@ from tasks.core.profile.profile import Profile
 from tasks.core.profile.template import Source
 from tasks.core.protocol.lock import LOCK, ChangeId
 from tasks.core.result import NodeResult, Status
-from tasks.fleet import pool as runs
+from tasks.fleet.engine import Job, run_on_host
 from tasks.node import steps as node
 from tasks.node.context import StepContext
 from tasks.node.conversation import Conversation
@@ -63,7 +63,7 @@ def admin(fleet: Fleet, address: str, name: str, start: Barrier) -> NodeResult:
     def together(conversation: Conversation, host: Host, work: StepContext) -> NodeResult:
         return node.apply_host(Meeting(conversation, start), host, work)
 
-    return runs.run_on_host(together, host, work, Access.of(fabric.Config(), None), 30)
+    return run_on_host(Job(together, work, Access.of(fabric.Config(), None), 30), host)
 
 
 @contextmanager

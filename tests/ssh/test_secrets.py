@@ -1,4 +1,4 @@
-"""The sudo password is seen by sudo, a key's passphrase by whoever opens the key, and neither by anybody else."""
+"""Secrecy: only sudo gets the sudo password, and only the code that opens a key gets its passphrase."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def fleet() -> Iterator[Fleet]:
 
 
 def operator(suite: Suite, name: str, **variables: object) -> str:
-    """A node whose operator has a password that is found nowhere else."""
+    """Add a node whose operator has a password that is found nowhere else, and return its address."""
     host = suite.fresh(name, user="operator", **variables)
     hash_it = ["openssl", "passwd", "-6", "-stdin"]
     hashed = subprocess.run(hash_it, input=SECRET, capture_output=True, text=True, check=True)
@@ -50,13 +50,13 @@ def assert_secret(done: Completed) -> None:
 
 
 def holding(folder: Path) -> list[Path]:
-    """The files below a folder that hold a secret."""
+    """Return the files below a folder that hold a secret."""
     files = [path for path in folder.rglob("*") if path.is_file() and not path.is_symlink()]
     return [path for path in files if any(piece.encode() in path.read_bytes() for piece in PIECES)]
 
 
 def encrypted_key(suite: Suite) -> Path:
-    """The key that logs in, encrypted."""
+    """Return the path of an encrypted copy of the key that logs in."""
     key = load_ssh_private_key(suite.key.read_bytes(), None)
     path = suite.folder / "id_encrypted"
     path.write_bytes(
@@ -68,7 +68,9 @@ def encrypted_key(suite: Suite) -> Path:
 
 @contextlib.contextmanager
 def watching(leave_out: str) -> Iterator[set[str]]:
-    """What `ps` and /proc/PID/environ show of all processes meanwhile; not the environ of commands that start so."""
+    """Collect the output of `ps` and /proc/PID/environ of all processes meanwhile.
+
+    leave_out: the environ of processes with this text in their command line is not collected."""
     seen: set[str] = set()
     over = Event()
 
@@ -124,13 +126,13 @@ def test_the_password_is_in_no_file_of_the_node(suite: Suite) -> None:
 
 @pytest.mark.parametrize("where", ["environment", "inventory"])
 @pytest.mark.parametrize("verb", ["apply", "hosts"])
-def test_the_password_is_in_no_output_even_when_fab_tells_all(suite: Suite, where: str, verb: str) -> None:
+def test_the_password_is_in_no_output_even_when_fab_debugs(suite: Suite, where: str, verb: str) -> None:
     env = ENV if where == "environment" else {}
     variables = {} if env else {"become_password": "Correct-Horse!42"}
     suite.fresh("n", user="operator", **variables)
-    told = suite.fab(verb, core=["-d"], env={**env, "INVOKE_DEBUG": "1"})
-    assert "invoke" in told.stderr
-    assert_secret(told)
+    done = suite.fab(verb, core=["-d"], env={**env, "INVOKE_DEBUG": "1"})
+    assert "invoke" in done.stderr
+    assert_secret(done)
     assert_secret(suite.fab(verb, "--format", "json", env=env))
 
 
@@ -167,7 +169,7 @@ def test_a_login_password_is_in_no_output(suite: Suite) -> None:
 
 
 def test_a_password_that_is_shown_by_a_node_is_not_asked_for(suite: Suite) -> None:
-    """A login shell that prints what looks like sudo's prompt gets nothing: the prompt has our mark."""
+    """A login shell that imitates sudo's prompt gets nothing: the real prompt has our mark."""
     host = suite.fresh("n", user="admin")
     suite.fleet.write(host, "/home/admin/.bashrc", "echo '[sudo] password for admin: '; echo 'Password:'\n")
     done = suite.json("apply", env=ENV)
@@ -188,7 +190,7 @@ program.run()
 
 
 def test_both_secrets_are_used_and_are_nowhere_at_the_highest_verbosity(suite: Suite) -> None:
-    """Outputs in each format, invoke's debugging, paramiko's log, what ps shows, children, nodes and their logs."""
+    """Output in each format, invoke's debugging, paramiko's log, ps, child processes, nodes and their logs."""
     host = operator(suite, "n", private_key_file=encrypted_key(suite))
     (suite.folder / "tmp").mkdir()
     log = suite.folder / "paramiko.log"

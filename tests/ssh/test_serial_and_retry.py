@@ -1,4 +1,4 @@
-"""Batches, reports, and doing again only what was not done: counted on the nodes' side."""
+"""Batches, reports, and repeating only the unfinished hosts: connections are counted on the nodes' side."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def report(suite: Suite) -> Path:
 
 
 def counted(suite: Suite, hosts: dict[str, str]) -> dict[str, int]:
-    """How often each host was connected to."""
+    """Return the number of connections to each host."""
     return {name: suite.fleet.connections(host) for name, host in hosts.items()}
 
 
@@ -35,7 +35,7 @@ def fresh(suite: Suite, *names: str) -> dict[str, str]:
 
 
 def progress(done: Completed) -> list[str]:
-    """Who finished, and where a batch began."""
+    """Return the hosts in the order in which they finished, with "batch" where a batch began."""
     return [line.split()[1] if " batch " in line else line.split()[2].rstrip(":") for line in done.stderr.splitlines()]
 
 
@@ -120,7 +120,7 @@ def test_a_report_that_cannot_be_written_any_more_costs_nothing_but_the_report(s
 
 
 def test_the_last_line_is_the_command_that_does_only_the_rest(suite: Suite) -> None:
-    """It is run as it stands, after the nodes were healed."""
+    """The command is run as printed, after the nodes were healed."""
     hosts = fresh(suite, "n1", "n2", "n3")
     healed = {name: suite.lines[name] for name in ("n1", "n3")}
     for port, name in enumerate(healed, 7):

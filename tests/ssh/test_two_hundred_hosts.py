@@ -1,5 +1,5 @@
-"""Two hundred nodes of which forty are in trouble of four kinds: nobody waits for them longer than for one, each is
-named with its own reason, and a retry touches those alone."""
+"""Two hundred nodes, forty of them with one of four faults: the run waits for them no longer than for one, each is
+reported with its own reason, and a retry connects to those alone."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from tests.ssh.suite import Suite
 
 SECONDS, FORKS = 30, 20
 REFUSED, MUTE, SILENT, DROPPING = (range(start, start + 10) for start in (0, 10, 20, 30))
-TROUBLED = 40
-# Put into a node's modprobe: ends the sshd above it in the middle of the work, as a lost connection does.
+FAULTY = 40
+# For a node's modprobe: kills its sshd in the middle of the work, like a lost connection.
 DROP = """\
 if [ -e /root/drop ]; then
   pid=$$
@@ -39,8 +39,9 @@ def fleet() -> Iterator[Fleet]:
 
 @contextlib.contextmanager
 def deaf(host: str) -> Iterator[Address]:
-    """An address on which a connection is neither taken nor refused, like that of a machine without power: a listener
-    with a full queue."""
+    """Yield an address on which a connection is neither accepted nor refused, as on a machine without power.
+
+    It is a listener with a full queue."""
     with socket.socket() as listener, contextlib.ExitStack() as stack:
         listener.bind((host, 0))
         listener.listen(0)
@@ -62,7 +63,7 @@ def dropping(fleet: Fleet, host: str) -> None:
 
 
 def reason(number: int) -> str:
-    """A part of what has to be said of a node."""
+    """Return a part of the problem that a node must be reported with."""
     kinds = {
         "Connection refused": REFUSED,
         "no answer on port": MUTE,
@@ -91,9 +92,9 @@ def test_forty_of_two_hundred_in_trouble_are_named_and_a_retry_touches_those_alo
         words = ("--forks", str(FORKS), "--timeout", str(SECONDS), "--report", str(report))
         done = suite.json("apply", *words, seconds=150)
     assert done.code == 4
-    assert done.data["counts"] == {"unreachable": TROUBLED, "changed": 200 - TROUBLED}
+    assert done.data["counts"] == {"unreachable": FAULTY, "changed": 200 - FAULTY}
     named = {node["host"]: node["problem"] for node in done.data["nodes"] if node["status"] == "unreachable"}
-    assert set(named) == {f"n{number}" for number in range(TROUBLED)}
+    assert set(named) == {f"n{number}" for number in range(FAULTY)}
     assert [host for host, problem in named.items() if reason(int(host[1:])) not in problem] == []
     healthy_work = sum(node["seconds"] for node in done.data["nodes"] if node["status"] == "changed") / FORKS
     assert done.data["seconds"] < SECONDS + healthy_work
@@ -106,8 +107,8 @@ def test_forty_of_two_hundred_in_trouble_are_named_and_a_retry_touches_those_alo
     suite.lines |= healthy_lines
     before = [fleet.connections(host) for host in fleet.hosts]
     again = suite.json("apply", "--retry", str(report), "--report", str(report), seconds=150)
-    assert (again.code, Counter(again.statuses.values())) == (0, {"changed": TROUBLED})
+    assert (again.code, Counter(again.statuses.values())) == (0, {"changed": FAULTY})
     touched = [fleet.connections(host) - before[number] for number, host in enumerate(fleet.hosts)]
-    assert touched == [1] * TROUBLED + [0] * (200 - TROUBLED)
-    assert json.loads(report.read_text())["counts"] == {"changed": TROUBLED}
+    assert touched == [1] * FAULTY + [0] * (200 - FAULTY)
+    assert json.loads(report.read_text())["counts"] == {"changed": FAULTY}
     assert suite.json("verify", seconds=150).data["counts"] == {"ok": 200}

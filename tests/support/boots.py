@@ -1,4 +1,4 @@
-"""Nodes for the tests of the next boot: facts from a dict of configuration files."""
+"""Builders for tests of the next boot: facts from a dict of configuration files."""
 
 from __future__ import annotations
 
@@ -25,7 +25,8 @@ def facts(
     links: dict[str, str] | None = None,
     units: dict[str, UnitState] | None = None,
 ) -> Facts:
-    """A node with these configuration files; an empty text is an empty file. runs: its init's folder in /run."""
+    """Return facts of a node with these configuration files; an empty text is an empty file. runs: its init's folder in
+    /run."""
     found = {path: _file(path, text) for path, text in files.items()}
     found |= {path: _file(path, "")._replace(kind="l", link=link) for path, link in (links or {}).items()}
     shown = {f"/proc/sys/{key.replace('.', '/')}": value for key, value in (values or {}).items()}
@@ -51,5 +52,6 @@ def _file(path: str, text: str) -> FileFact:
 
 
 def boot(files: dict[str, str], **more: object) -> NextBoot:
+    """Return the simulation of the next boot of a node with these files."""
     known = facts(files, **more)  # type: ignore[arg-type]
     return NextBoot(known, known.files)

@@ -1,4 +1,4 @@
-"""Builders for the unit ring: wishes from template text, facts from a dict, and a node that is a few dicts."""
+"""Builders for the unit ring: profiles from template text, facts from a dict, and a node made of dicts."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ SYSCTL = "/etc/sysctl.d/99-zz-nodeprep-{}.conf"
 def profile(
     sysctl: str | None = None, modules: str | None = None, *, name: str = "p", template: bool = True
 ) -> Profile:
-    """A profile from the texts of its files."""
+    """Return a profile from the texts of its files."""
     ending = ".j2" if template else ""
     return Profile(
         name,
@@ -38,18 +38,18 @@ def profile(
 def rendered(
     sysctl: str | None = None, modules: str | None = None, *, name: str = "p", **variables: Any
 ) -> RenderedProfile:
-    """A rendered profile from the texts of its files."""
+    """Return a rendered profile from the texts of its files."""
     return render(profile(sysctl, modules, name=name), variables)
 
 
 def host(name: str = "n1", **variables: object) -> Host:
-    """A host that is nothing but a name and variables."""
+    """Return a host with only a name and variables."""
     return Host(name, "192.0.2.1", variables=variables)
 
 
 @dataclass(frozen=True)
 class OnNode:
-    """A file as `ls -ldn` and `grep` show it."""
+    """A file of a node, and how `ls -ldn` and `grep` show it."""
 
     text: str = ""
     mode: str = "-rw-r--r--"
@@ -57,12 +57,12 @@ class OnNode:
     link: str = ""
 
     def listed(self, path: str) -> str:
-        """Its line of the list."""
+        """Return its line of the `ls` listing."""
         arrow = f" -> {self.link}" if self.link else ""
         return f"{self.mode} 1 {self.uid} 0 {len(self.text)} Nov 23 15:18 {path}{arrow}"
 
     def matching(self, path: str) -> list[str]:
-        """Its lines as the probe's grep prints them."""
+        """Return its lines as the probe's grep prints them."""
         wanted = re.compile(r"[ \t]*[^#; \t]|# sha256 of the lines below: ")
         return [f"{path}:{n}:{line}" for n, line in enumerate(self.text.split("\n"), 1) if wanted.match(line)]
 
@@ -90,7 +90,7 @@ def reply(
     more: Mapping[str, Iterable[str]] | None = None,
     other_trees: Iterable[str] = (),
 ) -> str:
-    """A probe's reply. values: by key, or by path where it starts with a slash. more: sections by name."""
+    """Return a probe's reply. values: by key, or by path if it starts with a slash. more: sections by name."""
     shown = {(name if name[0] == "/" else SYSCTL_ROOT + key_path(name)): text for name, text in (values or {}).items()}
     if kernel is not None:
         shown[SYSCTL_ROOT + "kernel/osrelease"] = kernel
@@ -121,7 +121,7 @@ def reply(
     )
 
 
-# What a hostile node would put into a reply: what ends lines and texts, what parsers trip over, what terminals obey.
+# A hostile node's reply: line ends and NULs, the protocol's own marks, a huge number, a terminal escape.
 JUNK = st.one_of(
     st.text(max_size=12),
     st.sampled_from(["\n", "\r\n", "\0", ":", "== ", "== found\n", "y\n", " -> ", "9" * 5000, "\x1b[2J"]),
@@ -130,7 +130,7 @@ JUNK = st.one_of(
 
 @st.composite
 def mutated(draw: st.DrawFn, text: str) -> str:
-    """A text with up to five damages: a piece cut out or said twice, junk in between; then perhaps cut off."""
+    """Draw a text with up to five pieces cut out, doubled or replaced by junk, and perhaps truncated."""
     for _ in range(draw(st.integers(0, 5))):
         start = draw(st.integers(0, len(text)))
         end = draw(st.integers(start, min(len(text), start + 200)))
@@ -139,21 +139,21 @@ def mutated(draw: st.DrawFn, text: str) -> str:
 
 
 def facts(values: Mapping[str, str] | None = None, **more: Any) -> Facts:
-    """Facts from the same words as reply()."""
+    """Return facts from the same arguments as reply()."""
     return parse_reply(reply(values, **more))
 
 
 def as_row(item: Item) -> tuple[str, str, str, str | None]:
-    """An item as a row of a table: kind, name, status, got."""
+    """Return an item as a row of a table: kind, name, status, got."""
     return str(item.kind), item.name, str(item.status), item.got
 
 
 @dataclass
 class Node:
-    """A node that obeys instructions as the real script does: keys, files and modules are dicts.
+    """A node that executes instructions as the real script does: keys, files and modules are dicts.
 
-    brings: the keys that come with a module. turned: what the kernel makes of a value that is written, None where it
-    refuses it. noisy: whether its sysctl -p says so. read_only: files that cannot be written.
+    brings: the keys that come with a module. turned: by key, the value that the kernel keeps for a written one; None if
+    it refuses the write. noisy: sysctl -p fails on a refused write. read_only: no file can be written.
     """
 
     keys: dict[str, str] = field(default_factory=dict)
@@ -171,7 +171,7 @@ class Node:
     _complaints: list[str] = field(default_factory=list)
 
     def obey(self, lines: Iterable[str]) -> str:
-        """One request's instructions; the reply to its scan."""
+        """Execute one request's instructions, and return the reply to its scan."""
         text: list[str] = []
         quiet = ""
         for line in lines:
@@ -197,7 +197,7 @@ class Node:
         return self.shown(complaints)
 
     def shown(self, complaints: Iterable[str] = ()) -> str:
-        """What a probe shows now."""
+        """Return the reply to a probe of its present state."""
         return reply(
             {**self.keys, **self.values},
             loaded=sorted(self.loaded),
@@ -209,7 +209,7 @@ class Node:
 
     @property
     def facts(self) -> Facts:
-        """What a probe of it says."""
+        """The facts of its present state."""
         return parse_reply(self.shown())
 
     def _keep(self, path: str, text: list[str]) -> bool:

@@ -1,4 +1,4 @@
-"""The fault suite's table: fault x step -> what the node was like then -> what was reported, and what came after."""
+"""The fault suite's table: fault x step -> the node's state, the report, and the next apply and rollback."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ HEADINGS = ("fault", "step", "struck at", "node then", "reported", "apply again"
 class Row:
     """One fault point.
 
-    fault: what struck. step: the number of the node's command, 0 where the fault was there from the start. command:
-    that command, or what was wrong. state: of the node when all had ended. reported: status, and the problem or how
-    many items are wrong. again: the status of the next apply. rollback: what the node was like after it.
+    step: the number of the node's command, 0 if the fault was there from the start. command: that command, or the
+    fault. state: of the node after the run. reported: status, and the problem or the number of wrong items. again: the
+    status of the next apply. rollback: the state of the node after a rollback.
     """
 
     fault: str
@@ -32,24 +32,24 @@ class Row:
 
     @property
     def outcome(self) -> tuple[str, ...]:
-        """All but the step."""
+        """All fields but the step and the command."""
         return self.fault, self.state, self.reported, self.again, self.rollback
 
 
 def keep(item: pytest.Item, rows: Iterable[Row]) -> None:
-    """Puts rows into the run's table."""
+    """Add rows to the run's table."""
     item.user_properties.extend((ROWS, astuple(row)) for row in rows)
 
 
 def kept(reporter: pytest.TerminalReporter) -> list[Row]:
-    """The rows of all tests of a run."""
+    """Return the rows of all tests of a run."""
     reports = [report for some in reporter.stats.values() for report in some]
     ends = [report for report in reports if getattr(report, "when", "") == "teardown"]
     return [Row(*value) for report in ends for name, value in report.user_properties if name == ROWS]
 
 
 def folded(rows: Sequence[Row]) -> list[tuple[str, ...]]:
-    """Neighbouring steps with one outcome as one line."""
+    """Return the table's lines; neighbouring steps with the same outcome share a line."""
     lines: list[tuple[str, ...]] = []
     for _, same in groupby(rows, key=lambda row: row.outcome):
         group = list(same)
@@ -61,14 +61,14 @@ def folded(rows: Sequence[Row]) -> list[tuple[str, ...]]:
 
 
 def show(reporter: pytest.TerminalReporter, rows: Sequence[Row]) -> None:
-    """Prints the table."""
+    """Print the table."""
     reporter.section(f"{len(rows)} fault points")
     for line in folded(rows):
         reporter.write_line(" | ".join(line))
 
 
 def write(path: Path, rows: Sequence[Row]) -> None:
-    """The table as a page."""
+    """Write the table as a Markdown page."""
     lines = [
         "# What faults do to a node",
         "",

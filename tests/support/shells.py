@@ -1,4 +1,4 @@
-"""The far end for real: the node's script in shells of this machine, and a whole small node below a chroot."""
+"""A real far end for the node's script: shells of this machine, and a whole small node below a chroot."""
 
 from __future__ import annotations
 
@@ -26,19 +26,19 @@ SECONDS = 60.0
 
 
 def needs(program: str) -> pytest.MarkDecorator:
-    """Skips where a program is missing."""
+    """Skip a test if a program is missing."""
     return pytest.mark.skipif(shutil.which(program) is None, reason=f"{program} is not installed")
 
 
 def run(argv: Sequence[str], data: bytes) -> subprocess.CompletedProcess[bytes]:
-    """A command with bytes on its stdin, to its end."""
+    """Run a command with bytes on its stdin, to its end."""
     return subprocess.run(
         argv, input=data, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=SECONDS, check=False
     )
 
 
 class Process:
-    """A Channel whose far end is a process: login shell and all."""
+    """A Channel whose far end is a process, started through a login shell."""
 
     user = "admin"
     seconds_left = SECONDS
@@ -51,7 +51,7 @@ class Process:
         self.process: subprocess.Popen[bytes] | None = None
 
     def start(self, command: str, data: bytes) -> None:
-        """Runs a command as sshd would: through the login shell."""
+        """Run a command as sshd would: through the login shell."""
         self.process = subprocess.Popen(
             [*self._login, command],
             stdin=subprocess.PIPE,
@@ -65,7 +65,7 @@ class Process:
         self.send(data)
 
     def send(self, data: bytes) -> None:
-        """Writes to its stdin."""
+        """Write to its stdin."""
         assert self.process is not None
         assert self.process.stdin is not None
         self.sent += data
@@ -73,7 +73,7 @@ class Process:
             self.process.stdin.write(data)
 
     def receive(self, *ends: bytes) -> tuple[bytes, bytes]:
-        """Output up to one of `ends`, and which, as the real session does it."""
+        """Return the output up to one of `ends`, and that end, as the real session does."""
         deadline = time.monotonic() + SECONDS
         while True:
             for end in ends:
@@ -97,7 +97,7 @@ class Process:
         return data
 
     def before(self, request: int, act: Callable[[], object]) -> None:
-        """Something happens on the far end just before it gets a request; the first is 1."""
+        """Call `act` just before the far end gets a request; the first one is 1."""
         send, numbers = self.send, count(1)
 
         def sending(data: bytes) -> None:
@@ -108,13 +108,13 @@ class Process:
         self.send = sending  # type: ignore[method-assign]
 
     def begin(self, lines: Sequence[str], *, changes: bool = False) -> Facts:
-        """The first request, without a Conversation."""
+        """Send the first request, without a Conversation."""
         data = script.request(self._mark, lines, changes=changes)
         self.start(script.command(self._mark, len(data)), data)
         return self._reply()
 
     def again(self, lines: Sequence[str], *, changes: bool = False) -> Facts:
-        """A further request."""
+        """Send a further request."""
         data = script.request(self._mark, lines, changes=changes)
         self.send(f"again {len(data)}\n".encode() + data)
         return self._reply()
@@ -125,7 +125,7 @@ class Process:
         return parse_reply(body.decode("utf-8", "replace").replace(self._mark, "=="))
 
     def finish(self) -> tuple[int, bytes]:
-        """Closes its stdin; its status, and what else it said."""
+        """Close its stdin, and return its exit status and the rest of its output."""
         assert self.process is not None
         rest, _ = self.process.communicate(timeout=SECONDS)
         said, self._buffer = self._buffer + rest, b""
@@ -147,16 +147,16 @@ class Process:
 
 @dataclass(frozen=True)
 class Shell:
-    """A shell that is `sh` on the far end. folder: the first of its PATH."""
+    """A shell that is `sh` on the far end. folder: the first one of its PATH."""
 
     folder: Path
     login: tuple[str, ...] = ("sh", "-c")
 
     @classmethod
     def named(cls, name: str, folder: Path, login: tuple[str, ...] = ("sh", "-c")) -> Shell:
-        """One of SHELLS, as the only `sh` of a PATH; busybox with all its other programs too.
+        """Install one of SHELLS as the only `sh` of a PATH; busybox with all its other programs.
 
-        A copy: nothing that a test writes here can reach the machine's own program through a link.
+        It is copied, so that nothing a test writes here reaches the machine's own program through a link.
         """
         programs = folder / "bin"
         programs.mkdir(exist_ok=True)
@@ -169,7 +169,7 @@ class Shell:
         return cls(programs, login)
 
     def stub(self, program: str, text: str) -> None:
-        """Puts a script of ours in the place of a program, as a file of its own and never through a link."""
+        """Replace a program by a script, as a file of its own and never through a link."""
         path = self.folder / program
         path.unlink(missing_ok=True)
         path.write_text(f"#!/bin/sh\n{text}\n")
@@ -177,7 +177,7 @@ class Shell:
 
     @contextlib.contextmanager
     def open(self, *, umask: int = 0o022, directory: Path | None = None, **environment: Any) -> Iterator[Process]:
-        """A channel to it."""
+        """Open a channel to it."""
         path = f"{self.folder}:{os.environ.get('PATH', '/usr/bin:/bin')}"
         variables = {"HOME": str(self.folder), "PATH": path, **environment}
         login = (shutil.which(self.login[0], path=path) or self.login[0], *self.login[1:])
@@ -196,7 +196,7 @@ class Shell:
         directory: Path | None = None,
         **environment: Any,
     ) -> Facts:
-        """One request to a channel of its own; it has to end well."""
+        """Send one request on a channel of its own, which must exit with status 0."""
         with self.open(umask=umask, directory=directory, **environment) as far:
             found = far.begin(lines, changes=changes)
             assert far.finish() == (0, b"")
@@ -265,21 +265,21 @@ class Machine:
         self.program("modprobe", MODPROBE)
 
     def write(self, path: str, text: str) -> None:
-        """Makes a file of the node."""
+        """Write a file of the node."""
         (self.root / path).parent.mkdir(parents=True, exist_ok=True)
         (self.root / path).write_text(text)
 
     def read(self, path: str) -> str:
-        """A file of the node; empty where there is none."""
+        """Return the text of a file of the node; empty if there is none."""
         file = self.root / path
         return file.read_text() if file.exists() else ""
 
     def key(self, key: str) -> str:
-        """A key's value."""
+        """Return a key's value."""
         return self.read(f"proc/sys/{key.replace('.', '/')}").strip()
 
     def module(self, name: str, brings: dict[str, str] | None = None) -> None:
-        """Gives its kernel a module that can be loaded, with the keys that it brings."""
+        """Add a loadable module to its kernel, with the keys that it brings."""
         with (self.root / "lib/modules/6.1.0/modules.dep").open("a") as file:
             file.write(f"kernel/x/{name}.ko:\n")
         paths = {f"/proc/sys/{key.replace('.', '/')}": value for key, value in (brings or {}).items()}
@@ -289,13 +289,13 @@ class Machine:
         )
 
     def program(self, name: str, text: str) -> None:
-        """Puts a script of ours before a program of the node."""
+        """Put a script before a program of the node."""
         self.write(f"stub/{name}", f"#!/bin/sh\n{text}")
         (self.root / "stub" / name).chmod(0o755)
 
     @contextlib.contextmanager
     def open(self) -> Iterator[Process]:
-        """A channel to it."""
+        """Open a channel to it."""
         variables = {"HOME": "/", "PATH": "/stub:/usr/sbin:/usr/bin"}
         login = ("/usr/bin/unshare", "-rm", "sh", "-c", f'set -- "{self.root}"\n{BELOW}')
         process = Process(login, variables, 0o022, None)
@@ -306,5 +306,5 @@ class Machine:
 
 
 def no_namespaces() -> bool:
-    """Whether a Machine cannot run here."""
+    """Return True if a Machine cannot run here."""
     return shutil.which("unshare") is None or bool(run(["unshare", "-rm", "true"], b"").returncode)

@@ -1,5 +1,5 @@
-"""Five thousand nodes, the most that Kubernetes supports: what is kept, shown and done for each does not grow with
-their number. Counted, not timed."""
+"""Five thousand nodes, the most that Kubernetes supports: memory, output and work for each node do not grow with their
+number. Counted, not timed."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from tasks.core.inventory.selection import duplicates, select_hosts
 from tasks.core.profile import entries as profile_entries
 from tasks.core.profile import profile
 from tasks.core.result import Item, ItemStatus, Kind, NodeResult, RunSummary, Status
-from tasks.fleet import pool as fleet
+from tasks.fleet.pool import run_on_all
 from tests.support.builders import profile as a_profile
 
 MANY = 5000
@@ -41,32 +41,32 @@ def hosts(count: int = MANY) -> list[Host]:
     return [Host(f"n{number:04}", f"10.0.{number // 250}.{number % 250 + 1}") for number in range(1, count + 1)]
 
 
-def looked_at(host: Host) -> NodeResult:
-    """What a healthy node's probe makes: items of its own, though they are equal to everybody's."""
+def healthy_result(host: Host) -> NodeResult:
+    """Return a healthy node's result, with items of its own that equal those of the other nodes."""
     items = (
         Item(Kind.SYSCTL, f"vm.x{number}", ItemStatus.OK, f"{number}" * 2, f"{number}" * 2) for number in range(ITEMS)
     )
     return NodeResult(host.name, Status.OK, tuple(items), seconds=0.1)
 
 
-class Nobody:
-    """A Progress that looks away."""
+class SilentProgress:
+    """A Progress that does nothing."""
 
     def batch(self, number: int, of: int, size: int) -> None:
-        """No."""
+        """Do nothing."""
 
     def started(self, host: str) -> None:
-        """No."""
+        """Do nothing."""
 
     def finished(self, result: NodeResult) -> None:
-        """No."""
+        """Do nothing."""
 
     def interrupted(self) -> None:
-        """No."""
+        """Do nothing."""
 
 
 def run(count: int, forks: int = 8) -> RunSummary:
-    return fleet.run_on_all("verify", hosts(count), looked_at, forks, Nobody())
+    return run_on_all("verify", hosts(count), healthy_result, forks, SilentProgress())
 
 
 # Kept
@@ -80,21 +80,21 @@ def test_equal_items_of_all_nodes_are_the_same_objects() -> None:
     assert len({id(item) for result in results for item in result.items}) == ITEMS
 
 
-def named(number: int) -> tuple[Item, ...]:
-    """A healthy node's items, of which one in the middle tells its name."""
+def items_with_name(number: int) -> tuple[Item, ...]:
+    """Return a healthy node's items, one in the middle with the node's name."""
     items = [Item(Kind.SYSCTL, f"vm.x{key}", ItemStatus.OK, "1", "1") for key in range(ITEMS)]
     return (*items[:20], Item(Kind.CHECK, "Hostname", ItemStatus.OK, "a name", f"n{number}"), *items[20:])
 
 
 def test_items_that_differ_in_one_are_what_they_were_and_share_the_rest() -> None:
     pool = Interner()
-    kept = [pool.items(named(number)) for number in (*range(100), 5)]
+    kept = [pool.items(items_with_name(number)) for number in (*range(100), 5)]
     for number, items in zip((*range(100), 5), kept, strict=True):
-        assert items == named(number)
-        assert named(number) == items
-        assert hash(items) == hash(named(number))
+        assert items == items_with_name(number)
+        assert items_with_name(number) == items
+        assert hash(items) == hash(items_with_name(number))
         assert (len(items), items[20].got, items[-1].name) == (ITEMS + 1, f"n{number}", f"vm.x{ITEMS - 1}")
-        assert items[19:21] == named(number)[19:21]
+        assert items[19:21] == items_with_name(number)[19:21]
     assert kept[5] != kept[6]
     assert pickle.loads(pickle.dumps(kept[5])) == kept[5]  # our own
     common = [item for items in kept for item in items if item.kind is Kind.SYSCTL]
@@ -102,7 +102,7 @@ def test_items_that_differ_in_one_are_what_they_were_and_share_the_rest() -> Non
 
 
 def test_a_healthy_node_costs_no_more_for_its_name() -> None:
-    pool, results = Interner(), [NodeResult(f"n{number}", Status.OK, named(number)) for number in range(1000)]
+    pool, results = Interner(), [NodeResult(f"n{number}", Status.OK, items_with_name(number)) for number in range(1000)]
     tracemalloc.start()
     kept = [pool.result(result) for result in results]
     del results
@@ -121,12 +121,12 @@ def test_what_differs_between_nodes_is_kept_as_it_is() -> None:
 
 
 def kept(count: int) -> int:
-    """The bytes that a run leaves behind, without its hosts."""
+    """Return the bytes that a run keeps in memory, without its hosts."""
     some = hosts(count)
-    fleet.run_on_all("verify", some[:10], looked_at, 8, Nobody())  # what is made once is made now
+    run_on_all("verify", some[:10], healthy_result, 8, SilentProgress())  # so that caches are filled
     tracemalloc.start()
     try:
-        result = fleet.run_on_all("verify", some, looked_at, 8, Nobody())
+        result = run_on_all("verify", some, healthy_result, 8, SilentProgress())
         return tracemalloc.get_traced_memory()[0] if len(result.results) == count else -1
     finally:
         tracemalloc.stop()
@@ -144,7 +144,7 @@ def test_no_more_threads_than_forks_are_alive() -> None:
         most = max(most, threading.active_count())
         return NodeResult(host.name, Status.OK)
 
-    fleet.run_on_all("verify", hosts(), task, 30, Nobody())
+    run_on_all("verify", hosts(), task, 30, SilentProgress())
     assert most - before <= 30
 
 
@@ -232,7 +232,7 @@ def test_progress_says_as_much_of_thousands_as_of_few(live: bool) -> None:
 
 
 def test_a_report_is_made_of_pieces_of_one_node_each() -> None:
-    results = [looked_at(host) for host in hosts(200)]
+    results = [healthy_result(host) for host in hosts(200)]
     pieces = list(format_json(RunSummary("verify", tuple(results), 1.0)))
     assert len(pieces) == 2 + len(results)
     assert max(map(len, pieces)) < 2 * len(pieces[1])
@@ -251,7 +251,7 @@ def test_junit_is_written_node_by_node() -> None:
     sizes = []
     for count in (1, 50):
         stream = Stream()
-        write_junit(RunSummary("verify", tuple(map(looked_at, hosts(count))), 1.0), Console(file=stream))
+        write_junit(RunSummary("verify", tuple(map(healthy_result, hosts(count))), 1.0), Console(file=stream))
         sizes.append(stream.longest)
     assert sizes[0] == sizes[1]
 
@@ -284,7 +284,7 @@ def test_each_host_is_resolved_once(monkeypatch: pytest.MonkeyPatch) -> None:
         asked.append(name)
         return real(name, values)
 
-    monkeypatch.setattr("tasks.core.inventory.inventory.connection", counted)
+    monkeypatch.setattr("tasks.core.inventory.inventory.resolve_connection", counted)
     chosen = select_hosts(parse_ini(f"[nodes]\nn[0001:{MANY}]\n", "hosts.ini"), "nodes", reachable_name=lambda _: False)
     assert len(chosen) == len(asked) == len(set(asked)) == MANY
 

@@ -608,7 +608,7 @@ def test_only_a_refused_password_keeps_the_others_from_trying(end: list[str | Ex
 def test_a_host_waits_for_its_turn_with_the_password_no_longer_than_it_may_take() -> None:
     jobs = with_password()
     assert jobs.password is not None
-    jobs.gates.of(jobs.password).enter("first", 1.0)  # and never leaves
+    jobs.gates.of(jobs.password).enter(1.0)  # and never leaves
     channel = Scripted([*LOOK], seconds_left=0.05)
     with pytest.raises(NodeError, match="at this one's deadline"):
         node.apply_host(Conversation(channel), host(), jobs)
