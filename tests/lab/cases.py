@@ -108,7 +108,8 @@ HARMLESS = (
     ),
     (
         "mkdir -p /etc/modprobe.d; printf 'blacklist floppy\\noptions ip_vs conn_tab_bits=12\\n"
-        "install dccp /bin/false\\n' > /etc/modprobe.d/site.conf; echo dummy >> /etc/modules; echo dummy > /etc/modules-load.d/app.conf"
+        "install dccp /bin/false\\n' > /etc/modprobe.d/site.conf; echo dummy >> /etc/modules;"
+        "echo dummy > /etc/modules-load.d/app.conf"
     ),
     (
         "mkdir -p /run/sysctl.d; for f in /etc/sysctl.d/zz-old.conf.bak /etc/sysctl.d/zz-none /run/sysctl.d/zz.conf;"
@@ -117,7 +118,8 @@ HARMLESS = (
     ),
     (
         "printf 'net.ipv4.ip_forward = 1\\nnet/core/somaxconn=32768\\nvm.max_map_count=1000000\\n'"
-        " > /etc/sysctl.d/zz.conf; echo 1000000 > /proc/sys/vm/max_map_count; echo '-net.none.key = 1' > /etc/sysctl.d/zz-may-miss.conf;"
+        " > /etc/sysctl.d/zz.conf; echo 1000000 > /proc/sys/vm/max_map_count;"
+        "echo '-net.none.key = 1' > /etc/sysctl.d/zz-may-miss.conf;"
         "echo 'net.ipv4.conf.*.arp_announce = 2' > /etc/sysctl.d/zz-glob.conf"
     ),
 )
