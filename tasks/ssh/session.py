@@ -107,7 +107,8 @@ class Session:
         prefix = "" if hop is self._route.hops[-1] else f"jump host {hop}: "
         reached = len(self._transports)
         try:
-            return self._log_in(hop, self._socket(hop), request)
+            policy = _policy(hop, self.host, self._access)  # before the socket, which nobody would close if this fails
+            return self._log_in(hop, policy, self._socket(hop), request)
         except Exception as error:
             reason = self._proxy.last_errors() if self._proxy else ""
             if reason and not isinstance(error, NodeError):
@@ -133,8 +134,7 @@ class Session:
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         return sock
 
-    def _log_in(self, hop: Hop, sock: Any, request: tuple[str, bytes] | None) -> Transport:
-        policy = _policy(hop, self.host, self._access)
+    def _log_in(self, hop: Hop, policy: Policy, sock: Any, request: tuple[str, bytes] | None) -> Transport:
         stream = DeadlineSocket(sock, self.deadline)
         transport = Transport(
             stream, self._handshake_timeout, request, disabled_algorithms={"keys": policy.refused_algorithms()}
