@@ -68,10 +68,10 @@ def write(conversation: Conversation, host: Host, context: StepContext, facts: F
     Whoever has the lock is driven out once at most, not once more for a second pass.
     """
     first = [
-        protocol.command_timeout(conversation.channel.seconds_left),
+        protocol.limit_commands(conversation.channel.seconds_left),
         *protocol.take_lock(context.change, force=context.force_unlock and not conversation.had_lock),
     ]
-    found = conversation.change([*first, *lines, "finish"], host, facts, context)
+    found = conversation.change([*first, *lines, protocol.FINISH], host, facts, context)
     if refused := change_refusal(found):
         raise refused
     conversation.had_lock = True

@@ -10,6 +10,7 @@ from typing import Protocol
 from tasks.core.errors import RemoteError, ShellEndedError
 from tasks.core.facts import Facts
 from tasks.core.host import Host
+from tasks.core.protocol import instructions as protocol
 from tasks.core.protocol import reply
 from tasks.core.redact import Secret
 from tasks.core.result import NodeResult
@@ -83,7 +84,7 @@ class Conversation:
         else:
             self._with_password(data, host, password, context.gates.of(password))
         try:
-            return self._reply(facts if "rescan" in lines else None)
+            return self._reply(facts if protocol.RESCAN in lines else None)
         except ShellEndedError as error:
             raise RemoteError(f"in the middle of a change, {error.problem}", _FINISH) from error
 

@@ -9,7 +9,8 @@ from functools import partial
 from tasks.core.errors import ChangeRefusedError, UsageError
 from tasks.core.facts import Facts
 from tasks.core.host import Host
-from tasks.core.protocol.lock import STORE, run_time
+from tasks.core.protocol import instructions as protocol
+from tasks.core.protocol.lock import run_time
 from tasks.core.result import NodeResult, Status
 from tasks.core.sanitize import sanitize
 from tasks.core.undo import rollback
@@ -32,7 +33,7 @@ def check_run_name(to: str) -> None:
 def read_snapshots(conversation: Conversation, host: Host, context: StepContext) -> tuple[tuple[Snapshot, ...], Facts]:
     """A host's snapshots, the oldest first. Only root may read them."""
     facts = conversation.ask(orders.probe([], []))
-    facts = conversation.change([f"history {STORE}", "scan"], host, facts, context)
+    facts = conversation.change([protocol.read_history(), protocol.SCAN], host, facts, context)
     return parse_snapshots(facts), facts
 
 
@@ -66,7 +67,7 @@ def _observe(past: PriorState, facts: Facts) -> Observation:
 
 
 def _orders(newest: Snapshot, probe: Sequence[str], seen: Observation) -> list[str]:
-    return [f"newest {newest.path}", *orders.apply_instructions(seen.plan), *probe]
+    return [protocol.expect_newest(newest.path), *orders.apply_instructions(seen.plan), *probe]
 
 
 def _notes(chosen: Sequence[Snapshot], done: str) -> tuple[str, ...]:
@@ -101,9 +102,10 @@ def _drop_snapshots(
     aim: _RollbackPlan, conversation: Conversation, host: Host, context: StepContext
 ) -> tuple[str, ...]:
     """Throws away the snapshots that are done with; what could not be."""
-    lines = [f"forget {snapshot.path}" for snapshot in reversed(aim.chosen)]
+    newest = protocol.expect_newest(aim.chosen[-1].path)
+    lines = [protocol.forget_snapshot(snapshot.path) for snapshot in reversed(aim.chosen)]
     try:
-        facts = write(conversation, host, context, aim.seen.facts, [f"newest {aim.chosen[-1].path}", *lines, "scan"])
+        facts = write(conversation, host, context, aim.seen.facts, [newest, *lines, protocol.SCAN])
     except ChangeRefusedError as error:
         why = error.problem.partition(":")[0]
         return (sanitize(f"it can be taken back once more, for its snapshot could not be thrown away: {why}"),)

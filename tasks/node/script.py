@@ -12,6 +12,8 @@ from collections.abc import Iterable, Sequence
 from functools import cache
 from pathlib import Path
 
+from tasks.core.protocol.instructions import find_listeners, receive_with
+
 _FOLDER = Path(__file__).with_name("scripts")
 
 
@@ -28,6 +30,7 @@ def _compact(name: str) -> str:
     return "\n".join(_COMMENT.sub("", line) for line in lines if line and not line.startswith("#"))
 
 
+_LISTENERS = find_listeners("").strip()
 _COMMENT = re.compile(""" +# [^'"`]*$""")
 
 
@@ -35,7 +38,7 @@ def parts(instructions: Iterable[str], *, changes: bool) -> list[str]:
     """The parts of the script that instructions need; what can change anything, or looks at more, is only among them
     where that is asked for."""
     verbs = {line.partition(" ")[0] for line in instructions}
-    more = ["kubeadm.sh"] if "listeners" in verbs else []
+    more = ["kubeadm.sh"] if _LISTENERS in verbs else []
     writing = ["apply.sh", "lock.sh", "snapshot.sh"] if changes else []
     back = ["rollback.sh"] if changes and verbs & _functions("rollback.sh") else []
     return ["probe.sh", *more, *writing, *back]
@@ -44,7 +47,7 @@ def parts(instructions: Iterable[str], *, changes: bool) -> list[str]:
 @cache
 def _functions(name: str) -> frozenset[str]:
     """The functions of a part; those that an instruction calls have its name."""
-    return frozenset(re.findall(r"^(\w+)\(\) ", _compact(name), re.M))
+    return frozenset(re.findall(r"^(\w+)\(\) ", _compact(name), re.MULTILINE))
 
 
 @cache
@@ -59,7 +62,7 @@ def request(mark: str, instructions: Sequence[str], *, changes: bool = False, kn
 
     Raises ValueError if an instruction holds a line break or a NUL, which would make two of it.
     """
-    lines = [f"boot {_compact('boot.sh')}", *instructions]
+    lines = [receive_with(_compact("boot.sh")), *instructions]
     data = "\n".join(lines)
     if data.count("\n") != len(lines) - 1 or "\0" in data or mark in data:
         bad = next(line for line in lines if "\n" in line or "\0" in line or mark in line)

@@ -21,7 +21,6 @@ from tasks.core.profile.entries import are_compatible, format_entry
 from tasks.core.profile.profile import RenderedProfile, check_together
 from tasks.core.profile.variables import SAMPLE
 from tasks.core.protocol import instructions as protocol
-from tasks.core.protocol.lock import STORE
 from tasks.core.result import Item, ItemStatus, Kind, NodeResult, Status, worst_status
 from tasks.core.undo import stale
 from tasks.core.undo.snapshot import PriorState, parse_snapshots, prior_state
@@ -123,7 +122,7 @@ def apply_host(conversation: Conversation, host: Host, context: StepContext) -> 
     gone = stale.find_stale(resolve(rendered, facts), facts, context.only)
     probe, past = host_probe(rendered, protocol.extra_probe(gone.keys, gone.modules)), PriorState()
     if gone:
-        facts = conversation.change([f"history {STORE}", *probe], host, facts, context)
+        facts = conversation.change([protocol.read_history(), *probe], host, facts, context)
         past = prior_state(parse_snapshots(facts))
     decide = partial(observe, rendered, Cleanup(context.comment_out_conflicts, gone, past))
     seen = decide(facts)

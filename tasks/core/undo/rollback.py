@@ -9,6 +9,7 @@ from tasks.core.facts import Facts, Line, ModuleState
 from tasks.core.kernel import same_value
 from tasks.core.plan.desired import SET_FIRST
 from tasks.core.plan.diff import Plan, Undo
+from tasks.core.protocol.instructions import compare_file, confirmed_line, find_disabled_line, look
 from tasks.core.protocol.lock import run_time
 from tasks.core.result import Item, ItemStatus, Kind
 from tasks.core.undo.snapshot import PriorState, Snapshot
@@ -35,10 +36,10 @@ def select_snapshots(found: Sequence[Snapshot], to: str) -> tuple[Snapshot, ...]
 def probe_instructions(past: PriorState) -> list[str]:
     """What a probe has to ask besides keys and modules."""
     return [
-        *(f"same {path} {copy}" for path, copy in past.files.items() if copy),
-        *(f"look {path}" for path, copy in past.files.items() if not copy),
-        *(f"look {path}" for path in past.folders),
-        *(f"marked {_text(line)}" for line in past.lines),
+        *(compare_file(path, copy) for path, copy in past.files.items() if copy),
+        *(look(path) for path, copy in past.files.items() if not copy),
+        *map(look, past.folders),
+        *map(find_disabled_line, past.lines),
     ]
 
 
@@ -74,7 +75,7 @@ def needs_restore(item: Item, past: PriorState) -> bool:
 
 def _file(path: str, copy: str, facts: Facts) -> Item:
     if copy:
-        right = f"same {path} {copy}" in facts.confirmed
+        right = compare_file(path, copy) in facts.confirmed
         got = AS_IT_WAS if right else "changed"
         return Item(Kind.FILE, path, _status(right), AS_IT_WAS, got)
     absent = path in facts.values and facts.values[path] is None
@@ -82,9 +83,9 @@ def _file(path: str, copy: str, facts: Facts) -> Item:
 
 
 def _line(line: Line, facts: Facts) -> Item:
-    if f"marked {_text(line)}" in facts.confirmed:
+    if find_disabled_line(line) in facts.confirmed:
         return Item(Kind.FILE, str(line), ItemStatus.DRIFT, line.text.strip(), "commented out")
-    if f"stands {_text(line)}" in facts.confirmed:
+    if confirmed_line(line) in facts.confirmed:
         return Item(Kind.FILE, str(line), ItemStatus.OK, line.text.strip(), AS_IT_WAS)
     why = "someone has changed that line since: left alone"
     return Item(Kind.FILE, str(line), ItemStatus.SKIPPED, line.text.strip(), None, why)
@@ -116,10 +117,6 @@ def _unloaded(name: str, facts: Facts) -> Item:
 
 def _status(right: bool) -> ItemStatus:
     return ItemStatus.OK if right else ItemStatus.DRIFT
-
-
-def _text(line: Line) -> str:
-    return f"{line.path} {line.number} {line.text}"
 
 
 def snapshot_item(snapshot: Snapshot) -> Item:

@@ -21,7 +21,6 @@ from tasks.core.kubeadm.checks import probe_instructions
 from tasks.core.ownfiles import RenderedFile
 from tasks.core.plan.diff import Plan, Undo
 from tasks.core.plan.writers import EVIDENCE_PATHS
-from tasks.core.protocol import instructions as instructions_instructions
 from tasks.core.protocol.reply import parse_reply
 from tasks.node import orders as instructions
 from tasks.node import script
@@ -77,7 +76,7 @@ def test_what_travels_is_the_script_without_its_comments() -> None:
 def test_no_part_of_the_script_takes_the_place_of_another_ones_function() -> None:
     """In one shell there is one function of a name, and the last one counts."""
     parts = [path.read_text() for path in sorted(Path(script.__file__).with_name("scripts").glob("*.sh"))]
-    names = [name for part in parts for name in re.findall(r"^(\w+)\(\)", part, re.M)]
+    names = [name for part in parts for name in re.findall(r"^(\w+)\(\)", part, re.MULTILINE)]
     assert sorted(names) == sorted(set(names))
 
 
@@ -555,11 +554,6 @@ def test_where_there_is_no_timeout_commands_run_without_one(dash: Shell) -> None
     (dash.folder / "timeout").symlink_to("busybox")
     dash.stub("modprobe", "exit 0")
     assert not dash.first(["within 1", "load x", "scan"]).complaints
-
-
-@pytest.mark.parametrize(("remaining", "seconds"), [(60.0, 30), (3.9, 1), (0.01, 1)])
-def test_one_command_may_take_half_of_what_is_left(remaining: float, seconds: int) -> None:
-    assert instructions_instructions.command_timeout(remaining) == f"within {seconds}"
 
 
 def test_a_command_that_is_not_there_is_a_complaint_like_any_other(dash: Shell) -> None:
