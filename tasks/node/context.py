@@ -10,7 +10,6 @@ from tasks.core.profile.profile import Profile, RenderedProfile, render
 from tasks.core.profile.variables import template_variables
 from tasks.core.protocol.lock import ChangeId
 from tasks.core.redact import Secret
-from tasks.node.stamp import new_change_id
 from tasks.node.sudo import PasswordGates
 
 
@@ -23,7 +22,7 @@ class StepContext:
     """
 
     profiles: Mapping[str, tuple[Profile, ...]]
-    change: ChangeId = field(default_factory=new_change_id)
+    change: ChangeId
     only: str = ""
     comment_out_conflicts: bool = False
     force_unlock: bool = False
