@@ -107,8 +107,8 @@ HARMLESS = (
         "printf '#net.core.somaxconn=1\\n;net.core.somaxconn=2\\n\\n' > /etc/sysctl.d/zz-comments.conf"
     ),
     (
-        "mkdir -p /etc/modprobe.d; printf 'blacklist floppy\\noptions ip_vs conn_tab_bits=12\\ninstall dccp /bin/false\\n'"
-        " > /etc/modprobe.d/site.conf; echo dummy >> /etc/modules; echo dummy > /etc/modules-load.d/app.conf"
+        "mkdir -p /etc/modprobe.d; printf 'blacklist floppy\\noptions ip_vs conn_tab_bits=12\\n"
+        "install dccp /bin/false\\n' > /etc/modprobe.d/site.conf; echo dummy >> /etc/modules; echo dummy > /etc/modules-load.d/app.conf"
     ),
     (
         "mkdir -p /run/sysctl.d; for f in /etc/sysctl.d/zz-old.conf.bak /etc/sysctl.d/zz-none /run/sysctl.d/zz.conf;"
@@ -116,8 +116,8 @@ HARMLESS = (
         ": > /etc/modules-load.d/empty.conf"
     ),
     (
-        "printf 'net.ipv4.ip_forward = 1\\nnet/core/somaxconn=32768\\nvm.max_map_count=1000000\\n' > /etc/sysctl.d/zz.conf;"
-        "echo 1000000 > /proc/sys/vm/max_map_count; echo '-net.none.key = 1' > /etc/sysctl.d/zz-may-miss.conf;"
+        "printf 'net.ipv4.ip_forward = 1\\nnet/core/somaxconn=32768\\nvm.max_map_count=1000000\\n'"
+        " > /etc/sysctl.d/zz.conf; echo 1000000 > /proc/sys/vm/max_map_count; echo '-net.none.key = 1' > /etc/sysctl.d/zz-may-miss.conf;"
         "echo 'net.ipv4.conf.*.arp_announce = 2' > /etc/sysctl.d/zz-glob.conf"
     ),
 )

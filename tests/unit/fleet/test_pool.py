@@ -20,6 +20,7 @@ from tasks.fleet import pool as fleet
 from tasks.node.context import StepContext
 from tasks.node.conversation import Conversation
 from tasks.ssh.route import Access
+from tests.support.steps import work
 
 SECONDS = 10.0
 Task = Callable[[Host], NodeResult]
@@ -327,7 +328,7 @@ def test_one_host_that_nobody_listens_on_is_unreachable_and_timed(access: Access
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         whom = Host("n1", "127.0.0.1", port=taken.getsockname()[1], ssh=SshOptions(not_honoured=("x=1",)))
-        result = fleet.run_on_host(asking, whom, StepContext({}), access, 5.0)
+        result = fleet.run_on_host(asking, whom, work(hosts=()), access, 5.0)
     assert (result.host, result.status) == ("n1", Status.UNREACHABLE)
     assert "Connection refused" in result.problem
     assert result.notes == ("not honoured: x=1",)
@@ -336,5 +337,5 @@ def test_one_host_that_nobody_listens_on_is_unreachable_and_timed(access: Access
 
 def test_one_host_whose_options_make_no_sense_is_a_result_too(access: Access) -> None:
     whom = replace(hosts(1)[0], port=-1)
-    result = fleet.run_on_host(asking, whom, StepContext({}), access, 5.0)
+    result = fleet.run_on_host(asking, whom, work(hosts=()), access, 5.0)
     assert result.status in (Status.FAILED, Status.UNREACHABLE)

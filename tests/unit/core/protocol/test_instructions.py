@@ -105,6 +105,7 @@ def heard(shell: str, instruction: str) -> list[str]:
     """What main.sh does with an instruction, where each function of the scripts says its name and arguments."""
     parts = "".join(path.read_text() for path in SCRIPTS.glob("*.sh"))
     names = [*re.findall(r"^(\w+)\(\)", parts, re.MULTILINE), "rmdir"]
+    assert len(names) > 50
     stubs = "".join(f'{name}() {{ printf "%s\\n" {name} "$@"; }}\n' for name in names)
     request = f"{script.script(())}{MARK}\n{instruction}\n{MARK}"
     variables = r'for each in "boot=$boot" "text=$text" "options=$options" "listeners=$listeners"; do'
@@ -133,7 +134,7 @@ def test_a_file_begins_without_the_lines_of_the_one_before() -> None:
 
 def test_what_the_reply_confirms_of_a_line_is_what_the_script_says() -> None:
     text = (SCRIPTS / "rollback.sh").read_text()
-    said = {text for text in re.findall(r'say "h(\w+) ', text)}
+    said = set(re.findall(r'say "h(\w+) ', text))
     questions = [instructions.compare_file("/x", "/c"), instructions.find_disabled_line(LINE)]
     assert said == set(map(word, [*questions, instructions.confirmed_line(LINE)]))
     assert instructions.confirmed_line(LINE).partition(" ")[2] == questions[1].partition(" ")[2]
