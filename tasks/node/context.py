@@ -1,4 +1,4 @@
-"""What a command wants of each host: its profiles, its flags, and the run it belongs to."""
+"""The context of the steps of a run: profiles, flags, and the identity of the change."""
 
 from __future__ import annotations
 
@@ -15,10 +15,11 @@ from tasks.node.sudo import PasswordGates
 
 @dataclass(frozen=True, slots=True)
 class StepContext:
-    """What is to be done, by whom: each host's profiles by its name, which half of them, the sudo password if any.
+    """The context of the steps of a run on all its hosts.
 
-    force_unlock: change a node even if someone else is at it. ignored: checks that verify
-    leaves out, see preflight.
+    profiles: by the name of the host; only: `modules`, `sysctl` or empty for both; comment_out_conflicts: also comment
+    out lines of other owners; force_unlock: change a node even if another run has its lock; ignored: checks that
+    verify leaves out, by lower-case name; gates: see PasswordGates.
     """
 
     profiles: Mapping[str, tuple[Profile, ...]]
@@ -31,7 +32,7 @@ class StepContext:
     gates: PasswordGates = field(default_factory=PasswordGates)
 
     def render(self, host: Host, facts: dict[str, object]) -> list[RenderedProfile]:
-        """The profiles rendered for one host."""
+        """Render the profiles of one host with its variables and facts. Raises ProfileError."""
         rendered = [
             render(profile, {**template_variables(host), "facts": facts}) for profile in self.profiles[host.name]
         ]
@@ -39,7 +40,7 @@ class StepContext:
 
 
 def filter_part(rendered: RenderedProfile, only: str) -> RenderedProfile:
-    """`--only modules` or `--only sysctl`: the other half is neither looked at nor changed."""
+    """Drop the part that `--only modules` or `--only sysctl` leaves out."""
     return RenderedProfile(
         rendered.profile,
         rendered.modules if only != "sysctl" else None,

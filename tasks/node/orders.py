@@ -1,4 +1,4 @@
-"""The lines that a node's script is given: what to look at, what to change. Data only, never shell text."""
+"""From a plan to the instructions for a node: probes and changes. Data only, never shell text."""
 
 from __future__ import annotations
 
@@ -15,21 +15,24 @@ from tasks.core.protocol.lock import ChangeId
 
 
 def probe(keys: Iterable[str], modules: Iterable[str], more: Sequence[str] = ()) -> list[str]:
-    """What to look at: these keys and modules, and what is looked at on every node, and more instructions."""
+    """Return a probe of keys, modules, and the paths that every node is asked for. more: further instructions."""
     looks = dict.fromkeys([*map(protocol.look, (*COMMON_PATHS, *EVIDENCE_PATHS)), *map(protocol.look_at_key, keys)])
     units = map(protocol.find_unit, (LOADER, SETTER))
     return [*looks, *units, *protocol.want_modules(modules), *more, protocol.SCAN]
 
 
 def readback_probe(probe: Iterable[str], plan: Plan, facts: Facts) -> list[str]:
-    """A probe as it looks again after a plan's recorded orders. Of modules it asks only which are loaded, as it was
-    seen after loading; for all where some were unloaded, and where not root looked first, who may see more."""
+    """Return the probe to send after an apply.
+
+    It asks only which modules are loaded, read right after loading; everything is asked again if modules were unloaded,
+    or if the first probe was not root's, since root may see more.
+    """
     whole = plan.undo.modules or facts.uid != 0
     return [protocol.RESCAN if line == protocol.SCAN and not whole else line for line in probe]
 
 
 def apply_instructions(plan: Plan) -> list[str]:
-    """What to change, in the order that works: modules before the keys they bring, files before what reads them."""
+    """Return the changes of a plan in the order that works: modules before their keys, files before their readers."""
     return [*_files(plan), *_loads(plan), *_keys(plan), *_leftovers(plan.undo)]
 
 
@@ -61,7 +64,7 @@ def _keys(plan: Plan) -> list[str]:
 
 
 def _leftovers(undo: Undo) -> list[str]:
-    """What goes last: keys of a module are put right as long as it is there, a folder may have become empty."""
+    """Return the changes that go last: the keys of a module are restored before it goes, files before their folder."""
     return [
         *([protocol.unload_modules(undo.modules)] if undo.modules else []),
         *map(protocol.remove_folder, undo.folders),
@@ -69,10 +72,10 @@ def _leftovers(undo: Undo) -> list[str]:
 
 
 def apply_with_snapshot(plan: Plan, facts: Facts, change: ChangeId, about: Sequence[str] = ()) -> list[str]:
-    """A plan's orders, and before the first that writes the snapshot of what they change.
+    """Return the changes of a plan, and before the first write a snapshot of what they change.
 
-    It is completed before the keys are set, by those that came with a module, and by modules that came with others.
-    about: lines that say what is applied.
+    It is extended before the keys are set, by keys and modules that came with a module. about: further lines for it,
+    such as `profile NAME DIGEST`.
     """
     keys = [key for key, _ in plan.keys]
     late = [protocol.save_key(key) for key in keys if not facts.has_key(key)]
@@ -94,7 +97,7 @@ def apply_with_snapshot(plan: Plan, facts: Facts, change: ChangeId, about: Seque
 
 
 def _with_needs(modules: Iterable[str], facts: Facts) -> list[str]:
-    """Modules as /proc/modules spells them, each after all that is loaded with it."""
+    """Return modules as /proc/modules spells them, each after its dependencies."""
     names = list(map(normalize_module, modules))
     return list(dict.fromkeys(each for name in names for each in (*sorted(facts.dependencies.get(name, ())), name)))
 
@@ -103,7 +106,7 @@ def _with_coupled(keys: Iterable[str]) -> list[str]:
     return list(dict.fromkeys(each for key in keys for each in (key, *keys_changed_with(key))))
 
 
-# Looked at on every node, besides the keys that are wanted.
+# Paths that every node is asked for, besides the keys of its profiles.
 COMMON_PATHS = (
     "/proc/sys/kernel/hostname",
     "/proc/sys/kernel/modules_disabled",

@@ -28,5 +28,5 @@ def _user() -> str:
 
 
 def _word(text: str) -> str:
-    """A name as one plain word: a domain's user may have blanks and backslashes in it."""
+    """Return a name as one plain word: the name of a domain's user may hold blanks and backslashes."""
     return re.sub(r"[^A-Za-z0-9._+-]", "_", text)[:64] or "unknown"

@@ -27,7 +27,7 @@ needs_namespaces = pytest.mark.skipif(no_namespaces(), reason="no user namespace
 
 def work(*profiles: Profile, hosts: tuple[str, ...] = ("n1",), **more: object) -> StepContext:
     """A context of steps: the same profiles for all hosts."""
-    return replace(StepContext({name: profiles for name in hosts}, CHANGE), **more)  # type: ignore[arg-type]
+    return replace(StepContext(dict.fromkeys(hosts, profiles), CHANGE), **more)  # type: ignore[arg-type]
 
 
 JOBS = work(profile("vm.x = 1\n"))

@@ -22,7 +22,7 @@ FINISH = "finish"
 PLACE_FILES = "placed"
 
 
-# Reading: probe.sh and kubeadm.sh
+# What probe.sh and kubeadm.sh obey
 
 
 def look(path: str) -> str:
@@ -61,7 +61,7 @@ def find_listeners(pattern: str) -> str:
     return f"listeners {pattern}"
 
 
-# The request itself: boot.sh, apply.sh and lock.sh
+# What frames a request
 
 
 def receive_with(boot: str) -> str:
@@ -84,7 +84,7 @@ def unlock() -> str:
     return f"unlock {LOCK}"
 
 
-# The snapshot: snapshot.sh
+# What snapshot.sh obeys
 
 
 def note(text: str) -> str:
@@ -122,7 +122,7 @@ def take_snapshot(change: ChangeId) -> str:
     return f"snapshot {STORE} {change.run}"
 
 
-# Changing: apply.sh
+# What apply.sh obeys
 
 
 def begin_file(path: str) -> str:
@@ -165,7 +165,7 @@ def set_key(key: str, value: str) -> str:
     return f"set {key_file(key)} {value}"
 
 
-# Taking back: rollback.sh
+# What rollback.sh obeys
 
 
 def read_history() -> str:

@@ -97,7 +97,7 @@ def test_a_fix_that_is_not_to_be_kept_writes_no_file(machine: Machine) -> None:
 
     done = on(machine, repair, work(profile("vm.x = 2\n")))
     assert (done.status, machine.key("vm.x")) == (Status.CHANGED, "1")
-    assert done.notes == ("verify will call this drift: the profile wants vm.x = 2",)
+    assert done.notes == ("verify will report this as drift: the profile wants vm.x = 2",)
     assert list((machine.root / "etc").rglob("*.conf")) == []
 
 
