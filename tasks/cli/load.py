@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import logging
 from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -51,7 +52,7 @@ def load(context: Any, verb: str, options: Options) -> Run:
     )
     step_context = StepContext(
         _profiles(verb, options.profile, hosts, settings),
-        change=new_change_id(verb),
+        change=new_change_id(verb, datetime.now(UTC)),
         only=options.only,
         password=_sudo_password(context.config),
     )

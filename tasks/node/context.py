@@ -1,4 +1,4 @@
-"""What a command wants of each host: its profiles, its flags, and the run it belongs to."""
+"""The context of the steps of a run: profiles, flags, and the identity of the change."""
 
 from __future__ import annotations
 
@@ -10,20 +10,20 @@ from tasks.core.profile.profile import Profile, RenderedProfile, render
 from tasks.core.profile.variables import template_variables
 from tasks.core.protocol.lock import ChangeId
 from tasks.core.redact import Secret
-from tasks.node.stamp import new_change_id
 from tasks.node.sudo import PasswordGates
 
 
 @dataclass(frozen=True, slots=True)
 class StepContext:
-    """What is to be done, by whom: each host's profiles by its name, which half of them, the sudo password if any.
+    """The context of the steps of a run on all its hosts.
 
-    force_unlock: change a node even if someone else is at it. ignored: checks that verify
-    leaves out, see preflight.
+    profiles: by the name of the host; only: `modules`, `sysctl` or empty for both; comment_out_conflicts: also comment
+    out lines of other owners; force_unlock: change a node even if another run has its lock; ignored: checks that
+    verify leaves out, by lower-case name; gates: see PasswordGates.
     """
 
     profiles: Mapping[str, tuple[Profile, ...]]
-    change: ChangeId = field(default_factory=new_change_id)
+    change: ChangeId
     only: str = ""
     comment_out_conflicts: bool = False
     force_unlock: bool = False
@@ -32,7 +32,7 @@ class StepContext:
     gates: PasswordGates = field(default_factory=PasswordGates)
 
     def render(self, host: Host, facts: dict[str, object]) -> list[RenderedProfile]:
-        """The profiles rendered for one host."""
+        """Render the profiles of one host with its variables and facts. Raises ProfileError."""
         rendered = [
             render(profile, {**template_variables(host), "facts": facts}) for profile in self.profiles[host.name]
         ]
@@ -40,7 +40,7 @@ class StepContext:
 
 
 def filter_part(rendered: RenderedProfile, only: str) -> RenderedProfile:
-    """`--only modules` or `--only sysctl`: the other half is neither looked at nor changed."""
+    """Drop the part that `--only modules` or `--only sysctl` leaves out."""
     return RenderedProfile(
         rendered.profile,
         rendered.modules if only != "sysctl" else None,

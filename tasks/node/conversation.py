@@ -1,4 +1,4 @@
-"""The requests and replies of one channel to one node, with sudo where a change needs it."""
+"""The requests and replies of one channel to a node, with sudo where a change needs it."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from typing import Protocol
 from tasks.core.errors import RemoteError, ShellEndedError
 from tasks.core.facts import Facts
 from tasks.core.host import Host
+from tasks.core.protocol import instructions as protocol
 from tasks.core.protocol import reply
 from tasks.core.redact import Secret
 from tasks.core.result import NodeResult
@@ -19,39 +20,39 @@ from tasks.node.sudo import PasswordGate, password_missing
 
 
 class Channel(Protocol):
-    """What a conversation needs of a session."""
+    """The part of a session that a conversation needs."""
 
     @property
     def user(self) -> str:
-        """Who is logged in."""
+        """Return the login user."""
 
     @property
     def seconds_left(self) -> float:
-        """Until the host's deadline."""
+        """Return the seconds until the host's deadline."""
 
     def start(self, command: str, data: bytes) -> None:
-        """Runs a command with the beginning of its stdin."""
+        """Run a command and send the beginning of its stdin."""
 
     def send(self, data: bytes) -> None:
-        """Sends more stdin."""
+        """Send more stdin."""
 
     def receive(self, *ends: bytes) -> tuple[bytes, bytes]:
-        """Output up to one of `ends`, and which."""
+        """Return the output up to one of `ends`, and that end. Raises ShellEndedError or RemoteError."""
 
 
 class Conversation:
-    """The requests and replies of one channel, with one random mark. had_lock: it has had the node's."""
+    """The requests and replies of one channel, with one random mark. had_lock: it has held the lock of the node."""
 
     def __init__(self, channel: Channel) -> None:
         self.channel = channel
         self.mark = script.new_mark()
         self.has_shell = False
-        self.known: set[str] = set()  # the parts of the script that the node's shell has
+        self.known: set[str] = set()  # parts of the script that the shell on the node has
         self.had_lock = False
-        self.window = (0.0, 0.0)  # our monotonic seconds before the last question and after its answer
+        self.window = (0.0, 0.0)  # our monotonic seconds before the last request and after its reply
 
     def ask(self, lines: Sequence[str]) -> Facts:
-        """Sends a request that reads, as the login user, and returns what it found."""
+        """Send a request that reads, as the login user, and return the facts of its reply."""
         data = self._request(lines)
         before = time.monotonic()
         if self.has_shell:
@@ -64,12 +65,12 @@ class Conversation:
         return facts
 
     def change(self, lines: Sequence[str], host: Host, facts: Facts, context: StepContext) -> Facts:
-        """Sends a request that changes, as root, and returns what it found afterwards.
+        """Send a request that changes, as root, and return the facts afterwards.
 
-        facts: of an earlier look; what the request does not ask anew (`rescan`) is taken from them.
+        facts: of an earlier probe; they complete the reply to a request that ends with `rescan`.
         """
         if facts.uid != 0:
-            self.known.clear()  # root's shell is another one
+            self.known.clear()  # root gets a shell of its own
         data = self._request(lines, changes=True)
         password = host.become.password or context.password
         if facts.uid == 0:
@@ -83,7 +84,7 @@ class Conversation:
         else:
             self._with_password(data, host, password, context.gates.of(password))
         try:
-            return self._reply(facts if "rescan" in lines else None)
+            return self._reply(facts if protocol.RESCAN in lines else None)
         except ShellEndedError as error:
             raise RemoteError(f"in the middle of a change, {error.problem}", _FINISH) from error
 
@@ -91,7 +92,7 @@ class Conversation:
         return script.request(self.mark, lines, changes=changes, known=self.known)
 
     def _without_password(self, data: bytes) -> None:
-        """sudo without a password, and the request with it: the root shell says that it is there before it reads."""
+        """Send the request along with sudo: the root shell reports that it is ready before it reads."""
         try:
             self.channel.send(f"sudo {len(data)}\n".encode() + data)
             self.channel.receive(f"{self.mark} ready\n".encode())
@@ -101,7 +102,7 @@ class Conversation:
             raise RemoteError(f"sudo refused {self.channel.user}: {error.problem}", _SUDOERS) from error
 
     def _with_password(self, data: bytes, host: Host, password: Secret, gate: PasswordGate) -> None:
-        """sudo asks on our stream, with our mark; only then the password is sent, and only once."""
+        """Send the password once, and only after sudo has prompted on our stream with our mark."""
         gate.enter(self.channel.seconds_left)
         accepted: bool | None = None
         prompt, ready = f"{self.mark} password".encode(), f"{self.mark} ready\n".encode()
@@ -123,12 +124,12 @@ class Conversation:
         self.channel.receive(f"{self.mark} begin\n".encode())
         try:
             body = self.channel.receive(f"{self.mark} end\n".encode())[0]
-        except ShellEndedError as error:  # the last it said is a piece of its reply
+        except ShellEndedError as error:  # its last words are a piece of the reply
             raise ShellEndedError("the node's shell ended while it replied", "run the same command again") from error
         return reply.parse_reply(body.decode("utf-8", "replace").replace(self.mark, "=="), known)
 
 
-_INCORRECT = re.compile("(?i)incorrect (password|authentication)")  # sudo's and sudo-rs's words
+_INCORRECT = re.compile("(?i)incorrect (password|authentication)")  # the messages of sudo and of sudo-rs
 _FINISH = "run the same command again, and it finishes; or take back what was done: fab -H NODE rollback"
 _SUDOERS = "see sudo -l on the node: this needs a root shell (sh) through sudo without a terminal"
 NodeStep = Callable[[Conversation, Host, StepContext], NodeResult]

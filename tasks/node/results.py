@@ -14,18 +14,18 @@ from tasks.core.sanitize import UNSAFE_CHARACTERS, sanitize
 
 
 def with_boot_notes(done: NodeResult, boot: NextBoot) -> NodeResult:
-    """A result with what there is to say of the next boot besides."""
+    """Add the notes on the next boot to a result."""
     return replace(done, notes=tuple(map(sanitize, boot.notes())))
 
 
 def make_result(host: Host, items: Sequence[Item], bad: Status) -> NodeResult:
-    """A host's result from its items."""
+    """Return the result of a host from its items. bad: its status if one of them is not fine."""
     return NodeResult(host.name, worst_status(items, bad), tuple(map(_printable_item, items)))
 
 
 @lru_cache(maxsize=1024)  # nodes have most of their items in common
 def _printable_item(item: Item) -> Item:
-    """An item whose texts, a node's among them, are harmless: terminal escapes of a node never reach the screen."""
+    """Sanitize the texts of an item: terminal escapes of a node never reach the screen."""
     if not UNSAFE_CHARACTERS.search(f"{item.name}{item.expected}{item.got}{item.why}{item.next_step}{item.decided_by}"):
         return item
     return item._replace(
@@ -39,7 +39,7 @@ def _printable_item(item: Item) -> Item:
 
 
 def failure_result(host: Host, error: BaseException) -> NodeResult:
-    """Any exception on a host as that host's result."""
+    """Return an exception on a host as the result of that host. Only a bug has no next step of its own."""
     status = Status.UNREACHABLE if isinstance(error, UnreachableError) else Status.FAILED
     problem, step = f"{type(error).__name__}: {error}", "this is a bug in nodeprep: please report it"
     if isinstance(error, NodeError):

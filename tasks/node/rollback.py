@@ -1,4 +1,4 @@
-"""Taking back on one host: its snapshots are read, what they say is made so, and what is done with is thrown away."""
+"""Rollback of one host: read its snapshots, restore the state before them, drop them."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ from functools import partial
 from tasks.core.errors import ChangeRefusedError, UsageError
 from tasks.core.facts import Facts
 from tasks.core.host import Host
-from tasks.core.protocol.lock import STORE, run_time
+from tasks.core.protocol import instructions as protocol
+from tasks.core.protocol.lock import run_time
 from tasks.core.result import NodeResult, Status
 from tasks.core.sanitize import sanitize
 from tasks.core.undo import rollback
@@ -24,30 +25,30 @@ NOTHING = "nothing to take back"
 
 
 def check_run_name(to: str) -> None:
-    """Raises UsageError for what is no run's name by its form; an empty text means the newest."""
+    """Raise UsageError unless a text has the form of a run's name; an empty text means the newest."""
     if to and not run_time(to):
         raise UsageError(f"--to: expected a run, such as 20261125-021502-a3f1 (rollback --list names them), got {to!r}")
 
 
 def read_snapshots(conversation: Conversation, host: Host, context: StepContext) -> tuple[tuple[Snapshot, ...], Facts]:
-    """A host's snapshots, the oldest first. Only root may read them."""
+    """Read the snapshots of a host as root, the oldest first; and the facts of that probe."""
     facts = conversation.ask(orders.probe([], []))
-    facts = conversation.change([f"history {STORE}", "scan"], host, facts, context)
+    facts = conversation.change([protocol.read_history(), protocol.SCAN], host, facts, context)
     return parse_snapshots(facts), facts
 
 
 def list_snapshots(conversation: Conversation, host: Host, context: StepContext) -> NodeResult:
-    """What can be taken back on a host, the newest first."""
+    """List the changes that can be taken back on a host, the newest first."""
     found, _ = read_snapshots(conversation, host, context)
     return make_result(host, [rollback.snapshot_item(snapshot) for snapshot in reversed(found)], Status.FAILED)
 
 
 @dataclass(frozen=True, slots=True)
 class _RollbackPlan:
-    """What is to be taken back, how the node differs from that now, and how to get there."""
+    """The chosen snapshots, the state of the node now, and the goal of the change."""
 
     chosen: tuple[Snapshot, ...]
-    seen: Observation
+    observation: Observation
     goal: Convergence
 
 
@@ -57,16 +58,16 @@ def _plan_rollback(to: str, conversation: Conversation, host: Host, context: Ste
         return None
     past = prior_state(chosen)
     probe = [*rollback.probe_instructions(past), *orders.probe(past.keys, [*past.modules, *past.unloaded])]
-    goal = Convergence(partial(_observe, past), partial(_orders, chosen[-1], probe))
-    return _RollbackPlan(chosen, goal.decide(conversation.change(probe, host, facts, context)), goal)
+    goal = Convergence(partial(_observe, past), partial(_instructions, chosen[-1], probe))
+    return _RollbackPlan(chosen, goal.observe(conversation.change(probe, host, facts, context)), goal)
 
 
 def _observe(past: PriorState, facts: Facts) -> Observation:
     return Observation(facts, rollback.make_plan(past, facts))
 
 
-def _orders(newest: Snapshot, probe: Sequence[str], seen: Observation) -> list[str]:
-    return [f"newest {newest.path}", *orders.apply_instructions(seen.plan), *probe]
+def _instructions(newest: Snapshot, probe: Sequence[str], observation: Observation) -> list[str]:
+    return [protocol.expect_newest(newest.path), *orders.apply_instructions(observation.plan), *probe]
 
 
 def _notes(chosen: Sequence[Snapshot], done: str) -> tuple[str, ...]:
@@ -77,33 +78,36 @@ def _notes(chosen: Sequence[Snapshot], done: str) -> tuple[str, ...]:
 
 
 def plan_rollback(to: str, conversation: Conversation, host: Host, context: StepContext) -> NodeResult:
-    """What a rollback would do."""
-    if not (aim := _plan_rollback(to, conversation, host, context)):
+    """Return the items that a rollback would change."""
+    if not (plan := _plan_rollback(to, conversation, host, context)):
         return NodeResult(host.name, Status.OK, notes=(NOTHING,))
-    return replace(make_result(host, aim.seen.plan.items, Status.DRIFT), notes=_notes(aim.chosen, "would take back"))
+    return replace(
+        make_result(host, plan.observation.plan.items, Status.DRIFT), notes=_notes(plan.chosen, "would take back")
+    )
 
 
 def rollback_host(to: str, conversation: Conversation, host: Host, context: StepContext) -> NodeResult:
-    """Makes everything as it was before the newest change, or before run `to`. Then those snapshots go."""
-    if not (aim := _plan_rollback(to, conversation, host, context)):
+    """Restore the state before the newest change, or before run `to`; then drop those snapshots."""
+    if not (plan := _plan_rollback(to, conversation, host, context)):
         return NodeResult(host.name, Status.OK, notes=(NOTHING,))
-    done = converge(conversation, host, context, aim.seen, aim.goal)
-    notes = _notes(aim.chosen, "took back")
+    done = converge(conversation, host, context, plan.observation, plan.goal)
+    notes = _notes(plan.chosen, "took back")
     if done.status is Status.FAILED:
-        notes = _notes(aim.chosen, "not all could be taken back, so it is kept")
+        notes = _notes(plan.chosen, "not all could be taken back, so it is kept")
     else:
-        notes += _drop_snapshots(aim, conversation, host, context)
+        notes += _drop_snapshots(plan, conversation, host, context)
         done = replace(done, status=Status.CHANGED)
     return replace(done, notes=(*done.notes, *notes))
 
 
 def _drop_snapshots(
-    aim: _RollbackPlan, conversation: Conversation, host: Host, context: StepContext
+    plan: _RollbackPlan, conversation: Conversation, host: Host, context: StepContext
 ) -> tuple[str, ...]:
-    """Throws away the snapshots that are done with; what could not be."""
-    lines = [f"forget {snapshot.path}" for snapshot in reversed(aim.chosen)]
+    """Drop the snapshots that were taken back; return a note for each that could not be dropped."""
+    newest = protocol.expect_newest(plan.chosen[-1].path)
+    lines = [protocol.forget_snapshot(snapshot.path) for snapshot in reversed(plan.chosen)]
     try:
-        facts = write(conversation, host, context, aim.seen.facts, [f"newest {aim.chosen[-1].path}", *lines, "scan"])
+        facts = write(conversation, host, context, plan.observation.facts, [newest, *lines, protocol.SCAN])
     except ChangeRefusedError as error:
         why = error.problem.partition(":")[0]
         return (sanitize(f"it can be taken back once more, for its snapshot could not be thrown away: {why}"),)

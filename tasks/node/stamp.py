@@ -1,4 +1,4 @@
-"""Who is at work here, and when: what a run leaves on the nodes that it changes."""
+"""The identity of a run, as it is left on the nodes that it changes: user, machine, time."""
 
 from __future__ import annotations
 
@@ -11,9 +11,12 @@ from datetime import UTC, datetime
 from tasks.core.protocol.lock import ChangeId
 
 
-def new_change_id(verb: str = "apply") -> ChangeId:
-    """This user's run of a verb, beginning now. Two runs in one second differ by their last four digits."""
-    run = f"{datetime.now(UTC):%Y%m%d-%H%M%S}-{secrets.token_hex(2)}"
+def new_change_id(verb: str, now: datetime) -> ChangeId:
+    """Return the identity of this user's run of a verb that begins `now`.
+
+    Two runs that begin in the same second differ by their last four digits, which are random.
+    """
+    run = f"{now.astimezone(UTC):%Y%m%d-%H%M%S}-{secrets.token_hex(2)}"
     return ChangeId(run, f"{_word(_user())}@{_word(socket.gethostname())}", verb)
 
 
@@ -25,5 +28,5 @@ def _user() -> str:
 
 
 def _word(text: str) -> str:
-    """A name as one plain word: a domain's user may have blanks and backslashes in it."""
+    """Return a name as one plain word: the name of a domain's user may hold blanks and backslashes."""
     return re.sub(r"[^A-Za-z0-9._+-]", "_", text)[:64] or "unknown"

@@ -1,4 +1,4 @@
-"""One host's conversation: look, decide, change, look again. Knows the order; the core knows what is right."""
+"""The steps of one host: probe, plan, change, probe again. The order is here, the judgement in the core."""
 
 from __future__ import annotations
 
@@ -21,7 +21,6 @@ from tasks.core.profile.entries import are_compatible, format_entry
 from tasks.core.profile.profile import RenderedProfile, check_together
 from tasks.core.profile.variables import SAMPLE
 from tasks.core.protocol import instructions as protocol
-from tasks.core.protocol.lock import STORE
 from tasks.core.result import Item, ItemStatus, Kind, NodeResult, Status, worst_status
 from tasks.core.undo import stale
 from tasks.core.undo.snapshot import PriorState, parse_snapshots, prior_state
@@ -36,20 +35,20 @@ from tasks.node.results import make_result, with_boot_notes
 def probe_host(
     conversation: Conversation, host: Host, context: StepContext, more: Sequence[str] = ()
 ) -> tuple[list[RenderedProfile], Facts]:
-    """Probes a node: what is wanted of it, rendered with its own facts, and the facts. more: further instructions."""
+    """Probe a node; return its profiles rendered with its own facts, and the facts. more: further instructions."""
     sample = context.render(host, dict(SAMPLE))
     first = host_probe(sample, more)
     facts = conversation.ask(first)
     rendered = context.render(host, facts.for_templates())
     second = host_probe(rendered, more)
-    if set(second) - set(first):  # a template whose facts change which names it holds
+    if set(second) - set(first):  # a template that names other keys for these facts
         facts = conversation.ask(second)
     check_together(rendered)
     return rendered, facts
 
 
 def render_host(conversation: Conversation, host: Host, context: StepContext) -> NodeResult:
-    """The files as they would be uploaded to a host: items that expect a text at a path. Nothing is compared."""
+    """Render the files of a host: items that expect a text at a path. Nothing is compared."""
     files = resolve(*probe_host(conversation, host, context)).files
     texts = {file.path: "".join(f"{line}\n" for line in file.lines) for file in files}
     items = [Item(Kind.FILE, path, ItemStatus.OK, expected=text, got="") for path, text in texts.items()]
@@ -57,45 +56,45 @@ def render_host(conversation: Conversation, host: Host, context: StepContext) ->
 
 
 def rendered_files(shown: NodeResult) -> dict[str, str]:
-    """Path to text, of what show() found."""
+    """Return the texts of render_host() by path."""
     return {item.name: item.expected for item in shown.items}
 
 
 @dataclass(frozen=True, slots=True)
 class Cleanup:
-    """What an apply does besides making rendered profiles true: other people's lines, and what is stale of ours."""
+    """The changes of an apply besides the profiles: lines of other owners, and stale entries of our files."""
 
     comment_out: bool = False
-    gone: Stale = field(default_factory=Stale)
+    stale: Stale = field(default_factory=Stale)
     prior_state: PriorState = field(default_factory=PriorState)
 
 
-def observe(rendered: Sequence[RenderedProfile], besides: Cleanup, facts: Facts) -> Observation:
-    """Facts against rendered profiles, and the next boot once the rendered files are there and stale ones are not."""
+def observe(rendered: Sequence[RenderedProfile], cleanup: Cleanup, facts: Facts) -> Observation:
+    """Plan for facts, and simulate the next boot with the rendered files in place and the stale ones removed."""
     desired = resolve(rendered, facts)
-    boot = NextBoot(facts, planned_files(desired.files, facts, besides.gone.files))
-    plan = stale.with_removals(diff(desired, facts, boot), besides.gone, besides.prior_state, facts)
+    boot = NextBoot(facts, planned_files(desired.files, facts, cleanup.stale.files))
+    plan = stale.with_removals(diff(desired, facts, boot), cleanup.stale, cleanup.prior_state, facts)
     return Observation(
         facts,
-        plan._replace(comment_out=conflicting_lines(desired, boot)) if besides.comment_out and boot.simulated else plan,
+        plan._replace(comment_out=conflicting_lines(desired, boot)) if cleanup.comment_out and boot.simulated else plan,
     )
 
 
 def host_probe(rendered: Sequence[RenderedProfile], more: Sequence[str] = ()) -> list[str]:
-    """The probe's instructions for everything that rendered profiles name."""
+    """Return the instructions that probe everything that rendered profiles name."""
     return list(_host_probe(tuple(rendered), tuple(more)))
 
 
-@lru_cache(maxsize=64)  # equal nodes are asked the same, two times each
+@lru_cache(maxsize=64)  # equal nodes get the same probe, twice each
 def _host_probe(rendered: tuple[RenderedProfile, ...], more: tuple[str, ...]) -> tuple[str, ...]:
-    keys = [wish.key for each in rendered for wish in each.sysctl_entries()]
-    modules = [name for each in rendered for wish in each.module_entries() for name in wish.candidates]
+    keys = [entry.key for each in rendered for entry in each.sysctl_entries()]
+    modules = [name for each in rendered for entry in each.module_entries() for name in entry.candidates]
     owners = [owner for key in keys if (owner := providing_module(key))]
     return tuple(orders.probe(keys, [*modules, *owners], more))
 
 
 def plan_host(conversation: Conversation, host: Host, context: StepContext) -> NodeResult:
-    """Every item as it is now, and what would be wrong after the next boot in spite of our files."""
+    """Compare every item as it is now, and report what the next boot would undo in spite of our files."""
     rendered, facts = probe_host(conversation, host, context)
     desired = resolve(rendered, facts)
     gone = stale.find_stale(desired, facts, context.only)
@@ -105,11 +104,11 @@ def plan_host(conversation: Conversation, host: Host, context: StepContext) -> N
 
 
 def verify_host(conversation: Conversation, host: Host, context: StepContext) -> NodeResult:
-    """Every item as it is now, and as the node's own files will make it at the next boot; and what kubeadm checks."""
+    """Compare every item now and after the next boot with the node's own files; run kubeadm's checks."""
     rendered, facts = probe_host(conversation, host, context, () if context.only else probe_instructions())
     boot, desired = NextBoot(facts, facts.files), resolve(rendered, facts)
     own = ignored_of_host(host)
-    names = context.ignored | own if own else context.ignored  # one for all nodes: it is kept with each
+    names = context.ignored | own if own else context.ignored  # the same object for all nodes: each result keeps it
     checked = () if context.only else check_node(host, facts, desired, names)
     gone = stale.stale_items(stale.find_stale(desired, facts, context.only), to_do=False)
     done = make_result(host, (*diff(desired, facts, boot).items, *gone, *checked), Status.DRIFT)
@@ -118,33 +117,32 @@ def verify_host(conversation: Conversation, host: Host, context: StepContext) ->
 
 
 def apply_host(conversation: Conversation, host: Host, context: StepContext) -> NodeResult:
-    """Makes the node right, and says so only after a second look."""
+    """Apply the profiles of a host; the result is what a second probe shows."""
     rendered, facts = probe_host(conversation, host, context)
     gone = stale.find_stale(resolve(rendered, facts), facts, context.only)
     probe, past = host_probe(rendered, protocol.extra_probe(gone.keys, gone.modules)), PriorState()
     if gone:
-        facts = conversation.change([f"history {STORE}", *probe], host, facts, context)
+        facts = conversation.change([protocol.read_history(), *probe], host, facts, context)
         past = prior_state(parse_snapshots(facts))
-    decide = partial(observe, rendered, Cleanup(context.comment_out_conflicts, gone, past))
-    seen = decide(facts)
-    if needs_root_to_see(seen):
-        seen = decide(conversation.change(probe, host, facts, context))
-    return converge(
-        conversation, host, context, seen, Convergence(decide, partial(change_instructions, host, context, probe))
-    )
+    observed = partial(observe, rendered, Cleanup(context.comment_out_conflicts, gone, past))
+    observation = observed(facts)
+    if needs_root_to_see(observation):
+        observation = observed(conversation.change(probe, host, facts, context))
+    goal = Convergence(observed, partial(change_instructions, host, context, probe))
+    return converge(conversation, host, context, observation, goal)
 
 
-def needs_root_to_see(seen: Observation) -> bool:
-    """Whether only root sees enough of the node to say what has to change, and later what has changed."""
-    return seen.facts.uid != 0 and any(item.got == NOT_READABLE for item in seen.plan.items)
+def needs_root_to_see(observation: Observation) -> bool:
+    """Return whether a key is readable by root only: its change and the outcome are not visible to others."""
+    return observation.facts.uid != 0 and any(item.got == NOT_READABLE for item in observation.plan.items)
 
 
 def fix_host(
     rendered: RenderedProfile, persist: bool, conversation: Conversation, host: Host, context: StepContext
 ) -> NodeResult:
-    """Puts one key or module right; if persist, keeps it for the next boot once the kernel has taken it."""
+    """Repair one key or module; if persist, keep it for the next boot once the kernel has taken it."""
 
-    def repair(facts: Facts) -> Observation:
+    def observed(facts: Facts) -> Observation:
         running = Observation(facts, diff(fixing.fix_desired(rendered, facts, persist=False), facts))
         if not persist or worst_status(running.plan.items, Status.FAILED) is Status.FAILED:
             return running
@@ -152,17 +150,17 @@ def fix_host(
         return Observation(facts, diff(kept, facts, NextBoot(facts, planned_files(kept.files, facts))))
 
     lines = host_probe([rendered])
-    goal = Convergence(repair, partial(change_instructions, host, context, lines))
-    done = converge(conversation, host, context, repair(conversation.ask(lines)), goal)
+    goal = Convergence(observed, partial(change_instructions, host, context, lines))
+    done = converge(conversation, host, context, observed(conversation.ask(lines)), goal)
     return replace(done, notes=(*done.notes, *_contradictions(rendered, host, context)))
 
 
 def _contradictions(rendered: RenderedProfile, host: Host, context: StepContext) -> list[str]:
-    """A repair that a profile of the host does not want will be called drift: say so now."""
-    wanted = {wish.key: wish for each in context.render(host, dict(SAMPLE)) for wish in each.sysctl_entries()}
+    """Return a note if a profile of the host contradicts the repair: verify will report it as drift."""
+    wanted = {entry.key: entry for each in context.render(host, dict(SAMPLE)) for entry in each.sysctl_entries()}
     pairs = [(mine, wanted[mine.key]) for mine in rendered.sysctl_entries() if mine.key in wanted]
     return [
-        f"verify will call this drift: the profile wants {format_entry(theirs)}"
+        f"verify will report this as drift: the profile wants {format_entry(theirs)}"
         for mine, theirs in pairs
         if not are_compatible(mine, theirs)
     ]

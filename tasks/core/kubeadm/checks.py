@@ -25,6 +25,7 @@ from tasks.core.kubeadm.swap import SWAPS, check_swap
 from tasks.core.kubeadm.sysctl_files import SYSCTL_FILE_NAMES, SYSCTL_FILE_PROBES, check_sysctl_files
 from tasks.core.kubeadm.system import SYSTEM_PROBES, check_system
 from tasks.core.plan.desired import Desired
+from tasks.core.protocol.instructions import find_listeners, look
 from tasks.core.result import Item
 
 
@@ -44,7 +45,7 @@ class Check(NamedTuple):
 CHECKS = (  # in kubeadm's order, as far as it has one
     Check(check_leftovers, LEFTOVER_NAMES, LEFTOVER_PROBES),
     Check(check_runtime, ("CRI",), listeners=RUNTIME_LISTENERS),
-    Check(check_swap, ("Swap",), (f"look {SWAPS}",)),
+    Check(check_swap, ("Swap",), (look(SWAPS),)),
     Check(check_system, ("SystemVerification",), SYSTEM_PROBES),
     Check(check_proxy_mode, ("KubeProxyMode",), PROXY_PROBES),
     Check(check_hostname, ("Hostname",)),
@@ -57,7 +58,7 @@ CHECKS = (  # in kubeadm's order, as far as it has one
 def probe_instructions() -> list[str]:
     """Return the instructions that the checks add to a probe."""
     listeners = "|".join(check.listeners for check in CHECKS if check.listeners)
-    return [*(line for check in CHECKS for line in check.probes), *IDENTITY_PROBES, f"listeners {listeners}"]
+    return [*(line for check in CHECKS for line in check.probes), *IDENTITY_PROBES, find_listeners(listeners)]
 
 
 def check_node(host: Host, facts: Facts, desired: Desired, ignored: frozenset[str]) -> tuple[Item, ...]:

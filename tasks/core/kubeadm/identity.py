@@ -6,10 +6,11 @@ import re
 
 from tasks.core.facts import Facts
 from tasks.core.kubeadm.hostname import HOSTNAME
+from tasks.core.protocol.instructions import look
 from tasks.core.result import Identity
 
 MACHINE_ID, PRODUCT_UUID = "/etc/machine-id", "/sys/class/dmi/id/product_uuid"
-IDENTITY_PROBES = (f"look {MACHINE_ID}", f"look {PRODUCT_UUID}")
+IDENTITY_PROBES = (look(MACHINE_ID), look(PRODUCT_UUID))
 
 
 def read_identity(facts: Facts, window: tuple[float, float], ignored: frozenset[str]) -> Identity:

@@ -7,12 +7,13 @@ from collections.abc import Iterator
 from tasks.core.facts import Facts
 from tasks.core.kubeadm.inputs import CheckInputs, check_item, check_name
 from tasks.core.kubeadm.role import WORKER
+from tasks.core.protocol.instructions import check_presence
 from tasks.core.result import Item, ItemStatus
 
 LEFTOVERS = ("/etc/kubernetes/kubelet.conf", "/etc/kubernetes/bootstrap-kubelet.conf", "/etc/kubernetes/pki/ca.crt")
 JOINED = (LEFTOVERS[0], "/etc/kubernetes/kubelet.kubeconfig")  # kubeadm's, kubeasz's
 LEFTOVER_NAMES = tuple(check_name("FileAvailable", path) for path in LEFTOVERS)
-LEFTOVER_PROBES = tuple(f"there {path}" for path in dict.fromkeys((*LEFTOVERS, *JOINED)))
+LEFTOVER_PROBES = tuple(map(check_presence, dict.fromkeys((*LEFTOVERS, *JOINED))))
 
 
 def find_join(facts: Facts) -> str:

@@ -7,11 +7,12 @@ from collections.abc import Iterator
 from tasks.core.facts import Facts, ModuleState
 from tasks.core.kubeadm.inputs import CheckInputs, check_item, parse_version
 from tasks.core.profile.variables import template_variables
+from tasks.core.protocol.instructions import want_module
 from tasks.core.result import Item, ItemStatus
 
 NAME = "KubeProxyMode"
 # The second word is a pattern for the module's file: modules are listed with either character.
-PROXY_PROBES = ("want nf_tables nf[-_]tables",)
+PROXY_PROBES = (want_module("nf_tables"),)
 
 
 def check_proxy_mode(node: CheckInputs) -> Iterator[Item]:

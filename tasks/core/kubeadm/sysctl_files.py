@@ -9,13 +9,14 @@ from tasks.core.host import Host
 from tasks.core.kernel import key_name, same_module
 from tasks.core.kubeadm.inputs import CheckInputs, check_item, check_name
 from tasks.core.plan.desired import Desired
+from tasks.core.protocol.instructions import look
 from tasks.core.result import Item, ItemStatus
 
 FILES = ("/proc/sys/net/ipv4/ip_forward", "/proc/sys/net/ipv6/conf/default/forwarding")
 BRIDGE_FILES = ("/proc/sys/net/bridge/bridge-nf-call-iptables", "/proc/sys/net/bridge/bridge-nf-call-ip6tables")
 BRIDGE_NETWORKS = {"flannel", "weave", "kube-router", "canal"}
 SYSCTL_FILE_NAMES = tuple(check_name("FileContent", path) for path in (*FILES, *BRIDGE_FILES))
-SYSCTL_FILE_PROBES = tuple(f"look {path}" for path in (*FILES, *BRIDGE_FILES))
+SYSCTL_FILE_PROBES = tuple(map(look, (*FILES, *BRIDGE_FILES)))
 
 
 def check_sysctl_files(node: CheckInputs) -> Iterator[Item]:

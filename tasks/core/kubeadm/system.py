@@ -13,6 +13,7 @@ from typing import NamedTuple
 
 from tasks.core.facts import Facts, ModuleState
 from tasks.core.kubeadm.inputs import CheckInputs, check_item, kubernetes_version
+from tasks.core.protocol.instructions import find_kernel_options, look, want_module
 from tasks.core.result import Item, ItemStatus
 
 NAME = "SystemVerification"
@@ -33,9 +34,9 @@ REQUIRED_V2 = ("cpu", "cpuset", "memory", "pids")  # devices and freezer are in 
 OPTIONAL_V1, OPTIONAL_V2 = ("hugetlb", "blkio"), ("hugetlb", "io")
 CGROUP_V1_REFUSED_SINCE = (1, 35)  # kubelet's failCgroupV1: KEP-5573
 SYSTEM_PROBES = (
-    *(f"look {path}" for path in (CGROUP_V1_FILE, CGROUP_V2_FILE)),
-    "want configs configs",
-    f"options {KERNEL_OPTIONS}",
+    *map(look, (CGROUP_V1_FILE, CGROUP_V2_FILE)),
+    want_module("configs"),
+    find_kernel_options(KERNEL_OPTIONS),
 )
 
 

@@ -1,4 +1,4 @@
-"""The lock of a node: the identity of a run, and the node's refusal of a change."""
+"""The lock of a node: the identity of a run, and the refusal of a change by the node."""
 
 from __future__ import annotations
 
@@ -14,9 +14,10 @@ LOCK = "/run/nodeprep.lock"
 
 @dataclass(frozen=True, slots=True)
 class ChangeId:
-    """Who changes what, and when, as it is left on the nodes. Each part is one word.
+    """The identity of a change, as it is left on the nodes. Each part is one word.
 
-    run: `20261125-021502-a3f1`, UTC by the admin's clock, the same on all nodes of a run; who: user@machine.
+    run: `20261125-021502-a3f1`, UTC by the admin's clock, the same on all nodes of a run; who: user@machine; verb: the
+    command.
     """
 
     run: str
@@ -25,9 +26,9 @@ class ChangeId:
 
 
 def change_refusal(facts: Facts) -> ChangeRefusedError | None:
-    """Why a node did not let us change it, if so: someone else is at it, or no snapshot could be taken."""
+    """Return the error of a node that refused a change: another run has the lock, or no snapshot was written."""
     if holder := facts.complaints.get(("lock", LOCK)):
-        return ChangeRefusedError(_locked(holder), "wait until it is done; if it never is: --force-unlock")
+        return ChangeRefusedError(_locked(holder), "wait until that run has ended; if it never does: --force-unlock")
     if why := facts.complaints.get(("snapshot", STORE)):
         return ChangeRefusedError(
             f"no snapshot could be written, so nothing was changed: {why}", f"make room for {STORE}"
@@ -43,7 +44,7 @@ def change_refusal(facts: Facts) -> ChangeRefusedError | None:
 
 
 def _locked(holder: str) -> str:
-    """`apply anna@laptop 20261125-021502-a3f1` as a sentence; what does not look like it is shown as it is."""
+    """Describe the holder of a lock, `apply anna@laptop 20261125-021502-a3f1`; any other text is quoted as it is."""
     words = holder.split()
     if len(words) != 3 or not (time := run_time(words[2])):
         return f"{LOCK}: {holder}"
@@ -51,6 +52,6 @@ def _locked(holder: str) -> str:
 
 
 def run_time(run: str) -> str:
-    """A run's time, or an empty text where there is none in its name."""
+    """Return the time in a run's name, or an empty text if it has none."""
     match = re.fullmatch(r"(\d{4})(\d\d)(\d\d)-(\d\d)(\d\d)(\d\d)-[0-9a-f]+", run)
     return "{}-{}-{} {}:{}:{} UTC".format(*match.groups()) if match else ""

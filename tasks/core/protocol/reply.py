@@ -1,4 +1,4 @@
-"""Parse a reply of the node scripts into facts. Everything in it is untrusted."""
+"""Parse a reply of the node scripts into facts. Nothing in it is trusted."""
 
 from __future__ import annotations
 
@@ -13,19 +13,20 @@ from tasks.core.facts import SYSCTL_ROOT, Facts, FileFact, UnitState
 from tasks.core.kernel import key_name, normalize_module, providing_module
 from tasks.core.memo import LARGE_REPLY, unless
 
-# Parts of the reply that only verify asks for: tasks/node/scripts/kubeadm.sh.
+# Sections that only verify asks for: tasks/node/scripts/kubeadm.sh.
 MORE = ("clock", "options", "listeners")
-_LONG = 300  # characters of a line; a node may say as much as it likes, and not all of that is kept
+_LONG = 300  # characters of a line that is cached: a node controls their length
 _NUMBER = re.compile("[0-9]{1,18}")
 _NUMBERED = re.compile("(/.*?):([0-9]{1,9}):(.*)")
 _UNITS = {"p": UnitState.PRESENT, "m": UnitState.MASKED, "o": UnitState.ALTERED}
 
 
 def parse_reply(reply: str, known: Facts | None = None) -> Facts:
-    """The text between the reply's marks, sections parted by lines of `== name`. Raises RemoteError on nonsense.
+    """Parse the text between the reply's marks; a section begins with a line `== name`.
 
-    known: what an earlier look of the same user has found, where this one does not say anew who we are, what modules
-    the kernel has, and which are loaded unless some were to be.
+    known: an earlier probe by the same user. User, module index and, unless some were just loaded, the loaded modules
+    are taken from it, because a repeat probe does not report them. Raises RemoteError without `known` if the reply
+    names no user.
     """
     sections = _sections(reply.replace("\0", "\ufffd"))  # no line of a request to come may hold a NUL
     said: dict[str, list[str]] = {}
@@ -62,7 +63,7 @@ def parse_reply(reply: str, known: Facts | None = None) -> Facts:
 
 
 def _completed(facts: Facts, known: Facts, loaded: Sequence[str] | None) -> Facts:
-    """A second look, with what it does not say anew. loaded: the names of what is, if it says that."""
+    """Complete the facts of a repeat probe. loaded: lines of names of loaded modules, if the reply has any."""
     now = frozenset(loaded[-1].split()) if loaded else known.loaded
     return replace(
         facts,
@@ -78,11 +79,11 @@ def _completed(facts: Facts, known: Facts, loaded: Sequence[str] | None) -> Fact
 
 
 def _shown(paths: Iterable[str]) -> frozenset[str]:
-    """The modules that some of the keys that are there come with."""
+    """Return the modules that provide the keys which exist."""
     return frozenset(filter(None, map(_owner_of_file, (path for path in paths if len(path) < _LONG))))
 
 
-@lru_cache(maxsize=1024)  # every node says which of the wanted keys it has
+@lru_cache(maxsize=1024)  # nodes report the same keys
 def _owner_of_file(path: str) -> str | None:
     return providing_module(key_name(path.removeprefix(SYSCTL_ROOT)))
 
@@ -97,7 +98,7 @@ def _sections(reply: str) -> dict[str, list[str]]:
 
 
 class _Found(NamedTuple):
-    """Lines of grep and ls: the user's number, the memory, what is loaded, the modules' indexes, ls's, and others."""
+    """The section `found`: user id, line of the memory, loaded modules, lines of module index, ls and files."""
 
     uid: str
     memory: str
@@ -108,8 +109,8 @@ class _Found(NamedTuple):
 
 
 def _found(lines: Iterable[str]) -> _Found:
-    """Each line where it belongs: `/proc/self/status:Uid:\t0\t…`, `/proc/meminfo:MemTotal: …`, `/proc/modules:ip_vs `,
-    `/lib/modules/6.1/…`, `-rw-r--r-- …`, `/etc/x:1:…`."""
+    """Sort the lines by their source: `/proc/self/status:Uid:\t0\t…`, `/proc/meminfo:MemTotal: …`,
+    `/proc/modules:ip_vs `, `/lib/modules/6.1/…`, `-rw-r--r-- …`, `/etc/x:1:…`."""
     uid, memory, loaded, indexes, listing, files = "", "", [], [], [], []
     for line in lines:
         if not line.startswith("/"):
@@ -129,7 +130,10 @@ def _found(lines: Iterable[str]) -> _Found:
 
 @lru_cache(maxsize=16)  # nodes with the same kernel have the same modules
 def _tree(lines: tuple[str, ...]) -> Mapping[str, bool]:
-    """grep's `…/modules.builtin:kernel/fs/overlayfs/overlay.ko` -> normal name: built in or not."""
+    """Map normal names of modules to whether they are built in.
+
+    A line: `…/modules.builtin:kernel/fs/overlayfs/overlay.ko`, or one of `…/modules.dep`.
+    """
     tree: dict[str, bool] = {}
     for line in lines:
         source, _, path = line.partition(":")
@@ -140,7 +144,10 @@ def _tree(lines: tuple[str, ...]) -> Mapping[str, bool]:
 
 @lru_cache(maxsize=16)
 def _needs(lines: tuple[str, ...]) -> Mapping[str, frozenset[str]]:
-    """`…/modules.dep:kernel/a/ip_vs_rr.ko: kernel/a/ip_vs.ko` -> {ip_vs_rr: {ip_vs}}; indirect ones are listed too."""
+    """Map modules to their dependencies.
+
+    `…/modules.dep:kernel/a/ip_vs_rr.ko: kernel/a/ip_vs.ko` -> {ip_vs_rr: {ip_vs}}. The indirect ones are listed too.
+    """
     parts = [line.partition(":")[2].partition(":") for line in lines]
     return {
         _module_name(module): frozenset(map(_module_name, needed.split())) for module, colon, needed in parts if colon
@@ -148,12 +155,12 @@ def _needs(lines: tuple[str, ...]) -> Mapping[str, frozenset[str]]:
 
 
 def _module_name(path: str) -> str:
-    """`kernel/net/bridge/br_netfilter.ko.xz` -> br_netfilter."""
+    """Return the normal name: `kernel/net/bridge/br_netfilter.ko.xz` -> br_netfilter."""
     return normalize_module(path.rsplit("/", 1)[-1].split(".ko", maxsplit=1)[0])
 
 
 def _contents(entries: Iterable[str]) -> dict[str, list[tuple[int, str]]]:
-    """grep's `PATH:NUMBER:TEXT` -> numbered lines by path."""
+    """Parse lines of grep, `PATH:NUMBER:TEXT`, into numbered lines by path."""
     lines: dict[str, list[tuple[int, str]]] = {}
     for entry in entries:
         if found := unless(len(entry) >= _LONG, _numbered)(entry):
@@ -168,7 +175,7 @@ def _numbered(entry: str) -> tuple[str, tuple[int, str]] | None:
 
 
 def _first(lines: Sequence[tuple[int, str]] | None) -> str:
-    """A value: the first line of its file, empty where that is blank."""
+    """Return the value of a key: the first line of its file, or an empty text if that line is blank."""
     return lines[0][1] if lines and lines[0][0] == 1 else ""
 
 
@@ -178,7 +185,7 @@ def _files(listing: Iterable[str], lines: Mapping[str, list[tuple[int, str]]]) -
 
 
 def _listed(entry: str, lines: Mapping[str, list[tuple[int, str]]]) -> FileFact | None:
-    """One line of `ls -ldn`: mode, links, uid, gid, size, three words of time, path, and a link's target."""
+    """Parse a line of `ls -ldn`: mode, links, uid, gid, size, three words of time, path, and the target of a link."""
     words = entry.split(None, 8)
     if len(words) < 9 or len(words[0]) < 10 or not (_NUMBER.fullmatch(words[2]) and _NUMBER.fullmatch(words[4])):
         return None
@@ -189,12 +196,12 @@ def _listed(entry: str, lines: Mapping[str, list[tuple[int, str]]]) -> FileFact 
 
 @lru_cache(maxsize=64)
 def _mode(text: str) -> int:
-    """`-rw-r--r--` -> 0o644; set-id and sticky bits are left out."""
+    """Parse a mode: `-rw-r--r--` -> 0o644. Set-id and sticky bits are dropped."""
     return int("".join("0" if letter in "-ST" else "1" for letter in text[1:10]), 2)
 
 
 def _complaints(entries: Iterable[str]) -> dict[tuple[str, str], str]:
-    """`load ip_vs 1 modprobe: FATAL: …` -> {(load, ip_vs): text}."""
+    """Parse complaints: `load ip_vs 1 modprobe: FATAL: …` -> {(load, ip_vs): text}."""
     found = {}
     for entry in entries:
         words = entry.split(" ", 3)

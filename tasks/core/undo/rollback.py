@@ -1,4 +1,4 @@
-"""What taking back means on one node: its snapshots against its facts, to a plan as apply has one."""
+"""Rollback of one node: from its snapshots and its facts to a plan of the same form as apply's."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from tasks.core.facts import Facts, Line, ModuleState
 from tasks.core.kernel import same_value
 from tasks.core.plan.desired import SET_FIRST
 from tasks.core.plan.diff import Plan, Undo
+from tasks.core.protocol.instructions import compare_file, confirmed_line, find_disabled_line, look
 from tasks.core.protocol.lock import run_time
 from tasks.core.result import Item, ItemStatus, Kind
 from tasks.core.undo.snapshot import PriorState, Snapshot
@@ -18,7 +19,10 @@ NOT_LOADED = "not loaded"
 
 
 def select_snapshots(found: Sequence[Snapshot], to: str) -> tuple[Snapshot, ...]:
-    """The snapshots to take back: the newest, or all from run `to` on. Raises RemoteError if there is no such run."""
+    """Return the snapshots to take back: the newest, or all from run `to` on.
+
+    Empty if nothing has changed since that run. Raises RemoteError if the node has no snapshot of it.
+    """
     if not to:
         return tuple(found[-1:])
     runs = [snapshot.change.run for snapshot in found]
@@ -27,23 +31,23 @@ def select_snapshots(found: Sequence[Snapshot], to: str) -> tuple[Snapshot, ...]
     if found and runs[0] < to <= found[0].until:
         problem = f"it has no snapshot of run {to} alone: those from {runs[0]} to {found[0].until} were merged into one"
         raise RemoteError(problem, f"fab -H NODE rollback --to {runs[0]} takes all of them back")
-    if all(run < to for run in runs):  # that run changed nothing here, and nothing has since
+    if all(run < to for run in runs):  # that run changed nothing here, and no later one did
         return ()
     raise RemoteError(f"it has no snapshot of run {to}; it has {', '.join(runs)}", "fab -H NODE rollback --list")
 
 
 def probe_instructions(past: PriorState) -> list[str]:
-    """What a probe has to ask besides keys and modules."""
+    """Return what a probe has to ask besides keys and modules: files, folders and lines."""
     return [
-        *(f"same {path} {copy}" for path, copy in past.files.items() if copy),
-        *(f"look {path}" for path, copy in past.files.items() if not copy),
-        *(f"look {path}" for path in past.folders),
-        *(f"marked {_text(line)}" for line in past.lines),
+        *(compare_file(path, copy) for path, copy in past.files.items() if copy),
+        *(look(path) for path, copy in past.files.items() if not copy),
+        *map(look, past.folders),
+        *map(find_disabled_line, past.lines),
     ]
 
 
 def make_plan(past: PriorState, facts: Facts) -> Plan:
-    """One node's plan to make everything as it was."""
+    """Plan to make everything on a node as it was."""
     files = [_file(path, copy, facts) for path, copy in past.files.items()]
     lines = [_line(line, facts) for line in past.lines]
     keys = [key_item(key, value, past, facts) for key, value in _in_order(past)]
@@ -63,18 +67,18 @@ def make_plan(past: PriorState, facts: Facts) -> Plan:
 
 
 def _in_order(past: PriorState) -> list[tuple[str, str]]:
-    """ip_forward first: what it changes along with it is put right after it."""
+    """Order the keys: ip_forward first, for writing it resets others, which are restored after it."""
     return sorted(past.keys.items(), key=lambda pair: pair[0] != SET_FIRST)
 
 
 def needs_restore(item: Item, past: PriorState) -> bool:
-    """A key that came with a module gets its first value back as well: the module may have to stay."""
+    """Check whether a key has to be written. One that came with a module counts, too: the module may have to stay."""
     return item.status is ItemStatus.DRIFT and not same_value(item.name, item.got or "", past.keys[item.name])
 
 
 def _file(path: str, copy: str, facts: Facts) -> Item:
     if copy:
-        right = f"same {path} {copy}" in facts.confirmed
+        right = compare_file(path, copy) in facts.confirmed
         got = AS_IT_WAS if right else "changed"
         return Item(Kind.FILE, path, _status(right), AS_IT_WAS, got)
     absent = path in facts.values and facts.values[path] is None
@@ -82,16 +86,16 @@ def _file(path: str, copy: str, facts: Facts) -> Item:
 
 
 def _line(line: Line, facts: Facts) -> Item:
-    if f"marked {_text(line)}" in facts.confirmed:
+    if find_disabled_line(line) in facts.confirmed:
         return Item(Kind.FILE, str(line), ItemStatus.DRIFT, line.text.strip(), "commented out")
-    if f"stands {_text(line)}" in facts.confirmed:
+    if confirmed_line(line) in facts.confirmed:
         return Item(Kind.FILE, str(line), ItemStatus.OK, line.text.strip(), AS_IT_WAS)
     why = "someone has changed that line since: left alone"
     return Item(Kind.FILE, str(line), ItemStatus.SKIPPED, line.text.strip(), None, why)
 
 
 def key_item(key: str, value: str, past: PriorState, facts: Facts) -> Item:
-    """A key against what it was."""
+    """Compare a key with its value before the change."""
     got, wanted = facts.key(key), " ".join(value.split())
     if got is not None:
         return Item(Kind.SYSCTL, key, _status(same_value(key, got, value)), wanted, got)
@@ -108,7 +112,7 @@ def _module(name: str, facts: Facts) -> Item:
 
 
 def _unloaded(name: str, facts: Facts) -> Item:
-    """A module that we unloaded, because no profile wanted it any more."""
+    """Check a module that we unloaded because no profile named it any more."""
     if facts.module(name) is ModuleState.LOADABLE:
         return Item(Kind.MODULE, name, ItemStatus.DRIFT, "loaded", NOT_LOADED, "", f"modprobe {name}")
     return Item(Kind.MODULE, name, ItemStatus.OK, "loaded", str(facts.module(name)))
@@ -118,12 +122,8 @@ def _status(right: bool) -> ItemStatus:
     return ItemStatus.OK if right else ItemStatus.DRIFT
 
 
-def _text(line: Line) -> str:
-    return f"{line.path} {line.number} {line.text}"
-
-
 def snapshot_item(snapshot: Snapshot) -> Item:
-    """A snapshot as an item of a list: the run, what was done, and how much of it."""
+    """Return a snapshot as an item: its run, command and user, and how many things it holds of each kind."""
     past, stamp = snapshot.prior_state, snapshot.change
     counts = {"file": past.files, "line": past.lines, "key": past.keys, "module": past.modules}
     parts = [f"{len(found)} {kind}{'s' if len(found) != 1 else ''}" for kind, found in counts.items() if found]
@@ -132,5 +132,5 @@ def snapshot_item(snapshot: Snapshot) -> Item:
 
 
 def format_snapshot(item: Item) -> str:
-    """An item of such a list as one line."""
+    """Format an item of snapshot_item() as one line."""
     return f"{item.name}  {run_time(item.name)}  {item.expected}: {item.got}"

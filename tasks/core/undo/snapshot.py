@@ -1,7 +1,4 @@
-"""What a node keeps of its past, so that it can be taken back: tasks/node/scripts/snapshot.sh writes it, this reads it.
-
-And the lock that keeps two changes apart, because both tell who is at work.
-"""
+"""Parse the snapshots of a node: tasks/node/scripts/snapshot.sh writes them."""
 
 from __future__ import annotations
 
@@ -18,11 +15,12 @@ from tasks.core.protocol.lock import STORE, ChangeId
 
 @dataclass(frozen=True, slots=True)
 class PriorState:
-    """How things were before a change.
+    """The state of a node before a change.
 
-    files: our files by path, each with where its copy is, or an empty text: it was absent. folders: were not there.
-    lines: other people's, commented out by us. keys: values by dotted name, to the letter. arrived: keys that were not
-    there, and came with a module. modules: were not loaded. unloaded: were, and we unloaded them.
+    files: our files by path, each with the path of its copy, empty if the file was absent. folders: those that were
+    absent. lines: lines of other owners that we commented out. keys: values by dotted name, to the letter.
+    created_keys: keys that were absent and came with a module. modules: those that were not loaded. unloaded: those
+    that were, and that we unloaded.
     """
 
     files: Mapping[str, str] = field(default_factory=dict)
@@ -36,9 +34,10 @@ class PriorState:
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """One change of a node. path: its folder there; login: who became root there; items: kind and rest of each line.
+    """The record of one change of a node.
 
-    until: the last run of several that were merged into this one, if any were.
+    path: its folder there; login: the user who became root; items: kind and rest of each line; until: the last of the
+    runs that were merged into this one, if any were.
     """
 
     path: str
@@ -49,12 +48,12 @@ class Snapshot:
 
     @property
     def prior_state(self) -> PriorState:
-        """How things were before it."""
+        """Return the state before it."""
         return prior_state([self])
 
 
 def parse_snapshots(facts: Facts) -> tuple[Snapshot, ...]:
-    """A node's snapshots, the oldest first. Raises RemoteError where they are not as we write them."""
+    """Parse a node's snapshots, the oldest first. Raises RemoteError for anything that we do not write."""
     found: dict[str, list[str]] = {}
     for entry in facts.snapshot_lines:
         path, colon, text = entry.partition("/snapshot:")
@@ -81,8 +80,11 @@ def _snapshot(path: str, lines: Iterable[str]) -> Snapshot:
 
 
 def _complete_lines(lines: Iterable[str]) -> Iterator[str]:
-    """A snapshot's lines, which stand in pieces between `more` and `end`. A piece without its end was cut short, and
-    nothing was touched yet that it tells of. Of what stands outside only what we write counts: zeros may be left."""
+    """Yield the lines of complete pieces (`more` … `end`).
+
+    A piece without `end` was cut off, and nothing it describes had been changed yet. Outside the pieces only known
+    keywords count: a power cut may leave zero bytes.
+    """
     added: list[str] | None = None
     for line in lines:
         if line == "more":
@@ -113,7 +115,7 @@ def _is_key_path(text: str) -> bool:
 
 _ABOUT = ("run", "verb", "by", "as", "profile", "until")
 
-# What stands in a snapshot is on a node, and so it is looked at before it becomes an instruction.
+# A snapshot is text of a node, so each line is checked before it becomes an instruction.
 _ITEMS: Mapping[str, Callable[[str], bool]] = {
     "file": is_our_file,
     "absent": is_our_file,
@@ -131,9 +133,9 @@ def _malformed(what: str) -> RemoteError:
 
 
 def prior_state(chosen: Iterable[Snapshot]) -> PriorState:
-    """How things were before the first of some snapshots, which are in order, the oldest first.
+    """Return the state before the first of some snapshots, the oldest first.
 
-    Of all that they say about a thing the first counts, whether it stands in one snapshot or in several.
+    Of several entries about one thing the first counts, within a snapshot and across them.
     """
     files: dict[str, str] = {}
     folders: dict[str, None] = {}
@@ -148,7 +150,7 @@ def prior_state(chosen: Iterable[Snapshot]) -> PriorState:
             case "key":
                 path, _, value = rest.partition(" ")
                 keys.setdefault(_key(path), value)
-            case "nokey":  # with a `key` after it: it has come with a module, and has been set since
+            case "nokey":  # a `key` after it: the key came with a module, and was set later
                 arrived |= {_key(rest)} - keys.keys()
             case "module" | "unloads":
                 loaded.setdefault(rest, kind == "unloads")

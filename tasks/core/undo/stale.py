@@ -1,4 +1,4 @@
-"""What our own files on a node still hold and nobody wants any more: keys, modules, and whole profiles."""
+"""Entries of our own files on a node that no profile names any more: keys, modules, and whole profiles."""
 
 from __future__ import annotations
 
@@ -19,19 +19,19 @@ AS_BEFORE = "as before nodeprep"
 
 @dataclass(frozen=True, slots=True)
 class Stale:
-    """Files of profiles that are not chosen any more; keys and modules that left, each with the file that has it."""
+    """Files of profiles that are not chosen any more; keys and modules that no profile names, each with its file."""
 
     files: tuple[str, ...] = ()
     keys: Mapping[str, str] = field(default_factory=dict)
     modules: Mapping[str, str] = field(default_factory=dict)
 
     def __bool__(self) -> bool:
-        """Whether there is any."""
+        """Return whether there is any."""
         return bool(self.files or self.keys or self.modules)
 
 
 def find_stale(desired: Desired, facts: Facts, only: str = "") -> Stale:
-    """What a node has of us beyond what is desired. Only files with our header count; repairs are never stale."""
+    """Find what our files hold beyond the desired state. Only files with our header count; repairs are never stale."""
     parts = {"sysctl": [SYSCTL_PATH], "modules": [MODULES_PATH]}.get(only, [MODULES_PATH, SYSCTL_PATH])
     ours = [path for path in facts.files if (name := profile_of_file(path, parts)) and name != FIX_PROFILE]
     ours = [path for path in ours if any(line.startswith(HASH_PREFIX) for line in facts.lines(path))]
@@ -59,12 +59,12 @@ def _modules(paths: Iterable[str], desired: Desired, facts: Facts) -> dict[str, 
 
 
 def _named(path: str, facts: Facts) -> list[str]:
-    """The modules that a file names, as /proc/modules spells them."""
+    """Return the modules that a file names, as /proc/modules spells them."""
     return [normalize_module(line.strip()) for line in facts.lines(path) if not line.startswith("#")]
 
 
 def stale_items(stale: Stale, *, to_do: bool) -> tuple[Item, ...]:
-    """What is stale, as items: for plan, what apply will take back; for verify, to be known."""
+    """Return stale entries as items. to_do: drift that apply takes back (plan), otherwise advisory (verify)."""
     status = ItemStatus.DRIFT if to_do else ItemStatus.ADVISORY
     step = "fab -H NODE apply takes it back"
     return (
@@ -82,7 +82,7 @@ _UNCHOSEN = "no profile of this node has it any more"
 
 
 def with_removals(plan: Plan, stale: Stale, past: PriorState, facts: Facts) -> Plan:
-    """A plan that also takes back what is stale. past: how the node was before we came, as far as it is known."""
+    """Return a plan that also takes back stale entries. past: the state before the oldest snapshot."""
     keys = [_key(key, past, facts) for key in stale.keys]
     modules = [_module(name, past, facts) for name in stale.modules]
     files = [_file(path, facts) for path in stale.files]
@@ -108,7 +108,7 @@ def _key(key: str, past: PriorState, facts: Facts) -> Item:
 
 
 def _module(name: str, past: PriorState, facts: Facts) -> Item:
-    """A module that stays because something uses it is no failure: it will not be loaded at the next boot."""
+    """Check a stale module. One that stays because it is in use is not a failure: the next boot does not load it."""
     if facts.module(name) is not ModuleState.LOADED:
         return Item(Kind.MODULE, name, ItemStatus.OK, NOT_LOADED, NOT_LOADED)
     refused = facts.complaints.get(("unload", name), "")

@@ -1,9 +1,9 @@
 # shellcheck shell=sh
 # shellcheck disable=SC2034,SC2086,SC2154 # mark and text come from main.sh, which runs last; it splits words
-# Changing the node. Each command has its own status; what it said goes into the reply as a line of kind e. Whether
-# anything changed is not said here: the probe that follows tells.
+# Change the node. Each command has its own status; its output goes into the reply as a line of kind e. The probe that
+# follows shows what has changed.
 
-# try VERB NAME COMMAND...: runs the command away from our stdin; reports it if it failed or complained.
+# try VERB NAME COMMAND...: run a command away from our stdin; report it if it failed or printed anything.
 try() {
   verb=$1 name=$2
   shift 2
@@ -20,18 +20,18 @@ try() {
   fi
 }
 
-# within SECONDS: how long a command may take, where the node has a timeout that takes it so (busybox before 1.30 wants
-# -t; a program of its own is not busybox). After the first that took too long no further one is begun: whoever asked for
-# it is about to give up.
+# within SECONDS: limit each command, if the node has a timeout with these arguments (busybox before 1.30 wants -t; a
+# program of its own is not busybox). After the first timeout no other command is started: the admin's side is about to
+# give up.
 within() {
   limit=$1 IFS=:
-  for each in $PATH; do [ ! -x "$each/timeout" ] || break; done # no process, as $(command -v ...) is one
+  for each in $PATH; do [ ! -x "$each/timeout" ] || break; done # $(command -v ...) would start a process
   IFS='
 '
   [ -x "$each/timeout" ] && [ ! -L "$each/timeout" ] || timeout 9 true 2>/dev/null || limit=
 }
 
-# limited COMMAND...: in the place of the shell that it is called in.
+# limited COMMAND...: replace the shell that calls it.
 limited() {
   in_time || exit 1
   if [ "$limit" ]; then exec timeout "$limit" "$@"; else exec "$@"; fi
@@ -39,8 +39,8 @@ limited() {
 
 in_time() { [ ! "$late" ] || { echo "not tried: the time is over" >&2 && return 1; }; }
 
-# loads NAMES: one modprobe for all, which reads its lists once. Where it fails or says anything each is loaded alone, to
-# be heard for itself; so what hangs does it twice.
+# loads NAMES: one modprobe for all, which reads its lists once. If it fails or prints anything, each module is loaded
+# alone for a message of its own; so a module that hangs does so twice.
 loads() {
   IFS=' '
   set -- $1
@@ -51,14 +51,14 @@ loads() {
   said=$(limited modprobe -a "$@" 2>&1 >/dev/null </dev/null) && [ ! "$said" ] && together=1
 }
 
-# refuse VERB NAME WHY: nothing else of this request is done.
+# refuse VERB NAME WHY: skip the rest of this request.
 refuse() {
   say "e$1 $2 1 $3"
   refused=1
 }
 
-# beside PATH: $temporary, for what will become that file. What sessions that were killed have left there is swept away:
-# nobody else writes there, the lock is ours.
+# beside PATH: set $temporary, the name of the new text of that file. Leftovers of killed sessions are removed: the lock
+# is ours, so nobody else writes there.
 beside() {
   temporary=${1%.conf}.$mark
   sweep "$1"
@@ -67,12 +67,12 @@ beside() {
 sweep() {
   set +f
   for each in "${1%.conf}".*; do
-    case ${each##*.} in *[!0-9a-f]*) ;; ????????????????????????????????) rm -f "$each" ;; esac # 32, as a mark has
+    case ${each##*.} in *[!0-9a-f]*) ;; ????????????????????????????????) rm -f "$each" ;; esac # 32 digits, as a mark
   done
   set -f
 }
 
-# place TEMPORARY PATH: the one becomes the other, complete or not at all, and survives a power cut.
+# place TEMPORARY PATH: move the one to the other, complete or not at all; it survives a power cut.
 place() {
   if flush "$1" && (move "$1" "$2"); then
     flush "${2%/*}"
@@ -82,19 +82,19 @@ place() {
   fi
 }
 
-# move TEMPORARY PATH: in the place of the shell that it is called in.
+# move TEMPORARY PATH: replace the shell that calls it.
 move() {
   command -v restorecon >/dev/null || exec mv -f "$1" "$2"
   mv -f "$1" "$2" && exec restorecon -F "$2"
 }
 
-# no_folder PATH: mv would put the file into it.
+# no_folder PATH: fail for a folder, since mv would put the file into it.
 no_folder() { ! [ -d "$1" ] || { echo "$1 is a folder" >&2 && return 1; }; }
 
 folder_of() { [ -d "${1%/*}" ] || mkdir -p "${1%/*}"; }
 
-# What has to be on the disk before anything is changed: the snapshot, and files that will be moved into their places. And
-# what has to be there in the end: the folders that they were moved into, flushed with the next of the former if there is one.
+# unflushed: what must be on the disk before anything is changed, the snapshot and files that wait for their move. later:
+# what must be there at the end, the folders of moved files; flushed together with the former if there are any.
 unflushed='' later=''
 secure() {
   [ "$unflushed" ] || return 0
@@ -110,8 +110,8 @@ secure() {
   return 1
 }
 
-# stage PATH: $text lies beside the path, to become that file together with others; see placed. What does not go so is
-# done alone, to be heard for itself.
+# stage PATH: write $text beside the path; placed moves it there together with others. If that fails, the file is written
+# alone for a message of its own.
 meant=''
 stage() {
   beside "$1"
@@ -125,7 +125,7 @@ stage() {
   fi
 }
 
-# placed: what was staged becomes the files, each complete or not at all.
+# placed: move the staged files to their places, each complete or not at all.
 placed() {
   for path in $meant; do
     temporary=${path%.conf}.$mark
@@ -136,7 +136,7 @@ placed() {
   meant=
 }
 
-# keep PATH: $text becomes the file.
+# keep PATH: write $text to the file.
 keep() {
   no_folder "$1" || return 1
   beside "$1"
@@ -144,8 +144,8 @@ keep() {
   folder_of "$1" && { put "$text" "$temporary" || { rm -f "$temporary" && return 1; }; } && place "$temporary" "$1"
 }
 
-# disable PATH NUMBER TEXT: comments out a line of someone else's file, if it is still that line. The mark in front of it
-# tells what happened, and is all that has to be removed to put it back.
+# disable PATH NUMBER TEXT: comment out a line of another owner's file, if it still reads so. The mark in front of it names
+# us, and removing it restores the line.
 taken_over='# taken over by nodeprep: '
 disable() {
   file=$(readlink -f "$1") || return 1
@@ -153,18 +153,18 @@ disable() {
   edit "$file" "$2s/^/$taken_over/"
 }
 
-# edit PATH COMMAND: what sed makes of it; owner and mode stay.
+# edit PATH COMMAND: change a file with sed; owner and mode stay.
 edit() {
   beside "$1"
   cp -p "$1" "$temporary" && { sed "$2" "$1" >"$temporary" || { rm -f "$temporary" && return 1; }; } && place "$temporary" "$1"
 }
 
-# put TEXT FILE: where that fails, cat is heard: dash's printf says "I/O error", and busybox's nothing at all.
+# put TEXT FILE: on failure cat gives the message: dash's printf says "I/O error", busybox's nothing at all.
 put() { printf %s "$1" 2>/dev/null >"$2" || printf %s "$1" | cat >"$2"; }
 
-# coreutils before 8.24 and busybox take no file: then everything is flushed.
+# sync of coreutils before 8.24 and of busybox takes no file: then everything is flushed.
 flush() { sync "$@" 2>/dev/null || sync; }
 
-# set_key PATH VALUE: asks the kernel directly, so that its own reason is heard for this one key. Through tee: dash's
-# printf says no more than "I/O error" when a write is refused.
+# set_key PATH VALUE: write to the kernel directly, for its own error about this one key. Through tee: dash's printf says
+# no more than "I/O error" for a refused write.
 set_key() { in_time && printf '%s\n' "$2" | limited tee "$1"; }

@@ -1,13 +1,13 @@
 # shellcheck shell=sh
 # shellcheck disable=SC2154 # mark, release, options and listeners come from the other parts
-# What only verify asks: is this node ready for kubeadm? Three processes: date, and a grep each for the kernel's
-# configuration and for who listens. Writes nothing.
+# Read what only verify asks for kubeadm's checks. Three processes: date, and a grep each for the kernel's configuration
+# and for listeners. Writes nothing.
 
-# there PATH: whether it is there. It is not read, for it may hold a token.
+# there PATH: report whether it exists. It is not read, for it may hold a token.
 there() { if [ -e "$1" ]; then say "x$1"; else say "a$1"; fi; }
 
-# The first of the places where kubeadm looks for the kernel's configuration (r), if we may read it (else x), and the
-# options in it that were asked for.
+# configured: report the first place where kubeadm looks for the kernel's configuration (r if readable, else x), and the
+# requested options in it.
 configured() {
   for place in /proc/config.gz "/boot/config-$release" "/usr/src/linux-$release/.config" /usr/src/linux/.config \
     "/usr/lib/modules/$release/config" "/usr/lib/ostree-boot/config-$release" "/usr/lib/kernel/config-$release" \

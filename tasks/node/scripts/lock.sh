@@ -1,30 +1,30 @@
 # shellcheck shell=sh
 # shellcheck disable=SC2034,SC2086,SC2154 # IFS is a newline where words are split; the rest comes from the other parts
-# One change at a time on a node: a request takes the lock and gives it back at its end. It is a file that only one can
-# make, with one line:
+# One change at a time on a node: a request takes the lock and gives it back at its end. The lock is a file that only one
+# process can create, with one line:
 #     PID START BOOT MARK verb user@laptop run
-# A lock whose process is gone blocks nobody: whoever finds it goes on to LOCK.MARK, the place of its successor. Marks are
-# never used twice, so of two that find the same dead owner one makes that file, and the other finds it made. One that
-# does not say for seconds who made it is nobody's: its successor is LOCK.0, and whoever made it after all looks there.
+# A lock whose process is gone blocks nobody: a session that finds it goes on to LOCK.MARK, the place of its successor.
+# Marks are never used twice, so of two sessions that find the same dead owner one creates that file, and the other finds
+# it. A lock that stays empty for seconds has no owner: its successor is LOCK.0, and a slow owner checks that file.
 
-# The requests of a session share these ($2 is its mark); what the environment has under these names does not count.
+# The requests of a session share these ($2 is its mark); variables of the environment with these names do not count.
 [ "$session" = "$2" ] || session=$2 held='' mine=''
 
-# born PID: $birth is when it started, in ticks since the boot, empty where /proc does not say; fails for a zombie.
+# born PID: set $birth to its start in ticks since the boot, empty if /proc does not show it; fail for a zombie.
 born() {
   birth=
   [ -r "/proc/$1/stat" ] && IFS= read -r birth 2>/dev/null <"/proc/$1/stat" || return 0
-  birth=${birth##*') '} # after its name, which may hold blanks: fields 3, the state, to 52; 22 is the time
+  birth=${birth##*') '} # after its name, which may hold blanks: fields 3, the state, to 52; 22 is the start
   case $birth in [ZX]*) return 1 ;; esac
   field=3
   while [ $field -lt 22 ]; do birth=${birth#* } field=$((field + 1)); done
   birth=${birth%% *}
 }
 
-# alive: whether the process that its_words tell of still is.
+# alive: succeed if the process of its_words still runs.
 alive() { [ "$their_boot" = "$booted" ] && kill -0 "$pid" 2>/dev/null && born "$pid" && [ "${birth:-$start}" = "$start" ]; }
 
-# lock PATH TEXT: takes the lock, or says who has it, and then nothing else of this request is done.
+# lock PATH TEXT: take the lock, or report its holder and skip the rest of this request.
 lock() {
   if [ -d "$1" ]; then refuse lock "$1" "$1 is a folder" && return; fi
   if [ -L "$1" ]; then refuse lock "$1" "$1 is a link, and no lock of ours: remove it" && return; fi
@@ -49,11 +49,11 @@ lock() {
       at=$1.$theirs chain="$chain
 $at"
       : "${first:=$owner}"
-    else # given back meanwhile: once more from the start
+    else # given back meanwhile: start again
       at=$1 chain=$1 first=
     fi
   done
-  if [ "$at" = "$1" ] && [ -e "$1.0" ]; then # we took so long to say who we are that somebody has gone past us
+  if [ "$at" = "$1" ] && [ -e "$1.0" ]; then # we were so slow to write our line that another session has passed us
     holder_of "$1.0"
     its_words
     if [ "$owner" = "$NOBODY" ] || alive; then refuse lock "$1" "${who:-being taken}" && return; fi
@@ -63,14 +63,14 @@ $at"
   resume
 }
 
-# made FILE: whether we have made it, and it says who we are; what it does not say for want of room does not stay.
+# made FILE: create it with our line; a file without room for the line is removed.
 made() {
   full=
   make "$1" 2>/dev/null || return
   [ ! "$full" ] || { rm -f "$1" && return 1; }
 }
 
-# make FILE: only where there is none; noclobber opens it with O_EXCL. No process is started for it.
+# make FILE: create it only if there is none; noclobber opens it with O_EXCL. No process is started.
 make() {
   umask 022
   set -C
@@ -79,8 +79,8 @@ make() {
   return 1
 }
 
-# holder_of FILE: $owner is its line; empty where it is gone, NOBODY where its maker was killed before it wrote it, or is
-# about to write it.
+# holder_of FILE: set $owner to its line; empty if the file is gone, NOBODY if its creator was killed before it wrote the
+# line, or is about to write it.
 NOBODY='0 0 nowhere 0'
 holder_of() {
   owner=
@@ -93,14 +93,14 @@ $owner
 EOT
 }
 
-# Whether the file just made counts: not when the lock was given back while we followed the dead to its end.
+# succeeded PATH: check that the file just created counts: not if the lock was given back while we followed dead owners.
 succeeded() {
   [ "$first" ] || return 0
   holder_of "$1"
   [ "$owner" = "$first" ] || { rm -f "$at" && return 1; }
 }
 
-# unlock PATH: takes it from whoever has it.
+# unlock PATH: take the lock away from its holder.
 unlock() {
   set +f
   rm -f "$1" "$1".*

@@ -1,6 +1,6 @@
 # shellcheck shell=sh
 # shellcheck disable=SC2154 # b comes from boot.sh
-# One request: the lines of its data in order, each an instruction; then the next request, as this or as another user.
+# Run one request: the lines of its data in order, each an instruction; then the next request, as this or another user.
 
 mark=$2
 IFS='
@@ -11,11 +11,11 @@ trap '' HUP PIPE
 # shellcheck disable=SC2034
 limit='' late='' # see apply.sh
 refused= # 1 when another has the lock, or no snapshot could be taken
-together= # 1 when all modules were loaded at once, without a word
-quiet= # 1 when sysctl -p has set all keys without a word; no when they are to be set one by one
+together= # 1 when all modules were loaded at once, silently
+quiet= # 1 when sysctl -p has set all keys silently; no when they must be set one by one
 # shellcheck disable=SC2034 # probe.sh's and kubeadm.sh's
 text='' reply='' looked='' wanted='' patterns='' listeners=''
-# The lines of the request without the script's own: to cut those off with ${b#*"$mark"} took dash 22 ms, 90 with all parts.
+# The lines of the request without the script's own. Cutting those off with ${b#*"$mark"} took dash 22 ms, 90 with all parts.
 # shellcheck disable=SC2086,SC2154 # split into lines, which is what IFS and set -f above are for; script.py counts
 set -- $b
 shift "$own"
@@ -64,7 +64,7 @@ for instruction; do
       try enable "$path:${rest%% *}" enable "$path" "${rest%% *}" "${rest#* }"
       ;;
     'unload '*) unload "$argument" ;;
-    'rmdir '*) rmdir "$argument" 2>/dev/null ;; # what others have put there meanwhile stays
+    'rmdir '*) rmdir "$argument" 2>/dev/null ;; # a folder that others use by now stays
     'forget '*) try forget "$argument" forget "$argument" ;;
     'loads '*) loads "$argument" ;;
     'load '*) [ "$together" ] || try load "$argument" limited modprobe "$argument" ;;

@@ -1,8 +1,8 @@
 # shellcheck shell=sh
 # shellcheck disable=SC2013,SC2086,SC2154 # IFS is a newline where words are split; the rest comes from the other parts
-# Taking back what was done. What to take back is decided elsewhere, from the snapshots that `history` shows.
+# Take changes back. The core decides what to take back, from the snapshots that `history` reports.
 
-# history STORE: every line of every snapshot, the oldest first.
+# history STORE: report every line of every snapshot, the oldest first.
 history() {
   set +f
   set -- "$1"/[0-9]*.*/snapshot
@@ -11,7 +11,7 @@ history() {
 "
 }
 
-# newest FOLDER: nothing is taken back if there is a newer snapshot than the one it was decided with.
+# newest FOLDER: refuse if there is a newer snapshot than the one of the decision.
 newest() {
   decided=$1 last=
   set +f
@@ -19,12 +19,12 @@ newest() {
   set -f
   for folder; do
     whole "$folder/snapshot" || continue
-    if [ "$kept" ]; then last=$folder; else rm -rf "$folder"; fi # what a power cut left of one is none
+    if [ "$kept" ]; then last=$folder; else rm -rf "$folder"; fi # a snapshot without a complete piece is the rest of a power cut
   done
   [ "$last" = "$decided" ] || refuse newest "$decided" "${last##*/}"
 }
 
-# same PATH COPY: says so if the file is what the copy is, mode and owner included.
+# same PATH COPY: confirm that the file equals the copy, mode and owner included.
 same() {
   if [ -L "$1" ] || [ -L "$2" ]; then
     [ "$(readlink "$1")" = "$(readlink "$2")" ] || return
@@ -41,7 +41,7 @@ EOT
   echo "$mode $uid $gid"
 }
 
-# marked PATH NUMBER TEXT: whether a line is commented out by us, or stands as it was.
+# marked PATH NUMBER TEXT: confirm that a line is commented out by us, or that it stands as it was.
 marked() {
   path=${1%% *} rest=${1#* }
   if grep -sqxF -e "$taken_over${rest#* }" "$path"; then say "hmarked $1"
@@ -49,7 +49,7 @@ marked() {
   fi
 }
 
-# restore PATH COPY: to the byte, with mode, owner and time; a link as a link.
+# restore PATH COPY: put the copy back to the byte, with mode, owner and time; a link as a link.
 restore() {
   no_folder "$1" || return 1
   beside "$1"
@@ -58,7 +58,7 @@ restore() {
 
 remove() { rm -f "$1" && flush "${1%/*}"; }
 
-# enable PATH NUMBER TEXT: takes our mark from a line; if lines have moved, from the first that reads so.
+# enable PATH NUMBER TEXT: take our mark from a line; if lines have moved, from the first that reads so.
 enable() {
   file=$(readlink -f "$1") || return 1
   number=$2
@@ -66,8 +66,8 @@ enable() {
   edit "$file" "${number%%:*}s/^$taken_over//"
 }
 
-# unload NAMES: those that nobody uses; what they needed may be free then. The kernel's list has the newest first. Not for
-# ever: something may load them as often as they are unloaded.
+# unload NAMES: unload those that are not in use; their dependencies may be free then. The kernel lists the newest first.
+# At most 20 rounds: something may load them as often as they are unloaded.
 unload() {
   secure || return
   progress=1 rounds=0

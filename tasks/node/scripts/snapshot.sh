@@ -1,27 +1,27 @@
 # shellcheck shell=sh
 # shellcheck disable=SC2013,SC2015,SC2034,SC2086,SC2154,SC2174 # IFS is a newline where words are split; the rest comes from the other parts
-# What a change is going to touch, as it was, written down and flushed before the first write: a folder NUMBER.RUN with
-# copies of our files and a text, `snapshot`, one thing a line. Of lines about the same thing the first counts, also if
-# they contradict; only a key after its nokey does not: it came with a module, and was set since.
-#     file PATH (its copy lies beside) · absent PATH · folder PATH (was not there) · line PATH NUMBER TEXT (taken over)
-#     key PATH VALUE · nokey PATH (was not there) · module NAME (was not loaded) · unloads NAME
-#     until RUN (the first line of one that was merged: the last run in it)
-# It is written in pieces, each between the lines `more` and `end`, so that what a power cut left of one is known for that.
+# A snapshot: everything that a change is going to touch, as it was, written and flushed before the first change. A folder
+# NUMBER.RUN holds copies of our files and a text, `snapshot`, one entry a line. Of lines about the same thing the first
+# counts, also if they contradict each other; except a key after its nokey: it came with a module, and was set later.
+#     file PATH (its copy lies beside) · absent PATH · folder PATH (was absent) · line PATH NUMBER TEXT (commented out)
+#     key PATH VALUE · nokey PATH (was absent) · module NAME (was not loaded) · unloads NAME
+#     until RUN (the first line of a merged one: the last run in it)
+# It is written in pieces, each between the lines `more` and `end`, so that the rest of a power cut is recognized.
 KEPT=10
 ABOUT='run verb by as profile until'
 ITEMS='file absent folder line key nokey module unloads'
 
-# afresh: nothing is noted yet. The requests of a session share what is ($2 is its mark).
+# afresh: forget all notes. The requests of a session share them ($2 is its mark).
 afresh() {
   noted='
 ' news='' before='' copies='' taken='' watched='' asked='' unread='' loading='' at_first=''
 }
 [ "$noting" = "$2" ] || { noting=$2 && afresh; }
 
-# resume: a session that has the lock once more goes on with its snapshot, unless others have changed the node meanwhile.
+# resume: go on with the snapshot of this session under a new lock, unless another session has changed the node meanwhile.
 resume() { { [ "$taken" ] && last_in "${taken%/*}" && [ "$last" = "$taken" ]; } || afresh; }
 
-# note LINE: unless the snapshot has that line, or one of the same kind about the same thing.
+# note LINE: add a line, unless the snapshot has it, or one of the same kind about the same thing.
 note() {
   item=${1#* }
   item="${1%% *} ${item%% *} "
@@ -35,7 +35,7 @@ $item"*) return ;; esac
 "
 }
 
-# save PATH: a file that is about to be written or removed. One of a later pass is ours already.
+# save PATH: note a file that is about to be written or removed. In a later pass the file is ours already.
 save() {
   case $noted in *"
 file $1
@@ -54,14 +54,14 @@ absent $1
   fi
 }
 
-# line PATH NUMBER TEXT: of someone else's file, about to be commented out.
+# line PATH NUMBER TEXT: note a line of another owner's file that is about to be commented out.
 line() {
   note "line $1"
   watched="$watched${1%% *}
 "
 }
 
-# value PATTERN: keys that are about to be set, or are changed along with those.
+# value PATTERN: note keys that are about to be set, or change together with those.
 value() {
   case $1 in *'*'*) set +f ;; esac
   for path in $1; do
@@ -76,14 +76,14 @@ value() {
   set -f
 }
 
-# module NAME: about to be loaded, with what it needs.
+# module NAME: note a module that is about to be loaded, or a dependency of one.
 module() {
   loading="$loading$1
 "
 }
 
-# read_now PATHS: $values are the keys as grep shows them, and $modules the names of what is loaded, if any is to be: all
-# by one grep, which reads whole files; the shell does not, see probe.sh.
+# read_now PATHS: set $values to the keys as grep prints them, and $modules to the names of loaded modules if any is to be
+# loaded: all by one grep, which reads whole files; the shell does not, see probe.sh.
 read_now() {
   values='' modules='
 '
@@ -97,8 +97,8 @@ read_now() {
   done
 }
 
-# rescan: a scan without who we are and what modules the kernel has, which no change alters. Which of them are loaded (l)
-# was seen after loading (read_now), if any were to be.
+# rescan: a scan without user and module index, which no change alters. The loaded modules (l) were read right after
+# loading (read_now), if any were to be loaded.
 rescan() {
   line=l
   for name in $wanted; do
@@ -111,7 +111,7 @@ $name
   configuration
 }
 
-# files_now: what is there of all files that are to change.
+# files_now: set $present to the list of the files that are to change.
 files_now() {
   present=
   for each in $watched; do
@@ -121,7 +121,7 @@ files_now() {
   [ ! "$present" ] || present=$(exec ls -ldinL $present 2>/dev/null)
 }
 
-# Notes the keys asked for and the modules that are not loaded yet; those that are by now came along with ours.
+# look_over: note the requested keys, and the modules that are not loaded yet; those loaded by now came with ours.
 look_over() {
   read_now "$unread"
   unread=
@@ -137,7 +137,7 @@ $each
   done
 }
 
-# snapshot STORE RUN: writes what was noted since, or nothing else of this request is done.
+# snapshot STORE RUN: write the new notes; if that fails, skip the rest of this request.
 snapshot() {
   look_over
   [ "$news" ] || return 0
@@ -147,7 +147,7 @@ snapshot() {
   else
     note "as ${SUDO_USER:-root}"
     files_now
-    before=$present$values$modules # all that the session touches: has anything changed at its end?
+    before=$present$values$modules # all that the session touches: tidy compares it at the end
     number "$1"
     taken=$1/$number.$2
     umask 022 # for /var/lib, should it not be there
@@ -156,7 +156,7 @@ snapshot() {
   fi
 }
 
-# write VERB NAME: the copies, which are on the disk before the piece of the text that tells of them; see try.
+# write VERB NAME: write the copies, flushed before the piece of the text that names them; see try.
 write() {
   if [ "$copies" ]; then
     try "$1" "$2" exec cp -pP $copies "$taken/" || return
@@ -176,10 +176,10 @@ $2
 " noted=$noted$news news='' copies=''
 }
 
-# once_more: what could not be written, so that cat is heard; after half a line of it.
+# once_more: write again, for the message of cat; half a line may stand there already.
 once_more() { printf '\nmore\n%send\n' "$news" | cat >>"$taken/snapshot"; }
 
-# last_in STORE: $last, the newest of its folders, if any.
+# last_in STORE: set $last to the newest of its folders, if any.
 last_in() {
   last=
   set +f
@@ -187,7 +187,7 @@ last_in() {
   set -f
 }
 
-# number STORE: one above the last. What sessions that were killed have left there is swept away.
+# number STORE: set $number to one above the last. Leftovers of killed sessions are removed.
 number() {
   set +f
   for each in "$1"/new.*; do [ ! -d "$each" ] || rm -rf "$each"; done
@@ -199,8 +199,8 @@ number() {
   number=$((number + 1)) number=${number#1}
 }
 
-# The end of a change, however it ends: what changed nothing leaves no snapshot, and the lock is given back, unless somebody
-# has taken it from us.
+# finish: end a change, however it ends. A change without effect leaves no snapshot, and the lock is given back unless
+# another session has taken it from us.
 finish() {
   [ "$held" ] || return 0
   [ ! "$unflushed$later" ] || flush $unflushed $later
@@ -214,7 +214,7 @@ finish() {
   held=
 }
 
-# tidy: where a file was written nothing has to be compared.
+# tidy: drop the snapshot of a change without effect; if a file was written there was one.
 tidy() {
   if [ ! "$taken" ]; then :
   elif [ "$before" != changed ] && files_now && read_now "$asked" && [ "$before" = "$present$values$modules" ]; then
@@ -225,8 +225,8 @@ tidy() {
   fi
 }
 
-# prune STORE: the oldest learns what only the next one knows, and so tells for good how the node was before we came.
-# Cut short at any point it has told nothing wrong: the next one is still there, and says the same once more.
+# prune STORE: merge the next snapshot into the oldest, so that the oldest always describes the node before our first
+# change. Cut short at any point nothing is wrong: the next one is still there, and holds the same entries.
 prune() {
   set +f
   set -- "$1"/[0-9]*.*
@@ -239,8 +239,8 @@ prune() {
   done
 }
 
-# merge FOLDER NEXT: of a folder that tells nothing, for a power cut left half of it, the name stays. A copy that no line
-# tells of is none.
+# merge FOLDER NEXT: of a folder without a complete piece, the rest of a power cut, only the name stays. A copy that no
+# line names does not count.
 merge() {
   umask 077
   whole "$1/snapshot" || return
@@ -268,7 +268,7 @@ $kept" news='' empty='' until="until ${2##*.}
   mv -f "$1/snapshot.new" "$1/snapshot" && flush "$1" && forget "$2"
 }
 
-# whole FILE: $kept is its lines, without a piece that was cut short. Outside of pieces only what we write counts.
+# whole FILE: set $kept to its lines, without a piece that was cut short. Outside of pieces only known words count.
 whole() {
   kept='' added='' more=
   lines=$(cat "$1") || return
@@ -284,7 +284,7 @@ whole() {
   done
 }
 
-# forget FOLDER: a snapshot that is not needed any more. First out of sight, for removing it takes more than one step.
+# forget FOLDER: remove a snapshot. It is renamed first, for removing it takes more than one step.
 forget() {
   for entry in $(cat "$1/snapshot"); do
     path=${entry#* }

@@ -13,6 +13,7 @@ from tasks.fleet.engine import Job, Threads, run_on_host
 from tasks.node.context import StepContext
 from tasks.node.conversation import Conversation
 from tasks.ssh.route import Access
+from tests.support.steps import CHANGE
 
 
 def scan(conversation: Conversation, host: Host, _: StepContext) -> NodeResult:
@@ -23,7 +24,7 @@ def scan(conversation: Conversation, host: Host, _: StepContext) -> NodeResult:
 
 @pytest.fixture
 def job() -> Job:
-    return Job(scan, StepContext({}), Access.of(fabric.Config(), HostKeys.STRICT), 5.0)
+    return Job(scan, StepContext({}, CHANGE), Access.of(fabric.Config(), HostKeys.STRICT), 5.0)
 
 
 def test_a_host_that_refuses_connections_is_unreachable_and_timed(job: Job) -> None:

@@ -1,190 +1,115 @@
-"""Taking back, instruction by instruction: the real script in real shells, on files of the test's own."""
+"""A rollback of a whole node on a real shell."""
 
 from __future__ import annotations
 
-import os
-import stat
 from pathlib import Path
 
 import pytest
 
-from tasks.core.undo import snapshot
-from tests.support.shells import SHELLS, Shell
-
-MARK = "# taken over by nodeprep: "
-
-
-def names(folder: Path) -> list[str]:
-    return sorted(path.name for path in folder.iterdir())
-
-
-@pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    made = tmp_path / "etc"
-    made.mkdir()
-    return made
-
-
-def test_a_file_comes_back_to_the_byte_with_mode_owner_and_time(shell: Shell, folder: Path) -> None:
-    copy, path = folder / "copy", folder / "sub" / "x.conf"
-    copy.write_bytes(b"a\0b\xff\n\nno newline")
-    copy.chmod(0o640)
-    os.utime(copy, (1000, 2000))
-    lines = [f"restore {path} {copy}", f"same {path} {copy}", "scan"]
-    found = shell.first(lines)
-    assert (dict(found.complaints), set(found.confirmed)) == ({}, {f"same {path} {copy}"})
-    now = path.stat()
-    assert (path.read_bytes(), stat.S_IMODE(now.st_mode), now.st_mtime) == (copy.read_bytes(), 0o640, 2000)
-    assert names(path.parent) == ["x.conf"]
-
-
-def test_a_link_comes_back_as_a_link(shell: Shell, folder: Path) -> None:
-    copy, path = folder / "copy", folder / "x.conf"
-    copy.symlink_to("nowhere")
-    path.write_text("ours\n")
-    assert not shell.first([f"same {path} {copy}", "scan"]).confirmed
-    found = shell.first([f"restore {path} {copy}", f"same {path} {copy}", "scan"])
-    assert (path.readlink(), len(found.confirmed)) == (Path("nowhere"), 1)
-
-
-@pytest.mark.parametrize("what", ["text", "mode", "absent", "link"])
-def test_a_file_that_differs_in_anything_is_not_the_same(shell: Shell, folder: Path, what: str) -> None:
-    copy, path = folder / "copy", folder / "x.conf"
-    copy.write_text("a\n")
-    if what == "link":
-        path.symlink_to(copy)
-    elif what != "absent":
-        path.write_text("b\n" if what == "text" else "a\n")
-        path.chmod(0o600 if what == "mode" else 0o644)
-    found = shell.first([f"same {path} {copy}", "scan"])
-    assert (found.confirmed, found.complaints) == (frozenset(), {})
-
-
-def test_a_copy_that_is_gone_is_said_and_nothing_is_left(shell: Shell, folder: Path) -> None:
-    path = folder / "x.conf"
-    path.write_text("ours\n")
-    found = shell.first([f"restore {path} {folder}/no", "scan"])
-    assert found.complaints["restore", str(path)]
-    assert (path.read_text(), names(folder)) == ("ours\n", ["x.conf"])
-
-
-def test_what_was_absent_is_removed(shell: Shell, folder: Path) -> None:
-    path = folder / "x.conf"
-    path.write_text("ours\n")
-    assert not shell.first([f"remove {path}", f"rmdir {folder}", "scan"]).complaints
-    assert not folder.exists()
-
-
-def test_a_folder_that_others_use_by_now_stays(shell: Shell, folder: Path) -> None:
-    (folder / "theirs").write_text("")
-    assert not shell.first([f"rmdir {folder}", "scan"]).complaints
-    assert names(folder) == ["theirs"]
-
-
-TEXT = f"first\n{MARK}a = 1\n{MARK}b $x `y` = \\1 & [z]*\nlast"
-
-
-@pytest.mark.parametrize(
-    ("moved", "number", "line", "after"),
-    [
-        ("", 2, "a = 1", TEXT.replace(f"{MARK}a", "a")),
-        ("", 3, "b $x `y` = \\1 & [z]*", TEXT.replace(f"{MARK}b", "b")),
-        ("new\n", 2, "a = 1", "new\n" + TEXT.replace(f"{MARK}a", "a")),
-    ],
-    ids=["plain", "full of signs", "moved"],
+from tasks.core.errors import RemoteError
+from tasks.core.result import Status
+from tasks.node import steps as node
+from tasks.node.conversation import Conversation
+from tasks.node.rollback import NOTHING, rollback_host
+from tests.support.builders import MODULES, SYSCTL, host, profile
+from tests.support.shells import Machine
+from tests.support.steps import (
+    back,
+    needs_namespaces,
+    on,
+    work,
 )
-def test_a_line_that_was_commented_out_comes_back(
-    shell: Shell, folder: Path, moved: str, number: int, line: str, after: str
-) -> None:
-    path = folder / "theirs.conf"
-    path.write_text(moved + TEXT)
-    path.chmod(0o640)
-    question = f"marked {path} {number} {line}"
-    assert shell.first([question, "scan"]).confirmed == {question}
-    found = shell.first([f"enable {path} {number} {line}", question, "scan"])
-    assert (dict(found.complaints), set(found.confirmed)) == ({}, {question.replace("marked", "stands")})
-    assert (path.read_text().rstrip("\n"), stat.S_IMODE(path.stat().st_mode)) == (after, 0o640)
+
+OURS, OTHER = SYSCTL.format("p"), MODULES.format("p")
 
 
-def test_a_line_that_someone_changed_is_neither_marked_nor_standing_nor_touched(shell: Shell, folder: Path) -> None:
-    path = folder / "theirs.conf"
-    path.write_text(f"{MARK}a = 2\n")
-    found = shell.first([f"marked {path} 1 a = 1", f"enable {path} 1 a = 1", "scan"])
-    assert (found.confirmed, path.read_text()) == (frozenset(), f"{MARK}a = 2\n")
-    assert found.complaints["enable", f"{path}:1"]
-
-
-def test_history_shows_every_line_of_every_snapshot_in_order(shell: Shell, folder: Path) -> None:
-    for name in ("000002.b", "000001.a", "new.x"):
-        (folder / name).mkdir()
-        (folder / name / "snapshot").write_text(f"run {name}\nkey /proc/sys/x 1\t2\n")
-    found = shell.first([f"history {folder}", "scan"])
-    assert found.snapshot_lines == (
-        f"{folder}/000001.a/snapshot:run 000001.a",
-        f"{folder}/000001.a/snapshot:key /proc/sys/x 1\t2",
-        f"{folder}/000002.b/snapshot:run 000002.b",
-        f"{folder}/000002.b/snapshot:key /proc/sys/x 1\t2",
-    )
-
-
-def test_without_a_snapshot_there_is_no_history(shell: Shell, folder: Path) -> None:
-    assert shell.first([f"history {folder}/no", "scan"]).snapshot_lines == ()
-
-
-def test_what_is_forgotten_is_gone_and_with_the_last_one_its_folder(shell: Shell, folder: Path) -> None:
-    path = folder / "x.conf"
-    (folder / f"x.{'0a' * 16}").write_text("left by a session that was killed")
-    for name in ("000001.a", "000002.b"):
-        (folder / "store" / name).mkdir(parents=True)
-        (folder / "store" / name / "snapshot").write_text(f"absent {path}\n")
-    assert not shell.first([f"forget {folder}/store/000002.b", "scan"]).complaints
-    assert names(folder / "store") == ["000001.a"]
-    assert not shell.first([f"forget {folder}/store/000001.a", "scan"]).complaints
-    assert names(folder) == []
-
-
-def test_a_newer_snapshot_than_the_one_decided_with_stops_everything(shell: Shell, folder: Path) -> None:
-    for name in ("000001.a", "000002.b"):
-        (folder / name).mkdir()
-        (folder / name / "snapshot").write_text("more\nrun x\nend\n")
-    path = folder / "x.conf"
-    path.write_text("ours\n")
-    found = shell.first([f"newest {folder}/000001.a", f"remove {path}", "scan"])
-    assert (found.complaints, path.exists()) == ({("newest", f"{folder}/000001.a"): "000002.b"}, True)
-    assert not shell.first([f"newest {folder}/000002.b", f"remove {path}", "scan"]).complaints
-    assert not path.exists()
-
-
-def test_what_a_power_cut_left_of_a_newer_snapshot_does_not_count_and_goes(shell: Shell, folder: Path) -> None:
-    texts = {"a": "more\nrun x\nend\n", "b": "more\nrun y\n", "c": "", "d": "mor", "e": "\0\0\0", "f": "end\n"}
-    for number, (name, text) in enumerate(texts.items(), 1):
-        made = folder / f"{number:06}.{name}"
-        made.mkdir()
-        (made / "snapshot").write_text(text)
-    assert not shell.first([f"newest {folder}/000001.a", "scan"]).complaints
-    assert names(folder) == ["000001.a"]
-
-
-def test_the_node_knows_the_same_words_of_a_snapshot_as_we_do() -> None:
-    text = Path(snapshot.__file__).parents[2].joinpath("node/scripts/snapshot.sh").read_text()
-    assert f"\nABOUT='{' '.join(snapshot._ABOUT)}'\nITEMS='{' '.join(snapshot._ITEMS)}'\n" in text
-
-
-@pytest.mark.parametrize("name", sorted(SHELLS.keys() - {"busybox"}))  # its own applets come before our stand-ins
-def test_modules_are_unloaded_as_far_as_nobody_uses_them(name: str, tmp_path: Path) -> None:
-    """On a list of modules of the test's own: rmmod takes them out of it, and lowers what they used."""
-    shell = Shell.named(name, tmp_path)
-    listed = tmp_path / "modules"
-    listed.write_text("top 1 0 - Live 0x0\nbase 1 1 top, Live 0x0\nheld 1 1 - Live 0x0\nused 1 1 other, Live 0x0\n")
-    shell.stub("cat", f'[ "$1" != /proc/modules ] || set -- "{listed}"\nexec /usr/bin/cat "$@"')
-    shell.stub(
-        "rmmod",
-        f'[ "$1" != held ] || {{ echo "rmmod: ERROR: Module held is in use" >&2; exit 1; }}\n'
-        f'sed -i -e "/^$1 /d" -e "s/^base 1 1 top,/base 1 0 -/" "{listed}"',
-    )
-    found = shell.first(["unload base top held used", "scan"])
-    assert [line.split()[0] for line in listed.read_text().splitlines()] == ["held", "used"]
-    assert found.complaints == {
-        ("unload", "held"): "rmmod: ERROR: Module held is in use",
-        ("unload", "used"): "in use by other",
+@needs_namespaces
+def test_apply_and_rollback_leave_the_node_as_it_was(tmp_path: Path) -> None:
+    machine = Machine(tmp_path / "node", uid=1000, keys={"vm.x": "0", "vm.y": "5\t6"})
+    machine.module("br_netfilter", {"net.bridge.x": "0"})
+    # A key and a module's entry go as on a kernel: rmmod is the only stand-in.
+    machine.program("rmmod", 'grep -v "^$1 " /proc/modules >/m; cat /m >/proc/modules; rm -r /m /proc/sys/net/bridge')
+    machine.write("etc/sysctl.d/99-zz-nodeprep-p.conf", "mine, without a newline")
+    (machine.root / OURS[1:]).chmod(0o600)
+    files = {
+        path: (path.read_bytes(), path.stat().st_mode) for path in machine.root.rglob("etc/**/*") if path.is_file()
     }
+    jobs = work(profile("vm.x = 1\nvm.y = 7 8\nnet.bridge.x = 1\n", "br_netfilter\n"))
+    assert on(machine, node.apply_host, jobs).status is Status.CHANGED
+    done = back(machine)
+    assert (done.status, {str(item.status) for item in done.items}) == (Status.CHANGED, {"changed"}), done
+    assert (machine.key("vm.x"), machine.key("vm.y"), machine.read("proc/modules")) == ("0", "5\t6", "")
+    assert {
+        path: (path.read_bytes(), path.stat().st_mode) for path in machine.root.rglob("etc/**/*") if path.is_file()
+    } == files
+    assert not (machine.root / "etc/modules-load.d").exists()
+    assert not (machine.root / "var/lib/nodeprep").exists()
+    assert back(machine).notes == (NOTHING,)
+
+
+@needs_namespaces
+def test_a_key_that_the_kernel_does_not_give_back_is_told_and_the_snapshot_stays(tmp_path: Path) -> None:
+    machine = Machine(tmp_path / "node", keys={"vm.x": "0", "vm.y": "0"})
+    jobs = work(profile("vm.x = 1\nvm.y = 1\n"))
+    assert on(machine, node.apply_host, jobs).status is Status.CHANGED
+    machine.program(
+        "tee", 'case $1 in */x) echo "tee: $1: Invalid argument" >&2; exit 1 ;; esac; exec /usr/bin/tee "$1"'
+    )
+    done = back(machine)
+    assert done.status is Status.FAILED
+    (wrong,) = (item for item in done.items if item.status not in ("changed", "ok"))
+    assert (wrong.name, str(wrong.status), wrong.got) == ("vm.x", "kept-by-kernel", "1")
+    assert (machine.key("vm.y"), len(list((machine.root / "var/lib/nodeprep").iterdir()))) == ("0", 1)
+
+
+@needs_namespaces
+def test_nothing_is_taken_back_when_someone_has_changed_the_node_meanwhile(tmp_path: Path) -> None:
+    """Between our look and our turn: the newest snapshot is another's now."""
+    machine = Machine(tmp_path / "node", keys={"vm.x": "0", "vm.y": "0"})
+    assert on(machine, node.apply_host, work(profile("vm.x = 1\n"))).status is Status.CHANGED
+    newer = "/var/lib/nodeprep/000002.r2"
+    machine.program("sed", f'mkdir -p {newer}; echo run r2 >{newer}/snapshot; exec /usr/bin/sed "$@"')
+    done = back(machine)
+    assert (done.status, done.problem) == (Status.FAILED, "changed meanwhile by r2: nothing was taken back")
+    assert (machine.key("vm.x"), (machine.root / OURS[1:]).exists()) == ("1", True)
+
+
+@needs_namespaces
+def test_a_module_that_is_loaded_again_and_again_does_not_keep_a_rollback_going(tmp_path: Path) -> None:
+    machine = Machine(tmp_path / "node")
+    machine.module("dummy")
+    assert on(machine, node.apply_host, work(profile(None, "dummy\n"))).status is Status.CHANGED
+    machine.program("rmmod", "echo again >>/rmmod.log")
+    done = back(machine)
+    assert (done.status, "dummy" in machine.read("proc/modules")) == (Status.FAILED, True)
+    assert len(machine.read("rmmod.log").split()) < 50
+
+
+@needs_namespaces
+def test_what_was_taken_back_is_told_also_when_somebody_changes_the_node_before_the_snapshot_goes(
+    tmp_path: Path,
+) -> None:
+    machine = Machine(tmp_path / "node", keys={"vm.x": "0"})
+    assert on(machine, node.apply_host, work(profile("vm.x = 1\n"))).status is Status.CHANGED
+    with machine.open() as channel:
+        channel.before(5, lambda: machine.write("var/lib/nodeprep/000002.r2/snapshot", "more\nrun r2\nend\n"))
+        done = rollback_host("", Conversation(channel), host(), work(profile("vm.x = 1\n")))
+    assert (done.status, machine.key("vm.x")) == (Status.CHANGED, "0")
+    assert done.notes[0].startswith("took back: ")
+    assert done.notes[-1].endswith("its snapshot could not be thrown away: changed meanwhile by r2")
+
+
+@needs_namespaces
+def test_an_apply_cut_short_is_taken_back_too(tmp_path: Path) -> None:
+    """Its shell is killed when the first file is in place."""
+    machine = Machine(tmp_path / "node", keys={"vm.x": "0"})
+    machine.program("sysctl", "kill -9 $(cut -d' ' -f1 /run/nodeprep.lock)")
+    with machine.open() as channel:
+        conversation = Conversation(channel)
+        with pytest.raises(RemoteError):
+            node.apply_host(conversation, host(), work(profile("vm.x = 1\n", "overlay\n")))
+    assert (machine.root / OURS[1:]).exists()
+    (machine.root / "stub/sysctl").unlink()
+    assert back(machine).status is Status.CHANGED
+    assert list((machine.root / "etc/sysctl.d").iterdir()) == []
+    assert not (machine.root / "var/lib/nodeprep").exists()

@@ -23,11 +23,11 @@ from tasks.core.plan.desired import resolve
 from tasks.core.result import Item, NodeResult
 from tasks.node import orders as instructions
 from tasks.node import steps as node
-from tasks.node.context import StepContext
 from tasks.node.conversation import Conversation
 from tests.support.builders import facts, host, profile
 from tests.support.kubeadm import READY, findings, in_groups, listening, run_checks
 from tests.support.shells import SHELLS, Machine, Shell, no_namespaces
+from tests.support.steps import work
 
 FORWARD = "FileContent--proc-sys-net-ipv4-ip_forward"
 
@@ -89,7 +89,7 @@ def machine(tmp_path: Path) -> Machine:
 
 
 def verified(machine: Machine, *, secret: bytes = b"none") -> NodeResult:
-    job = StepContext({"n1": (profile("net.ipv4.ip_forward = 1\n"),)})
+    job = work(profile("net.ipv4.ip_forward = 1\n"))
     with machine.open() as channel:
         result = node.verify_host(Conversation(channel), host(), job)
         assert secret not in channel.received

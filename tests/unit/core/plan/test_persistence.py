@@ -79,8 +79,8 @@ def test_take_over_is_advised_where_it_would_help_and_nowhere_else(files: dict[s
 def test_what_was_taken_over_of_a_package_may_come_back() -> None:
     lines = (Line("/etc/sysctl.d/x.conf", 1, "a = 1"), Line("/usr/lib/sysctl.d/x.conf", 3, " a = 1"))
     assert list(node_converge._commented_out_notes([Plan((), comment_out=lines), Plan(())], {})) == [
-        "took over /etc/sysctl.d/x.conf:1: a = 1",
-        f"took over /usr/lib/sysctl.d/x.conf:3: a = 1{BACK}",
+        "commented out /etc/sysctl.d/x.conf:1: a = 1",
+        f"commented out /usr/lib/sysctl.d/x.conf:3: a = 1{BACK}",
     ]
 
 

@@ -16,11 +16,13 @@ from tasks.core.undo.snapshot import PriorState
 from tasks.core.undo.stale import Stale, find_stale, stale_items, with_removals
 from tasks.node import steps as node
 from tests.support.builders import MODULES, SYSCTL, facts, profile, rendered
-from tests.support.shells import Machine, no_namespaces
-from tests.unit.core.undo.test_rollback import back
-from tests.unit.node.test_steps import on, work
-
-real = pytest.mark.skipif(no_namespaces(), reason="no user namespaces here")
+from tests.support.shells import Machine
+from tests.support.steps import (
+    back,
+    needs_namespaces,
+    on,
+    work,
+)
 
 
 def ours(name: str, *lines: str, modules: bool = False) -> dict[str, str]:
@@ -113,8 +115,6 @@ def test_a_module_that_was_there_before_us_is_left_alone() -> None:
     assert plan.undo.modules == ()
 
 
-# On a real shell
-
 RMMOD = 'grep -v "^$1 " /proc/modules >/m; cat /m >/proc/modules; rm /m'
 
 
@@ -126,7 +126,7 @@ def machine(tmp_path: Path) -> Machine:
     return made
 
 
-@real
+@needs_namespaces
 def test_a_key_and_a_module_that_left_the_profile_go_back_to_what_they_were(machine: Machine) -> None:
     full, less = work(profile("vm.x = 1\nvm.y = 6\n", "dummy\n")), work(profile("vm.x = 1\n", "# none\n"))
     assert on(machine, node.apply_host, full).status is Status.CHANGED
@@ -145,7 +145,7 @@ def test_a_key_and_a_module_that_left_the_profile_go_back_to_what_they_were(mach
     assert (machine.key("vm.y"), "dummy" in machine.read("proc/modules")) == ("6", True)
 
 
-@real
+@needs_namespaces
 def test_a_profile_that_is_no_longer_chosen_loses_its_files(machine: Machine) -> None:
     both = work(profile("vm.x = 1\n", name="a"), profile("vm.z = 8\n", "dummy\n", name="b"))
     assert on(machine, node.apply_host, both).status is Status.CHANGED
@@ -155,7 +155,7 @@ def test_a_profile_that_is_no_longer_chosen_loses_its_files(machine: Machine) ->
     assert (machine.key("vm.x"), machine.key("vm.z"), machine.read("proc/modules")) == ("1", "9", "")
 
 
-@real
+@needs_namespaces
 def test_the_value_from_before_us_is_known_after_more_changes_than_are_kept(machine: Machine) -> None:
     for value in range(10, 24):
         assert on(machine, node.apply_host, work(profile(f"vm.x = 1\nvm.y = {value}\n"))).status is Status.CHANGED
