@@ -6,10 +6,10 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
-from functools import lru_cache
 from typing import NamedTuple
 
 from tasks.core.kernel import key_path, normalize_module
+from tasks.core.memo import memoized
 
 SYSCTL_ROOT = "/proc/sys/"
 CONTAINERS = ("/.dockerenv", "/run/.containerenv")
@@ -58,8 +58,8 @@ class Facts:
     True for built in; shown: modules that only their keys tell of, as in a container; has_tree: whether there is a
     folder of modules for the running kernel at all; other_trees: if not, the kernels that have one. needs: by module,
     what it depends on, directly or not. units: by path, of systemd's units that load modules and set keys. holds: what
-    a rollback asked and is so; history: all snapshots' lines, as `PATH:TEXT`, where root has asked for them. large:
-    more than nodes say, so what is worked out of it is not kept for the next node. memory_mb: 0 where it is not told.
+    a rollback asked and is so; history: all snapshots' lines, as `PATH:TEXT`, where root has asked for them.
+    memory_mb: 0 where it is not told.
     """
 
     values: Mapping[str, str | None]
@@ -80,7 +80,6 @@ class Facts:
     confirmed: frozenset[str] = frozenset()
     snapshot_lines: tuple[str, ...] = ()
     memory_mb: int = 0
-    large: bool = False
 
     def key(self, key: str) -> str | None:
         """A key's value with its blanks folded; None when the kernel has no such key or does not show it."""
@@ -155,7 +154,7 @@ class Facts:
         }
 
 
-@lru_cache(maxsize=1024)  # those of the profiles, asked for again and again
+@memoized(maxsize=1024)  # those of the profiles, asked for again and again
 def key_file(key: str) -> str:
     """A key's file below /proc/sys."""
     return SYSCTL_ROOT + key_path(key)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from functools import lru_cache
+
+from tasks.core.memo import memoized
 
 KEY = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_./:@-]*\Z")
 MODULE = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_-]*\Z")
@@ -81,7 +82,7 @@ def keys_changed_with(key: str) -> tuple[str, ...]:
     return (*SIDE_EFFECTS.get(key, ()), *([key_name(rival)] if rival else []))
 
 
-@lru_cache(maxsize=1024)  # asked of each wanted key several times a node
+@memoized(maxsize=1024)  # asked of each wanted key several times a node
 def providing_module(key: str) -> str | None:
     """The module that brings this key, if it is one of those that a module brings."""
     return next((module for prefix, module in MODULE_OF_PREFIX if key.startswith(prefix)), None)
@@ -115,9 +116,7 @@ def parse_integer(text: str) -> int | None:
     return int(re.sub(r"^(-?)0(?=[0-7])", r"\g<1>0o", text), 0)
 
 
-@lru_cache(
-    maxsize=16
-)  # nodes of a fleet have the same lists, of thousands of ports; few are kept, for a text may be long
+@memoized(maxsize=16)  # nodes of a fleet have the same lists, of thousands of ports
 def parse_ports(text: str) -> frozenset[int] | None:
     """The ports of a list such as `10250,30000-32767`; None when it is no such list for the kernel: no blanks in it."""
     found: set[int] = set()
@@ -130,7 +129,6 @@ def parse_ports(text: str) -> frozenset[int] | None:
     return frozenset(found)
 
 
-@lru_cache(maxsize=16)
 def format_ports(numbers: frozenset[int]) -> str:
     """A set of ports as the kernel prints it: sorted, neighbours folded into ranges."""
     runs: list[list[int]] = []

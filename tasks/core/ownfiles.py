@@ -5,11 +5,10 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from functools import lru_cache
 from typing import NamedTuple
 
 from tasks.core.kernel import key_name, key_path
-from tasks.core.memo import LARGE_REPLY, unless
+from tasks.core.memo import memoized
 
 MODULES_PATH = "/etc/modules-load.d/nodeprep-{}.conf"
 
@@ -31,18 +30,17 @@ class RenderedFile(NamedTuple):
         return _effective(self.lines)
 
 
-@lru_cache(maxsize=64)  # mostly nodes get the same files
+@memoized(maxsize=64)  # mostly nodes get the same files
 def _effective(lines: tuple[str, ...]) -> tuple[str, ...]:
     return tuple(line for line in lines if line and (line[0] not in "#;" or line.startswith(HASH_PREFIX)))
 
 
 def assignments(lines: Iterable[str]) -> dict[str, str]:
     """A plain sysctl.d file, read as the node reads it: the last value of each key, by dotted name."""
-    read = tuple(lines)
-    return dict(unless(sum(map(len, read)) >= LARGE_REPLY, _assignments)(read))
+    return dict(_assignments(tuple(lines)))
 
 
-@lru_cache(maxsize=16)  # mostly nodes have the same files
+@memoized(maxsize=16)  # mostly nodes have the same files
 def _assignments(lines: tuple[str, ...]) -> Mapping[str, str]:
     found = {}
     for line in lines:
@@ -61,11 +59,6 @@ def _origin(profile: str) -> str:
 
 def with_header(path: str, profile: str, lines: Sequence[str]) -> RenderedFile:
     """A file with our header over its lines: who owns it, and a hash that covers its comments too."""
-    return _with_header(path, profile, tuple(lines))
-
-
-@lru_cache(maxsize=64)  # mostly nodes get the same files
-def _with_header(path: str, profile: str, lines: tuple[str, ...]) -> RenderedFile:
     digest = hashlib.sha256("\n".join(lines).encode()).hexdigest()
     header = [
         f"# Written by nodeprep {_origin(profile)}",

@@ -44,7 +44,7 @@ def parts(instructions: Iterable[str], *, changes: bool) -> list[str]:
 @cache
 def _functions(name: str) -> frozenset[str]:
     """The functions of a part; those that an instruction calls have its name."""
-    return frozenset(re.findall(r"^(\w+)\(\) ", _compact(name), re.M))
+    return frozenset(re.findall(r"^(\w+)\(\) ", _compact(name), re.MULTILINE))
 
 
 @cache

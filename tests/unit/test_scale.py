@@ -27,6 +27,7 @@ from tasks.core.interning import Interner
 from tasks.core.inventory import connection
 from tasks.core.inventory.ini import parse_ini
 from tasks.core.inventory.selection import duplicates, select_hosts
+from tasks.core.memo import clear_caches, computed_calls
 from tasks.core.profile import entries as profile_entries
 from tasks.core.profile import profile
 from tasks.core.result import Item, ItemStatus, Kind, NodeResult, RunSummary, Status
@@ -262,18 +263,18 @@ def test_junit_is_written_node_by_node() -> None:
 def test_hosts_whose_variables_all_differ_share_the_lines_that_do_not() -> None:
     wanted = "".join(f"vm.x{number} = {number}\n" for number in range(60)) + "vm.own = {{ own }}\n"
     template = a_profile(wanted)
-    profile_entries.parse_sysctl_line.cache_clear()
+    clear_caches()
     rendered = [profile.render(template, {"own": number}) for number in range(MANY)]
-    assert profile_entries.parse_sysctl_line.cache_info().misses == 60 + MANY
+    assert computed_calls(profile_entries.parse_sysctl_line) == 60 + MANY
     assert [each.sysctl_entries()[-1].value for each in rendered[:2]] == ["0", "1"]
 
 
 def test_hosts_with_the_same_variables_share_what_was_rendered() -> None:
     template = a_profile("vm.x = {{ x }}\n")
-    profile._parse_lines.cache_clear()
+    clear_caches()
     for number in range(MANY):
         profile.render(template, {"x": 1, "inventory_hostname": f"n{number}"})
-    assert profile._parse_lines.cache_info().misses == 1
+    assert computed_calls(profile._parse_lines) == 1
 
 
 def test_each_host_is_resolved_once(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,7 +8,6 @@ only be root's to read.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping
-from functools import lru_cache
 
 from tasks.core.boot.files import COMMAND_LINE, SYSCTL, Obstacle, files_in_order, kernel_arguments, lines_of
 from tasks.core.boot.inits import (
@@ -26,7 +25,7 @@ from tasks.core.boot.inits import (
 from tasks.core.boot.modules import BootModules
 from tasks.core.boot.sysctl import Assignment, BootWrites, SetterRun
 from tasks.core.facts import Facts, FileFact, Line, ModuleState, UnitState
-from tasks.core.memo import unless
+from tasks.core.memo import memoized
 
 UFW_ON, UFW_KEYS = "/etc/ufw/ufw.conf", "/etc/ufw/sysctl.conf"  # set with `sysctl -p` when ufw starts
 
@@ -43,9 +42,8 @@ class NextBoot:
         self._arguments = kernel_arguments(facts.values.get(COMMAND_LINE) or "")
         ufw, busybox = "ENABLED=yes" in facts.lines(UFW_ON), is_busybox(facts, "modprobe")
         needs = tuple(facts.dependencies.items())
-        simulated = unless(facts.large, _simulated)
-        self._writes, self._modules = simulated(
-            self._known, self._arguments, tuple(files.values()), needs, ufw=ufw, busybox=busybox
+        self._writes, self._modules = _simulated(
+            self._known, self._arguments, tuple(files.values()), needs, ufw, busybox
         )
         self._unloaded = self._service_obstacle(self._known.loader, "loads modules")
         self._unset = self._service_obstacle(self._known.setter, "sets keys")
@@ -54,11 +52,6 @@ class NextBoot:
     def simulated(self) -> bool:
         """Whether this node's boot is understood."""
         return self._init is not None
-
-    @property
-    def large(self) -> bool:
-        """Whether the node said so much that nothing of it is kept for the next."""
-        return self._facts.large
 
     def without_lines(self, lines: Collection[Line]) -> NextBoot:
         """The same boot if these lines were comments."""
@@ -128,13 +121,12 @@ class NextBoot:
                     yield f"{path} changes what systemd ships: what it does at boot was not checked"
 
 
-@lru_cache(maxsize=64)  # nodes of a fleet boot alike, and what was found out of one boot is known of the next
+@memoized(maxsize=64)  # nodes of a fleet boot alike, and what was found out of one boot is known of the next
 def _simulated(
     init: Init,
     given: tuple[tuple[str, str], ...],
     files: tuple[FileFact, ...],
     needs: tuple[tuple[str, frozenset[str]], ...],
-    *,
     ufw: bool,
     busybox: bool,
 ) -> tuple[BootWrites, BootModules]:

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from functools import lru_cache
 from typing import NamedTuple
 
 from tasks.core.facts import Facts, ModuleState
 from tasks.core.kernel import at_least, providing_module, raise_to, same_module
-from tasks.core.memo import unless
+from tasks.core.memo import memoized
 from tasks.core.ownfiles import MODULES_PATH, SYSCTL_PATH, RenderedFile, assignments, with_header
 from tasks.core.profile.entries import Line, ModuleEntry, SysctlEntry
 from tasks.core.profile.profile import RenderedProfile
@@ -65,10 +64,10 @@ def resolve(rendered: Sequence[RenderedProfile], facts: Facts) -> Desired:
         values=tuple((key, facts.key(key)) for key, entry in keys.items() if entry.minimum),
         skipped=tuple(key for key, entry in keys.items() if entry.optional and not _will_exist(key, facts, names)),
     )
-    return unless(facts.large, _resolved)(tuple(rendered), answers)
+    return _resolved(tuple(rendered), answers)
 
 
-@lru_cache(maxsize=64)  # mostly nodes answer alike, and each is asked two or three times
+@memoized(maxsize=64)  # mostly nodes answer alike, and each is asked two or three times
 def _resolved(rendered: tuple[RenderedProfile, ...], node: _NodeInputs) -> Desired:
     keys, chosen, values = _merged(rendered), dict(node.chosen), dict(node.values)
     absent = [entry for entry, name in chosen.items() if name is None]
@@ -104,7 +103,7 @@ def _unique(names: Iterable[str]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(names))
 
 
-@lru_cache(maxsize=64)  # nodes that are rendered alike share it
+@memoized(maxsize=64)  # nodes that are rendered alike share it
 def _merged(rendered: tuple[RenderedProfile, ...]) -> Mapping[str, SysctlEntry]:
     """One wish a key: profiles that share a key agree (profile.check_together), an exact value beats a floor.
 

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from functools import lru_cache
 from typing import NamedTuple
 
 from tasks.core.boot.simulation import NextBoot
 from tasks.core.facts import Facts, Line, ModuleState
 from tasks.core.kernel import at_least, providing_module, satisfies
-from tasks.core.memo import unless
+from tasks.core.memo import memoized
 from tasks.core.ownfiles import RenderedFile, profile_of_file
 from tasks.core.plan.desired import Desired, Setting, module_bringing
 from tasks.core.plan.modules import missing_module, wanted_module
@@ -121,7 +120,7 @@ def _differing(one: Sequence[str], other: Sequence[str]) -> int:
 
 def _key(setting: Setting, facts: Facts, modules: Collection[str], suspects: LikelyWriters) -> Item:
     got = facts.key(setting.key)
-    if got is not None and (right := unless(facts.large, _right_key)(setting, got)):
+    if got is not None and (right := _right_key(setting, got)):
         return right
     wanted = _wanted(setting)
     if got is None and not facts.has_key(setting.key):
@@ -134,7 +133,7 @@ def _key(setting: Setting, facts: Facts, modules: Collection[str], suspects: Lik
     return Item(Kind.SYSCTL, setting.key, ItemStatus.DRIFT, wanted, got, suspects.explain(setting.key, got))
 
 
-@lru_cache(maxsize=1024)  # most keys have the same values on most nodes
+@memoized(maxsize=1024)  # most keys have the same values on most nodes
 def _right_key(setting: Setting, got: str) -> Item | None:
     right = satisfies(setting.key, got, setting.value, setting.minimum)
     return Item(Kind.SYSCTL, setting.key, ItemStatus.OK, _wanted(setting), got) if right else None

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Mapping
-from functools import lru_cache
 
 from tasks.core.boot.files import COMMAND_LINE, MODPROBE, Obstacle
 from tasks.core.boot.inits import LOADER, SETTER
@@ -12,7 +11,7 @@ from tasks.core.boot.simulation import NextBoot
 from tasks.core.boot.sysctl import Assignment
 from tasks.core.facts import NOWHERE, Facts, FileFact, Line
 from tasks.core.kernel import providing_module, satisfies
-from tasks.core.memo import unless
+from tasks.core.memo import memoized
 from tasks.core.ownfiles import FIX_PROFILE, SYSCTL_PATH, RenderedFile, profile_of_file
 from tasks.core.plan.desired import Desired, Setting
 from tasks.core.result import Item, ItemStatus
@@ -35,12 +34,7 @@ def after_boot_module(item: Item, boot: NextBoot) -> Item:
     """A module's item, seen after the next boot."""
     if obstacle := boot.module_obstacle(item.name):
         return _as_boot_drift(item, "not loaded at boot", obstacle)
-    return unless(boot.large, _decided)(item, boot.module_line(item.name))
-
-
-@lru_cache(maxsize=1024)  # nodes have most of their items and lines in common
-def _decided(item: Item, line: Line | None) -> Item:
-    return item._replace(decided_by=str(line or ""))
+    return item._replace(decided_by=str(boot.module_line(item.name) or ""))
 
 
 def after_boot_key(item: Item, setting: Setting, boot: NextBoot) -> Item:
@@ -50,10 +44,10 @@ def after_boot_key(item: Item, setting: Setting, boot: NextBoot) -> Item:
     found = boot.key(item.name)
     if found is None:
         return _as_boot_drift(item, "not set at boot", Obstacle("no file of sysctl.d sets it", NOWHERE))
-    return unless(boot.large, _deciding_line)(item, setting, found)
+    return _deciding_line(item, setting, found)
 
 
-@lru_cache(maxsize=1024)
+@memoized(maxsize=1024)  # nodes have most of their items and lines in common
 def _deciding_line(item: Item, setting: Setting, found: Assignment) -> Item:
     if _satisfies(found, setting):
         return item._replace(decided_by=str(found.line))

@@ -77,7 +77,7 @@ def test_what_travels_is_the_script_without_its_comments() -> None:
 def test_no_part_of_the_script_takes_the_place_of_another_ones_function() -> None:
     """In one shell there is one function of a name, and the last one counts."""
     parts = [path.read_text() for path in sorted(Path(script.__file__).with_name("scripts").glob("*.sh"))]
-    names = [name for part in parts for name in re.findall(r"^(\w+)\(\)", part, re.M)]
+    names = [name for part in parts for name in re.findall(r"^(\w+)\(\)", part, re.MULTILINE)]
     assert sorted(names) == sorted(set(names))
 
 

@@ -35,7 +35,7 @@ real = pytest.mark.skipif(no_namespaces(), reason="no user namespaces here")
 
 
 def work(*profiles: Profile, hosts: tuple[str, ...] = ("n1",), **more: object) -> StepContext:
-    return replace(StepContext({name: profiles for name in hosts}), **more)  # type: ignore[arg-type]
+    return replace(StepContext(dict.fromkeys(hosts, profiles)), **more)  # type: ignore[arg-type]
 
 
 def statuses(result: NodeResult) -> dict[str, str]:

@@ -6,22 +6,16 @@ from dataclasses import replace
 
 import pytest
 
-from tasks.core.boot import simulation as boot_of
 from tasks.core.boot.inits import LOADER, SETTER
 from tasks.core.boot.simulation import NextBoot
 from tasks.core.boot.sysctl import Assignment
 from tasks.core.facts import Facts, Line, UnitState
 from tasks.core.ownfiles import RenderedFile
-from tasks.core.plan import desired as desired_of
-from tasks.core.plan import diff as plan_of
-from tasks.core.plan import persistence
 from tasks.core.plan.desired import resolve
 from tasks.core.plan.diff import diff
 from tasks.core.plan.persistence import planned_files
-from tasks.core.protocol import reply as facts_of_reply
 from tasks.core.result import ItemStatus
-from tests.support import builders as build
-from tests.support.boots import DEBIAN, LISTED, UNITS, boot, facts
+from tests.support.boots import DEBIAN, LISTED, boot, facts
 from tests.support.builders import rendered
 
 ETC, LIB, LOCAL, RUN = "/etc/sysctl.d", "/usr/lib/sysctl.d", "/usr/local/lib/sysctl.d", "/run/sysctl.d"
@@ -403,19 +397,3 @@ def test_a_file_of_somebody_else_is_told_though_its_name_has_ours_in_it(path: st
     known = replace(known, uid=1000, files={path: known.files[path]._replace(mode=0o600)})
     plan = diff(resolve([], known), known, NextBoot(known, known.files))
     assert [item.name for item in plan.items] == ([path] if told else [])
-
-
-def test_of_a_node_that_says_far_too_much_nothing_is_kept_for_the_next() -> None:
-    caches = (
-        *(boot_of._simulated, facts_of_reply._tree, facts_of_reply._needs),
-        *(desired_of._resolved, plan_of._right_key, persistence._decided, persistence._deciding_line),
-    )
-    text = "".join(f"vm.x{number} = 1\n" for number in range(9000))
-    node = build.facts(files={"/etc/sysctl.d/x.conf": text}, loadable=["overlay"], hidden=["/run/systemd/system"])
-    node = replace(node, units=UNITS)
-    before = [cache.cache_info().currsize for cache in caches]
-    assert NextBoot(node, node.files).key("vm.x8999") is not None
-    wanted = resolve([rendered("vm.x8999 = 1", "overlay")], node)
-    seen = diff(wanted, replace(node, values={**node.values, "/proc/sys/vm/x8999": "1"}), NextBoot(node, node.files))
-    assert seen.items[1].decided_by == "/etc/sysctl.d/x.conf:9000"
-    assert (node.large, [cache.cache_info().currsize for cache in caches]) == (True, before)
