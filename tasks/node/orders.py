@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from tasks.core.boot.inits import LOADER, SETTER
+from tasks.core.boot.inits import MARKERS, MODULES_LOAD_UNIT, SYSCTL_UNIT
 from tasks.core.facts import CONTAINERS, Facts, key_file
 from tasks.core.kernel import keys_changed_with, normalize_module
 from tasks.core.ownfiles import RenderedFile
@@ -16,7 +16,7 @@ from tasks.core.protocol.lock import STORE, ChangeId
 
 def probe(keys: Iterable[str], modules: Iterable[str], more: Sequence[str] = ()) -> list[str]:
     """What to look at: these keys and modules, and what is looked at on every node, and more instructions."""
-    units = [f"unit {LOADER}", f"unit {SETTER}"]
+    units = [f"unit {MODULES_LOAD_UNIT}", f"unit {SYSCTL_UNIT}"]
     paths = dict.fromkeys([*COMMON_PATHS, *EVIDENCE_PATHS, *map(key_file, keys)])
     return [*(f"look {path}" for path in paths), *units, *want_modules(modules), *more, "scan"]
 
@@ -110,8 +110,7 @@ COMMON_PATHS = (
     "/proc/sys/net/ipv6",
     *CONTAINERS,
     "/run/systemd/container",
-    "/run/systemd/system",
-    "/run/openrc",
+    *MARKERS,
     "/sys/devices/system/cpu/online",
     "/sys/kernel/security/lockdown",
 )
