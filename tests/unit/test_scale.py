@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import io
 import json
-import pickle
 import threading
 import tracemalloc
 from collections.abc import Iterable
@@ -23,7 +22,6 @@ from tasks.console.machine import format_json
 from tasks.console.progress import progress
 from tasks.core.folding import fold
 from tasks.core.host import Host
-from tasks.core.interning import Interner
 from tasks.core.inventory import connection
 from tasks.core.inventory.ini import parse_ini
 from tasks.core.inventory.selection import duplicates, select_hosts
@@ -79,46 +77,6 @@ def test_equal_items_of_all_nodes_are_the_same_objects() -> None:
     assert {len(result.items) for result in results} == {ITEMS}
     assert len({id(result.items) for result in results}) == 1
     assert len({id(item) for result in results for item in result.items}) == ITEMS
-
-
-def items_with_name(number: int) -> tuple[Item, ...]:
-    """Return a healthy node's items, one in the middle with the node's name."""
-    items = [Item(Kind.SYSCTL, f"vm.x{key}", ItemStatus.OK, "1", "1") for key in range(ITEMS)]
-    return (*items[:20], Item(Kind.CHECK, "Hostname", ItemStatus.OK, "a name", f"n{number}"), *items[20:])
-
-
-def test_items_that_differ_in_one_are_what_they_were_and_share_the_rest() -> None:
-    pool = Interner()
-    kept = [pool.items(items_with_name(number)) for number in (*range(100), 5)]
-    for number, items in zip((*range(100), 5), kept, strict=True):
-        assert items == items_with_name(number)
-        assert items_with_name(number) == items
-        assert hash(items) == hash(items_with_name(number))
-        assert (len(items), items[20].got, items[-1].name) == (ITEMS + 1, f"n{number}", f"vm.x{ITEMS - 1}")
-        assert items[19:21] == items_with_name(number)[19:21]
-    assert kept[5] != kept[6]
-    assert pickle.loads(pickle.dumps(kept[5])) == kept[5]  # our own
-    common = [item for items in kept for item in items if item.kind is Kind.SYSCTL]
-    assert len({id(item) for item in common}) == ITEMS
-
-
-def test_a_healthy_node_costs_no_more_for_its_name() -> None:
-    pool, results = Interner(), [NodeResult(f"n{number}", Status.OK, items_with_name(number)) for number in range(1000)]
-    tracemalloc.start()
-    kept = [pool.result(result) for result in results]
-    del results
-    size, _ = tracemalloc.get_traced_memory()
-    tracemalloc.stop()
-    assert size / len(kept) < 400
-
-
-def test_what_differs_between_nodes_is_kept_as_it_is() -> None:
-    pool = Interner()
-    both = [
-        NodeResult(name, Status.DRIFT, (Item(Kind.SYSCTL, "vm.x", ItemStatus.DRIFT, "1", got),))
-        for name, got in ("a0", "b7")
-    ]
-    assert [pool.result(result) for result in both] == both
 
 
 def kept(count: int) -> int:
