@@ -53,10 +53,10 @@ class Plan(NamedTuple):
 
 def diff(desired: Desired, facts: Facts, boot: NextBoot | None = None) -> Plan:
     """Return one node's plan. boot: the next boot to judge by, of the files as they are or as they will be."""
-    files = [_file(file, facts) for file in desired.files]
+    files = [_file_item(file, facts) for file in desired.files]
     modules = [wanted_module(name, facts) for name in desired.modules]
     writers = LikelyWriters(facts)
-    keys = [_key(setting, facts, desired.modules, writers) for setting in desired.settings]
+    keys = [_key_item(setting, facts, desired.modules, writers) for setting in desired.settings]
     missing = [missing_module(name, facts) for name in desired.missing_modules]
     skipped = [
         *(_skipped(Kind.MODULE, name, facts) for name in desired.skipped_modules),
@@ -102,7 +102,7 @@ def _sysctl_files(desired: Desired, facts: Facts) -> tuple[str, ...]:
     return tuple(file.path for file in desired.files if "/sysctl.d/" in file.path)
 
 
-def _file(file: RenderedFile, facts: Facts) -> Item:
+def _file_item(file: RenderedFile, facts: Facts) -> Item:
     got = file_problem(file, facts)
     status = ItemStatus.DRIFT if got else ItemStatus.OK
     return Item(Kind.FILE, file.path, status, "as rendered, root's, mode 0644", got or "as rendered")
@@ -126,7 +126,7 @@ def _differing(one: Sequence[str], other: Sequence[str]) -> int:
     return max(len(set(one) - set(other)), len(set(other) - set(one)), 1)
 
 
-def _key(setting: Setting, facts: Facts, modules: Collection[str], writers: LikelyWriters) -> Item:
+def _key_item(setting: Setting, facts: Facts, modules: Collection[str], writers: LikelyWriters) -> Item:
     got = facts.key(setting.key)
     if got is not None and (satisfied := _satisfied_key(setting, got)):
         return satisfied

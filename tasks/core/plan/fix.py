@@ -47,7 +47,7 @@ def _keys_file(state: Desired, facts: Facts) -> tuple[RenderedFile, ...]:
         lines.pop(setting.key, None)
         if not same_value(setting.key, by_profiles.get(setting.key, ""), setting.value):
             lines[setting.key] = setting.value
-    return _file(SYSCTL_FILE, [f"{key} = {value}" for key, value in lines.items()], facts)
+    return _fix_file(SYSCTL_FILE, [f"{key} = {value}" for key, value in lines.items()], facts)
 
 
 def _assigned_by_profiles(facts: Facts) -> dict[str, str]:
@@ -63,13 +63,13 @@ def _modules_file(state: Desired, facts: Facts) -> tuple[RenderedFile, ...]:
     mine = [line for line in facts.lines(MODULES_FILE) if not line.startswith("#")]
     others = {line for file in files_in_order(facts.files, MODULES) for line in _others(file)}
     new = [name for name in state.modules if not any(same_module(name, line) for line in [*others, *mine])]
-    return _file(MODULES_FILE, [*mine, *new], facts)
+    return _fix_file(MODULES_FILE, [*mine, *new], facts)
 
 
 def _others(file: FileFact) -> list[str]:
     return [text.strip() for _, text in file.lines] if file.path != MODULES_FILE else []
 
 
-def _file(path: str, lines: Sequence[str], facts: Facts) -> tuple[RenderedFile, ...]:
+def _fix_file(path: str, lines: Sequence[str], facts: Facts) -> tuple[RenderedFile, ...]:
     """Return the file, or none where there is nothing to keep and no such file on the node."""
     return (with_header(path, FIX_NAME, lines),) if lines or path in facts.files else ()
