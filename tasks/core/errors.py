@@ -1,4 +1,4 @@
-"""The errors that end a run before any connection, and those that belong to one host.
+"""The errors of the admin's input, found before any connection, and the errors of one host.
 
 UsageError and its children become one clear message and exit code 2. NodeError and its children never leave the
 host they happened on: they become that host's result.
@@ -8,18 +8,18 @@ from __future__ import annotations
 
 
 class NodePrepError(Exception):
-    """Root of all errors that nodeprep raises on purpose."""
+    """The base class of all errors that nodeprep raises on purpose."""
 
 
 class UsageError(NodePrepError):
-    """The admin's input cannot be acted on: a flag, a selection, a file. Exit code 2, nothing was connected to."""
+    """The admin's input cannot be used: a flag, a selection, a file. Exit code 2, without a connection."""
 
 
 class SourceError(UsageError):
-    """A file of the admin's is wrong at one place.
+    """A file of the admin has a mistake at one place.
 
-    source: the file's path as the admin knows it; line: counted from 1, 0 when the whole file is meant;
-    problem: what was expected and what was got.
+    source: the file's path as the admin knows it. line: counted from 1, 0 for the whole file. problem: the text that is
+    expected, and the text that was found.
     """
 
     def __init__(self, source: str, line: int, problem: str) -> None:
@@ -40,7 +40,7 @@ class SelectionError(UsageError):
 
 
 class NodeError(NodePrepError):
-    """One host's trouble. next_step: one sentence, what the admin can do about it."""
+    """An error of one host. next_step: one sentence with a remedy."""
 
     def __init__(self, problem: str, next_step: str = "") -> None:
         self.problem, self.next_step = problem, next_step
@@ -52,12 +52,12 @@ class UnreachableError(NodeError):
 
 
 class RemoteError(NodeError):
-    """The node was reached, but what it was asked to do failed: no sudo, a reply that makes no sense, a deadline."""
+    """The node was reached, but its instructions failed: no sudo, a reply that cannot be parsed, a deadline."""
 
 
 class ShellEndedError(RemoteError):
-    """What ran on the node ended before it had replied: sudo refused, or there is no shell to be had."""
+    """The command on the node ended before it replied: sudo refused, or there is no shell."""
 
 
 class ChangeRefusedError(RemoteError):
-    """The node was reached and left as it is: someone else is at it, or what is about to change could not be noted."""
+    """The node was reached and left unchanged: another run has its lock, or the snapshot could not be written."""

@@ -1,4 +1,4 @@
-"""What a node says of itself: the probe's reply, parsed. Everything in it is untrusted text."""
+"""The facts of one node: the parsed reply of a probe. Every text in it is untrusted."""
 
 from __future__ import annotations
 
@@ -6,17 +6,17 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
-from functools import lru_cache
 from typing import NamedTuple
 
 from tasks.core.kernel import key_path, normalize_module
+from tasks.core.memo import memoized
 
 SYSCTL_ROOT = "/proc/sys/"
 CONTAINERS = ("/.dockerenv", "/run/.containerenv")
 
 
 class ModuleState(StrEnum):
-    """What a module is on the running kernel."""
+    """The state of a module on the running kernel."""
 
     LOADED = "loaded"
     BUILTIN = "builtin"
@@ -25,7 +25,7 @@ class ModuleState(StrEnum):
 
 
 class UnitState(StrEnum):
-    """What a folder of systemd's says of a unit: its file, a mask in its place, or a folder that alters it."""
+    """The state of a unit in one of systemd's folders: its file, a mask in its place, or a folder of drop-ins."""
 
     PRESENT = "present"
     MASKED = "masked"
@@ -36,7 +36,7 @@ class FileFact(NamedTuple):
     """A file of the node's configuration.
 
     kind: ls's letter (`-`, `l`, `d`); mode: permission bits; size: in bytes; link: a symlink's target. lines: (number,
-    text) of each line that is not blank or a comment, and of the comment with our hash; none where we may not read.
+    text) of each line that is not blank or a comment, and of the comment with our hash; none where it is not readable.
     """
 
     path: str
@@ -52,14 +52,16 @@ class FileFact(NamedTuple):
 class Facts:
     """One probe of one node.
 
-    values: first line by path; None for an absent one. numbered: every line by path, but comments and blank ones.
-    hidden: paths that exist and cannot be read, folders too. more: what only verify asks for, for core/join.py.
-    loaded: as /proc/modules has them; in_sys: seen in /sys/module only; tree: the kernel's modules, by normal name,
-    True for built in; shown: modules that only their keys tell of, as in a container; has_tree: whether there is a
-    folder of modules for the running kernel at all; other_trees: if not, the kernels that have one. needs: by module,
-    what it depends on, directly or not. units: by path, of systemd's units that load modules and set keys. holds: what
-    a rollback asked and is so; history: all snapshots' lines, as `PATH:TEXT`, where root has asked for them. large:
-    more than nodes say, so what is worked out of it is not kept for the next node. memory_mb: 0 where it is not told.
+    values: first line by path, None for an absent one. present: paths that exist, of which the content is not read.
+    loaded: modules as /proc/modules has them. sysfs_modules: modules found in /sys/module only. module_index: the
+    kernel's modules by normalized name, True for one built in. has_module_index: there is a folder of modules for the
+    running kernel. uid: the user's number. files: the configuration by path. complaints: the node's error texts by
+    instruction and name. modules_implied_by_keys: modules whose keys exist, as in a container. dependencies: by module,
+    every module that it needs, directly or not. other_kernels: where the running kernel has no folder of modules, the
+    kernels that have one. units: by path, of systemd's units that load modules and set keys. numbered: every line by
+    path, without comments and blank lines. extra_sections: the parts of the reply that only verify requests
+    (core/kubeadm). confirmed: the questions of a rollback that hold. snapshot_lines: the lines of all snapshots as
+    `PATH:TEXT`, if root requested them. memory_mb: 0 where it is not known.
     """
 
     values: Mapping[str, str | None]
@@ -80,31 +82,30 @@ class Facts:
     confirmed: frozenset[str] = frozenset()
     snapshot_lines: tuple[str, ...] = ()
     memory_mb: int = 0
-    large: bool = False
 
     def key(self, key: str) -> str | None:
-        """A key's value with its blanks folded; None when the kernel has no such key or does not show it."""
+        """Return a key's value with its blanks folded, None where the kernel has no such key or it is not readable."""
         value = self.values.get(key_file(key))
         return None if value is None else " ".join(value.split())
 
     def has_key(self, key: str) -> bool:
-        """Whether the kernel has the key, readable or not."""
+        """Return whether the kernel has the key, readable or not."""
         return self.exists(key_file(key))
 
     def exists(self, path: str) -> bool:
-        """Whether a path that was looked at exists, readable or not."""
+        """Return whether a path that was probed exists, readable or not."""
         return path in self.present or self.values.get(path) is not None
 
     def lines(self, path: str) -> tuple[str, ...]:
-        """The lines of a configuration file that matter; none when it is absent or we may not read it."""
+        """Return the significant lines of a configuration file, none where it is absent or not readable."""
         return tuple(text for _, text in self.files[path].lines) if path in self.files else ()
 
     def texts(self, path: str) -> list[str]:
-        """Every line of a file that was looked at, but comments and blank ones."""
+        """Return the lines of a file that was probed, without comments and blank lines."""
         return [text for _, text in self.numbered.get(path, ())]
 
     def module(self, name: str) -> ModuleState:
-        """What a module is here. Never by version: what the kernel shows decides."""
+        """Return the state of a module by the evidence of the kernel, never by its version."""
         name = normalize_module(name)
         if name in self.loaded:
             return ModuleState.LOADED
@@ -116,31 +117,31 @@ class Facts:
 
     @property
     def unreadable(self) -> tuple[str, ...]:
-        """Files and folders of the configuration that are there and that we, not being root, may not read."""
-        needed = {"-": 0o004, "d": 0o005}  # what is in a folder that we may list and not enter is not seen either
+        """Return the files and folders of the configuration that exist and that this user may not read."""
+        needed = {"-": 0o004, "d": 0o005}  # a folder that may be listed and not entered hides its files as well
         kinds = [(file, needed[file.kind]) for file in self.files.values() if self.uid and file.kind in needed]
         return tuple(file.path for file, bits in kinds if file.mode & bits != bits)
 
     @property
     def kernel(self) -> str:
-        """The running kernel's release, such as 6.1.0-13-amd64."""
+        """Return the running kernel's release, such as 6.1.0-13-amd64."""
         return self.values.get("/proc/sys/kernel/osrelease") or "unknown"
 
     @property
     def container(self) -> str:
-        """The kind of container this node is, or an empty text."""
+        """Return the kind of container that this node is, an empty text if it is not a container."""
         marks = [path for path in CONTAINERS if self.values.get(path) is not None]
         return self.values.get("/run/systemd/container") or ("container" if marks else "")
 
     @property
     def os_release(self) -> Mapping[str, str]:
-        """os-release(5)'s assignments, such as ID; none where there is no such file."""
+        """Return the assignments of os-release(5), such as ID; none where there is no such file."""
         fact = self.files.get("/etc/os-release")
         pairs = [line.partition("=") for _, line in (fact.lines if fact else ())]
         return {name: value.strip("\"'") for name, _, value in pairs}
 
     def for_templates(self) -> dict[str, object]:
-        """What templates see as `facts`."""
+        """Return the variables that templates see as `facts`."""
         release = self.os_release
         return {
             "kernel": self.kernel,
@@ -155,22 +156,22 @@ class Facts:
         }
 
 
-@lru_cache(maxsize=1024)  # those of the profiles, asked for again and again
+@memoized(maxsize=1024)  # the keys of the profiles, for each node
 def key_file(key: str) -> str:
-    """A key's file below /proc/sys."""
+    """Return a key's file below /proc/sys."""
     return SYSCTL_ROOT + key_path(key)
 
 
 def _cpus(online: str) -> int:
-    """`0-3,5` -> 5."""
+    """Return the number of processors in a list such as `0-3,5` (5), at least 1."""
     ranges = [part.split("-") for part in online.split(",") if re.fullmatch("[0-9]{1,9}(-[0-9]{1,9})?", part)]
     return sum(int(part[-1]) - int(part[0]) + 1 for part in ranges) or 1
 
 
 class Line(NamedTuple):
-    """A line of a file, and where it stands; number 0 means the file as a whole, or no file at all.
+    """A line of a file, and its place. number: 0 for the file as a whole, or for no file at all.
 
-    more: what the following lines add to it, where a backslash at its end goes on.
+    more: the text of the following lines, where a backslash at its end continues it.
     """
 
     path: str
@@ -183,7 +184,7 @@ class Line(NamedTuple):
 
     @property
     def words(self) -> list[str]:
-        """The words of the whole line."""
+        """Return the words of the line with its continuation."""
         return f"{self.text.removesuffix(CONTINUED)} {self.more}".split() if self.more else self.text.split()
 
 

@@ -1,4 +1,4 @@
-"""Equal things kept once: thousands of nodes of one kind have the same items, and each arrives as text of its own."""
+"""Keep one object for equal items: thousands of nodes of one kind have them, each parsed from its own text."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from typing import TypeVar, overload
 from tasks.core.result import Item, NodeResult
 
 T = TypeVar("T", bound=Hashable)
-FEW = 4  # items that only one node has; where there are more, little is saved
+FEW = 4  # the most items of its own that a node's result may have; with more, sharing saves little
 
 
 class SharedItems(Sequence[Item]):
-    """Items of which most are other nodes', too: a tuple of those, with None where this node has one of its own.
+    """The items of a node that shares most of them: a tuple of the shared ones, with None in place of each of its own.
 
-    A tuple of its own for each node, for its hostname's sake alone, takes 0.5 kB.
+    A whole tuple for each node, because its hostname differs, takes 0.5 kB.
     """
 
     __slots__ = ("_own", "_shared")
@@ -45,13 +45,13 @@ class SharedItems(Sequence[Item]):
 
 
 class Interner:
-    """What was kept so far. Not for several threads at a time."""
+    """The objects that were kept so far. Not safe for several threads."""
 
     def __init__(self) -> None:
         self._kept: dict[Hashable, Hashable] = {}
 
     def result(self, result: NodeResult) -> NodeResult:
-        """An equal result, whose items and texts are the objects of earlier ones where they are equal."""
+        """Return an equal result that shares equal items and texts with earlier results."""
         return replace(
             result,
             items=self.items(result.items),
@@ -61,7 +61,7 @@ class Interner:
         )
 
     def items(self, items: Sequence[Item]) -> Sequence[Item]:
-        """Equal items; what earlier ones had, too, is kept once."""
+        """Return equal items that share objects with earlier ones."""
         shared: tuple[Item | None, ...] = tuple(map(self._kept.get, items))  # type: ignore[arg-type]
         own = tuple(item for item, known in zip(items, shared, strict=True) if known is None)
         self._kept.update(zip(own, own, strict=True))
@@ -72,5 +72,5 @@ class Interner:
         )
 
     def intern(self, thing: T) -> T:
-        """The first thing that was equal to this one."""
+        """Return the first thing that was equal to this one, or this one."""
         return self._kept.setdefault(thing, thing)  # type: ignore[return-value]

@@ -1,16 +1,18 @@
-"""Names and values of sysctl keys and kernel modules: one spelling for each, and when two values are the same."""
+"""Names and values of sysctl keys and kernel modules: one spelling for each name, and a comparison of values."""
 
 from __future__ import annotations
 
 import re
-from functools import lru_cache
+
+from tasks.core.memo import memoized
 
 KEY = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_./:@-]*\Z")
 MODULE = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_-]*\Z")
 INTEGER = re.compile(r"(?=.{1,20}\Z)-?(0[xX][0-9a-fA-F]+|0[0-7]*|[1-9][0-9]*)\Z")
 PORTS = re.compile(r"([0-9]{1,5})(?:-([0-9]{1,5}))?\Z")
 
-# Which module brings a key that is absent without it (systemd's sysctl.d(5) has the bridge keys as its example).
+# The modules that provide keys, by the beginning of the keys' names: a new one is one row here. A key is absent without
+# its module (systemd's sysctl.d(5) has the bridge keys as its example).
 MODULE_OF_PREFIX = (
     ("net.bridge.", "br_netfilter"),
     ("net.netfilter.nf_conntrack", "nf_conntrack"),
@@ -53,7 +55,7 @@ _SWAPPED = str.maketrans("./", "/.")
 
 
 def key_path(key: str) -> str:
-    """The file of a key below /proc/sys. `a.b` and `a/b` name the same key.
+    """Return the file of a key below /proc/sys. `a.b` and `a/b` name the same key.
 
     The first separator decides (sysctl.d(5)): after a dot, dots separate and slashes stand for dots in a name
     (`net.ipv4.conf.eth0/100.rp_filter`); after a slash it is a path already.
@@ -65,47 +67,47 @@ def key_path(key: str) -> str:
 
 
 def key_name(path: str) -> str:
-    """The key as we write it, dotted, for its file below /proc/sys: the inverse of key_path."""
+    """Return the dotted name of a key for its file below /proc/sys: the inverse of key_path."""
     return path.translate(_SWAPPED)
 
 
 def is_key(key: str) -> bool:
-    """Whether a text can be a key at all: a plain name without globs, and no step out of /proc/sys."""
+    """Return whether a text can be the name of a key: without globs, and without a step out of /proc/sys."""
     steps = key_path(key).split("/")
     return bool(KEY.match(key)) and "" not in steps and not {".", ".."} & set(steps)
 
 
 def keys_changed_with(key: str) -> tuple[str, ...]:
-    """The keys, some with a `*` in them, that the kernel changes along with this one."""
-    rival = MUTUALLY_EXCLUSIVE.get(key_path(key))
-    return (*SIDE_EFFECTS.get(key, ()), *([key_name(rival)] if rival else []))
+    """Return the keys, some with a `*` in them, that the kernel changes along with this one."""
+    other = MUTUALLY_EXCLUSIVE.get(key_path(key))
+    return (*SIDE_EFFECTS.get(key, ()), *([key_name(other)] if other else []))
 
 
-@lru_cache(maxsize=1024)  # asked of each wanted key several times a node
+@memoized(maxsize=1024)  # called several times for each wanted key of a node
 def providing_module(key: str) -> str | None:
-    """The module that brings this key, if it is one of those that a module brings."""
+    """Return the module that provides a key, None if it needs no module or the module is not known."""
     return next((module for prefix, module in MODULE_OF_PREFIX if key.startswith(prefix)), None)
 
 
 def normalize_module(name: str) -> str:
-    """modprobe(8): in module names `-` and `_` are the same. As the kernel writes them."""
+    """Return a module's name as the kernel writes it: with `_` for `-`, which are the same (modprobe(8))."""
     return name.replace("-", "_")
 
 
 def same_module(one: str, other: str) -> bool:
-    """Whether two names are one module's."""
+    """Return whether two names are the same module's."""
     return normalize_module(one) == normalize_module(other)
 
 
 def is_port_list(key: str) -> bool:
-    """Whether a key holds a set of ports (the kernel folds and sorts what is written to it)."""
+    """Return whether a key holds a set of ports. The kernel folds and sorts the list that is written to it."""
     return key.endswith(".ip_local_reserved_ports")
 
 
 def parse_integer(text: str) -> int | None:
-    """A value as the kernel reads it (decimal, 0x hexadecimal, 0 octal), or None when it is no integer.
+    """Parse an integer as the kernel does (decimal, 0x hexadecimal, 0 octal). Return None if it is not an integer.
 
-    Stricter than int(): the kernel takes neither `+1` nor `1_000`, `0b1` or `08`, nor more than 20 characters
+    Stricter than int(): the kernel accepts neither `+1` nor `1_000`, `0b1` or `08`, nor more than 20 characters
     (proc_get_long in kernel/sysctl.c).
     """
     if text.isdecimal() and text.isascii() and text[0] != "0" and len(text) <= 20:  # nearly all
@@ -115,11 +117,9 @@ def parse_integer(text: str) -> int | None:
     return int(re.sub(r"^(-?)0(?=[0-7])", r"\g<1>0o", text), 0)
 
 
-@lru_cache(
-    maxsize=16
-)  # nodes of a fleet have the same lists, of thousands of ports; few are kept, for a text may be long
+@memoized(maxsize=16)  # nodes of a fleet have the same lists, of thousands of ports
 def parse_ports(text: str) -> frozenset[int] | None:
-    """The ports of a list such as `10250,30000-32767`; None when it is no such list for the kernel: no blanks in it."""
+    """Parse a list of ports such as `10250,30000-32767`. Return None if the kernel refuses it, as one with blanks."""
     found: set[int] = set()
     for part in text.strip().split(",") if text.strip() else ():
         match = PORTS.match(part)
@@ -130,9 +130,8 @@ def parse_ports(text: str) -> frozenset[int] | None:
     return frozenset(found)
 
 
-@lru_cache(maxsize=16)
 def format_ports(numbers: frozenset[int]) -> str:
-    """A set of ports as the kernel prints it: sorted, neighbours folded into ranges."""
+    """Format a set of ports as the kernel prints it: sorted, neighbours folded into ranges."""
     runs: list[list[int]] = []
     for port in sorted(numbers):
         if runs and port == runs[-1][1] + 1:
@@ -147,7 +146,7 @@ def _words(text: str) -> list[int | str]:
 
 
 def same_value(key: str, one: str, other: str) -> bool:
-    """Whether the kernel would hold the same after either was written: integers by value, ports as a set."""
+    """Return whether the kernel holds the same after either was written: integers by value, ports as a set."""
     if one == other:
         return True
     if is_port_list(key):
@@ -156,28 +155,30 @@ def same_value(key: str, one: str, other: str) -> bool:
 
 
 def at_least(key: str, value: str, minimum: str) -> bool:
-    """Whether a value is not lower than the floor: each integer of it, or every port of the floor's set."""
+    """Return whether a value reaches the minimum: with each of its integers, or with every port of the minimum."""
     if is_port_list(key):
         return (parse_ports(value) or frozenset()) >= (parse_ports(minimum) or frozenset())
     if (number := parse_integer(value)) is not None and (least := parse_integer(minimum)) is not None:  # nearly all
         return number >= least
-    mine, wanted = _words(value), _words(minimum)
-    pairs = list(zip(mine, wanted, strict=False))
-    return len(mine) == len(wanted) and all(isinstance(a, int) and isinstance(b, int) and a >= b for a, b in pairs)
+    numbers, least_numbers = _words(value), _words(minimum)
+    pairs = list(zip(numbers, least_numbers, strict=False))
+    return len(numbers) == len(least_numbers) and all(
+        isinstance(a, int) and isinstance(b, int) and a >= b for a, b in pairs
+    )
 
 
 def satisfies(key: str, got: str, value: str, minimum: str | None) -> bool:
-    """Whether a value will do: not below the floor where there is one, else the same as wanted."""
+    """Return whether a value reaches the minimum where there is one, else whether it is the wanted value."""
     return same_value(key, got, value) if minimum is None else at_least(key, got, minimum)
 
 
 def raise_to(key: str, value: str, minimum: str) -> str:
-    """The value lifted to the floor: the larger of each integer, or the union of both port sets."""
+    """Return the value raised to the minimum: the larger of each pair of integers, or the union of both port sets."""
     if is_port_list(key):
         return format_ports((parse_ports(value) or frozenset()) | (parse_ports(minimum) or frozenset()))
     if (number := parse_integer(value)) is not None and (least := parse_integer(minimum)) is not None:
         return str(max(number, least))
-    mine, wanted = _words(value), _words(minimum)
-    if len(mine) != len(wanted) or not all(isinstance(word, int) for word in mine):
+    numbers, least_numbers = _words(value), _words(minimum)
+    if len(numbers) != len(least_numbers) or not all(isinstance(word, int) for word in numbers):
         return minimum
-    return " ".join(str(max(int(a), int(b))) for a, b in zip(mine, wanted, strict=True))
+    return " ".join(str(max(int(a), int(b))) for a, b in zip(numbers, least_numbers, strict=True))

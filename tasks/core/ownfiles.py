@@ -1,48 +1,46 @@
-"""The files on a node that are ours: their names, their header, and their contents."""
+"""Our files on a node: their names, their header, and their content."""
 
 from __future__ import annotations
 
 import hashlib
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from functools import lru_cache
 from typing import NamedTuple
 
 from tasks.core.kernel import key_name, key_path
-from tasks.core.memo import LARGE_REPLY, unless
+from tasks.core.memo import memoized
 
 MODULES_PATH = "/etc/modules-load.d/nodeprep-{}.conf"
 
 # 99-zz-: Debian's 99-sysctl.conf link sorts after 99-k8s.conf and would win; Cilium's 99-zzz- stays after ours.
 SYSCTL_PATH = "/etc/sysctl.d/99-zz-nodeprep-{}.conf"
-HASH_PREFIX = "# sha256 of the lines below: "  # the probe looks for it
-FIX_PROFILE = "zz-fix"  # sorts after every profile, so that no profile's file undoes a repair at boot
+HASH_PREFIX = "# sha256 of the lines below: "  # node/scripts/probe.sh reports this comment
+FIX_PROFILE = "zz-fix"  # sorts after every profile, so that no profile's file undoes a fix at boot
 
 
 class RenderedFile(NamedTuple):
-    """A file as it has to be on the node: owned by root, mode 0644, its lines with a newline after each."""
+    """A file as it has to be on the node: owned by root, mode 0644, with a newline after each line."""
 
     path: str
     lines: tuple[str, ...]
 
     @property
     def effective(self) -> tuple[str, ...]:
-        """What a probe brings back of it: the lines that are no comments, and the hash over all of them."""
+        """Return the lines that a probe reports of it: those that are not comments, and the comment with the hash."""
         return _effective(self.lines)
 
 
-@lru_cache(maxsize=64)  # mostly nodes get the same files
+@memoized(maxsize=64)  # most nodes get the same files
 def _effective(lines: tuple[str, ...]) -> tuple[str, ...]:
     return tuple(line for line in lines if line and (line[0] not in "#;" or line.startswith(HASH_PREFIX)))
 
 
 def assignments(lines: Iterable[str]) -> dict[str, str]:
-    """A plain sysctl.d file, read as the node reads it: the last value of each key, by dotted name."""
-    read = tuple(lines)
-    return dict(unless(sum(map(len, read)) >= LARGE_REPLY, _assignments)(read))
+    """Parse the lines of a plain sysctl.d file as the node does: the last value of each key, by dotted name."""
+    return dict(_assignments(tuple(lines)))
 
 
-@lru_cache(maxsize=16)  # mostly nodes have the same files
+@memoized(maxsize=16)  # most nodes have the same files
 def _assignments(lines: tuple[str, ...]) -> Mapping[str, str]:
     found = {}
     for line in lines:
@@ -60,12 +58,7 @@ def _origin(profile: str) -> str:
 
 
 def with_header(path: str, profile: str, lines: Sequence[str]) -> RenderedFile:
-    """A file with our header over its lines: who owns it, and a hash that covers its comments too."""
-    return _with_header(path, profile, tuple(lines))
-
-
-@lru_cache(maxsize=64)  # mostly nodes get the same files
-def _with_header(path: str, profile: str, lines: tuple[str, ...]) -> RenderedFile:
+    """Return a file with our header above its lines: its origin, and a hash over all of them, comments as well."""
     digest = hashlib.sha256("\n".join(lines).encode()).hexdigest()
     header = [
         f"# Written by nodeprep {_origin(profile)}",
@@ -75,7 +68,7 @@ def _with_header(path: str, profile: str, lines: tuple[str, ...]) -> RenderedFil
 
 
 def profile_of_file(path: str, templates: Iterable[str] = (MODULES_PATH, SYSCTL_PATH)) -> str:
-    """The profile whose file a path is by its name; empty if it is none of ours."""
+    """Return the profile whose file has this path, an empty text if the path is not one of ours."""
     for template in templates:
         head, tail = template.split("{}")
         name = path.removeprefix(head).removesuffix(tail)

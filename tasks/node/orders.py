@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from tasks.core.boot.inits import LOADER, SETTER
+from tasks.core.boot.inits import MARKERS, MODULES_LOAD_UNIT, SYSCTL_UNIT
 from tasks.core.facts import CONTAINERS, Facts
 from tasks.core.kernel import keys_changed_with, normalize_module
 from tasks.core.ownfiles import RenderedFile
@@ -17,7 +17,7 @@ from tasks.core.protocol.lock import ChangeId
 def probe(keys: Iterable[str], modules: Iterable[str], more: Sequence[str] = ()) -> list[str]:
     """Return a probe of keys, modules, and the paths that every node is asked for. more: further instructions."""
     looks = dict.fromkeys([*map(protocol.look, (*COMMON_PATHS, *EVIDENCE_PATHS)), *map(protocol.look_at_key, keys)])
-    units = map(protocol.find_unit, (LOADER, SETTER))
+    units = map(protocol.find_unit, (MODULES_LOAD_UNIT, SYSCTL_UNIT))
     return [*looks, *units, *protocol.want_modules(modules), *more, protocol.SCAN]
 
 
@@ -115,8 +115,7 @@ COMMON_PATHS = (
     "/proc/sys/net/ipv6",
     *CONTAINERS,
     "/run/systemd/container",
-    "/run/systemd/system",
-    "/run/openrc",
+    *MARKERS,
     "/sys/devices/system/cpu/online",
     "/sys/kernel/security/lockdown",
 )

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from functools import lru_cache
 
 from tasks.core.boot.simulation import NextBoot
 from tasks.core.errors import NodeError, ProfileError, UnreachableError
 from tasks.core.host import Host
+from tasks.core.memo import memoized
 from tasks.core.result import Item, NodeResult, Status, worst_status
 from tasks.core.sanitize import UNSAFE_CHARACTERS, sanitize
 
@@ -23,7 +23,7 @@ def make_result(host: Host, items: Sequence[Item], bad: Status) -> NodeResult:
     return NodeResult(host.name, worst_status(items, bad), tuple(map(_printable_item, items)))
 
 
-@lru_cache(maxsize=1024)  # nodes have most of their items in common
+@memoized(maxsize=1024)  # nodes have most of their items in common
 def _printable_item(item: Item) -> Item:
     """Sanitize the texts of an item: terminal escapes of a node never reach the screen."""
     if not UNSAFE_CHARACTERS.search(f"{item.name}{item.expected}{item.got}{item.why}{item.next_step}{item.decided_by}"):

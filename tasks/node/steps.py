@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from functools import lru_cache, partial
+from functools import partial
 
 from tasks.core.boot.simulation import NextBoot
 from tasks.core.facts import Facts
@@ -13,6 +13,7 @@ from tasks.core.kernel import providing_module
 from tasks.core.kubeadm.checks import check_node, probe_instructions
 from tasks.core.kubeadm.identity import read_identity
 from tasks.core.kubeadm.ignores import ignored_of_host
+from tasks.core.memo import memoized
 from tasks.core.plan import fix as fixing
 from tasks.core.plan.desired import resolve
 from tasks.core.plan.diff import NOT_READABLE, diff
@@ -85,7 +86,7 @@ def host_probe(rendered: Sequence[RenderedProfile], more: Sequence[str] = ()) ->
     return list(_host_probe(tuple(rendered), tuple(more)))
 
 
-@lru_cache(maxsize=64)  # equal nodes get the same probe, twice each
+@memoized(maxsize=64)  # equal nodes get the same probe, twice each
 def _host_probe(rendered: tuple[RenderedProfile, ...], more: tuple[str, ...]) -> tuple[str, ...]:
     keys = [entry.key for each in rendered for entry in each.sysctl_entries()]
     modules = [name for each in rendered for entry in each.module_entries() for name in entry.candidates]

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from tasks.core.boot.inits import LOADER, SETTER
+from tasks.core.boot.inits import MODULES_LOAD_UNIT, SYSCTL_UNIT
 from tasks.core.boot.simulation import NextBoot
 from tasks.core.facts import Facts, FileFact, UnitState
+from tasks.core.ownfiles import RenderedFile
+from tasks.core.plan.desired import resolve
+from tests.support.builders import rendered
 
 DEBIAN = {"/etc/runlevels/sysinit/kmod": "/etc/init.d/kmod", "/etc/runlevels/sysinit/procps": "/etc/init.d/procps"}
 ALPINE = {"/etc/runlevels/boot/modules": "/etc/init.d/modules", "/etc/runlevels/boot/sysctl": "/etc/init.d/sysctl"}
 LISTED = {"/etc/modules-load.d/a.conf": "foo"}
-UNITS = {f"/usr/lib/systemd/system/{unit}": UnitState.PRESENT for unit in (LOADER, SETTER)}
+UNITS = {f"/usr/lib/systemd/system/{unit}": UnitState.PRESENT for unit in (MODULES_LOAD_UNIT, SYSCTL_UNIT)}
 
 
 def facts(
@@ -55,3 +58,13 @@ def boot(files: dict[str, str], **more: object) -> NextBoot:
     """Return the simulation of the next boot of a node with these files."""
     known = facts(files, **more)  # type: ignore[arg-type]
     return NextBoot(known, known.files)
+
+
+def applied(*more: tuple[str, str], **how: object) -> tuple[Facts, list[RenderedFile]]:
+    """A node that has the profile `a.b = 1` and the module foo, in files and running, and other files besides."""
+    text, modules = "net.core.somaxconn = 1\n", "foo\n"
+    bare = facts({}, values={"net.core.somaxconn": "1"}, loaded=("foo",))
+    files = list(resolve([rendered(text, modules)], bare).files)
+    ours = {file.path: "\n".join(file.lines) for file in files}
+    known = facts({**ours, **dict(more)}, values={"net.core.somaxconn": "1"}, loaded=("foo",), **how)  # type: ignore[arg-type]
+    return known, files

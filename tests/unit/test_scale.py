@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import io
 import json
-import pickle
 import threading
 import tracemalloc
 from collections.abc import Iterable
@@ -23,10 +22,10 @@ from tasks.console.machine import format_json
 from tasks.console.progress import progress
 from tasks.core.folding import fold
 from tasks.core.host import Host
-from tasks.core.interning import Interner
 from tasks.core.inventory import connection
 from tasks.core.inventory.ini import parse_ini
 from tasks.core.inventory.selection import duplicates, select_hosts
+from tasks.core.memo import clear_caches, computed_calls
 from tasks.core.profile import entries as profile_entries
 from tasks.core.profile import profile
 from tasks.core.result import Item, ItemStatus, Kind, NodeResult, RunSummary, Status
@@ -78,46 +77,6 @@ def test_equal_items_of_all_nodes_are_the_same_objects() -> None:
     assert {len(result.items) for result in results} == {ITEMS}
     assert len({id(result.items) for result in results}) == 1
     assert len({id(item) for result in results for item in result.items}) == ITEMS
-
-
-def items_with_name(number: int) -> tuple[Item, ...]:
-    """Return a healthy node's items, one in the middle with the node's name."""
-    items = [Item(Kind.SYSCTL, f"vm.x{key}", ItemStatus.OK, "1", "1") for key in range(ITEMS)]
-    return (*items[:20], Item(Kind.CHECK, "Hostname", ItemStatus.OK, "a name", f"n{number}"), *items[20:])
-
-
-def test_items_that_differ_in_one_are_what_they_were_and_share_the_rest() -> None:
-    pool = Interner()
-    kept = [pool.items(items_with_name(number)) for number in (*range(100), 5)]
-    for number, items in zip((*range(100), 5), kept, strict=True):
-        assert items == items_with_name(number)
-        assert items_with_name(number) == items
-        assert hash(items) == hash(items_with_name(number))
-        assert (len(items), items[20].got, items[-1].name) == (ITEMS + 1, f"n{number}", f"vm.x{ITEMS - 1}")
-        assert items[19:21] == items_with_name(number)[19:21]
-    assert kept[5] != kept[6]
-    assert pickle.loads(pickle.dumps(kept[5])) == kept[5]  # our own
-    common = [item for items in kept for item in items if item.kind is Kind.SYSCTL]
-    assert len({id(item) for item in common}) == ITEMS
-
-
-def test_a_healthy_node_costs_no_more_for_its_name() -> None:
-    pool, results = Interner(), [NodeResult(f"n{number}", Status.OK, items_with_name(number)) for number in range(1000)]
-    tracemalloc.start()
-    kept = [pool.result(result) for result in results]
-    del results
-    size, _ = tracemalloc.get_traced_memory()
-    tracemalloc.stop()
-    assert size / len(kept) < 400
-
-
-def test_what_differs_between_nodes_is_kept_as_it_is() -> None:
-    pool = Interner()
-    both = [
-        NodeResult(name, Status.DRIFT, (Item(Kind.SYSCTL, "vm.x", ItemStatus.DRIFT, "1", got),))
-        for name, got in ("a0", "b7")
-    ]
-    assert [pool.result(result) for result in both] == both
 
 
 def kept(count: int) -> int:
@@ -262,18 +221,18 @@ def test_junit_is_written_node_by_node() -> None:
 def test_hosts_whose_variables_all_differ_share_the_lines_that_do_not() -> None:
     wanted = "".join(f"vm.x{number} = {number}\n" for number in range(60)) + "vm.own = {{ own }}\n"
     template = a_profile(wanted)
-    profile_entries.parse_sysctl_line.cache_clear()
+    clear_caches()
     rendered = [profile.render(template, {"own": number}) for number in range(MANY)]
-    assert profile_entries.parse_sysctl_line.cache_info().misses == 60 + MANY
+    assert computed_calls(profile_entries.parse_sysctl_line) == 60 + MANY
     assert [each.sysctl_entries()[-1].value for each in rendered[:2]] == ["0", "1"]
 
 
 def test_hosts_with_the_same_variables_share_what_was_rendered() -> None:
     template = a_profile("vm.x = {{ x }}\n")
-    profile._parse_lines.cache_clear()
+    clear_caches()
     for number in range(MANY):
         profile.render(template, {"x": 1, "inventory_hostname": f"n{number}"})
-    assert profile._parse_lines.cache_info().misses == 1
+    assert computed_calls(profile._parse_lines) == 1
 
 
 def test_each_host_is_resolved_once(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,4 +1,4 @@
-"""What a boot makes of the sysctl keys: every write in the order in which it happens, and which one is the last."""
+"""The sysctl keys that a boot sets: every write in its order, and the last one of each key."""
 
 from __future__ import annotations
 
@@ -13,35 +13,35 @@ from tasks.core.kernel import ALIASES, MUTUALLY_EXCLUSIVE, key_path, parse_integ
 
 
 class Assignment(NamedTuple):
-    """What the next boot sets a key to, and the line that says so. value None: that line leaves the key out."""
+    """A value for a key, and the line that assigns it. value: None where that line leaves the key out."""
 
     value: str | None
     line: Line
 
 
 class SetterRun(NamedTuple):
-    """One run of a program that sets keys: the lines that it reads, in order, and how it takes them."""
+    """One run of a program that sets keys: the lines that it reads, in order, and its dialect."""
 
     lines: tuple[Line, ...]
     dialect: Dialect
 
 
 class BootWrite(NamedTuple):
-    """A path below /proc/sys, or a pattern of paths, and what is written there. named: paths no pattern may touch."""
+    """A write to a path below /proc/sys or to a pattern of paths. named: paths that a pattern does not reach."""
 
     path: str
     found: Assignment
     named: frozenset[str]
 
     def reaches(self, path: str) -> bool:
-        """Whether it writes to a path."""
+        """Return whether it writes to a path."""
         if self.found.value is None or self.path == path:
             return self.found.value is not None
         return path not in self.named and _is_glob(self.path) and _matches(path, self.path)
 
 
 class BootWrites:
-    """Everything that is written at boot, in order, and what is expressly left out."""
+    """All writes of a boot in order, and the keys that lines leave out."""
 
     def __init__(self, runs: Iterable[SetterRun]) -> None:
         self._all = [write for run in runs for write in _find_writes(run)]
@@ -52,9 +52,10 @@ class BootWrites:
         self._last: dict[str, Assignment | None] = {}
 
     def last(self, key: str) -> Assignment | None:
-        """What a boot leaves in a key; None when nothing is written to it, a value of None when a line forbids that.
+        """Return the assignment that a key has after a boot, None if nothing is written to it.
 
-        A write to the key's twin counts, too, and one to its rival leaves 0.
+        Its value is None where a line leaves the key out. A write to the key's alias counts as well, and one to the key
+        that excludes it leaves 0.
         """
         if key not in self._last:
             self._last[key] = self._find_last(key)
@@ -62,18 +63,18 @@ class BootWrites:
 
     def _find_last(self, key: str) -> Assignment | None:
         path = key_path(key)
-        twin, rival = ALIASES.get(path, ""), MUTUALLY_EXCLUSIVE.get(path, "")
-        writes = list(self._writes_to(path, twin, rival))
+        alias, excluding = ALIASES.get(path, ""), MUTUALLY_EXCLUSIVE.get(path, "")
+        writes = list(self._writes_to(path, alias, excluding))
         found = next((write.found for write in writes if write.path == path and write.found.value is None), None)
         for write in writes:
-            if write.reaches(path) or (twin and write.reaches(twin)):
+            if write.reaches(path) or (alias and write.reaches(alias)):
                 found = write.found
-            elif rival and write.reaches(rival) and parse_integer(write.found.value or "0"):
+            elif excluding and write.reaches(excluding) and parse_integer(write.found.value or "0"):
                 found = Assignment("0", write.found.line)
         return found
 
     def _writes_to(self, *paths: str) -> Iterator[BootWrite]:
-        """The writes that may reach one of these paths, in order."""
+        """Return the writes that may reach one of these paths, in order."""
         numbers = {*self._patterns, *(number for path in paths for number in self._by_path.get(path, ()))}
         return (self._all[number] for number in sorted(numbers))
 
@@ -81,13 +82,16 @@ class BootWrites:
 def _find_writes(run: SetterRun) -> list[BootWrite]:
     pairs = [pair for line in run.lines for pair in parse_assignments(line, run.dialect)]
     named = frozenset(path for path, _ in pairs)
-    table = run.dialect is Dialect.SYSTEMD
-    kept = _table(pairs) if table else [pair for pair in pairs if pair[1].value is not None]
+    kept = (
+        _last_of_each(pairs)
+        if run.dialect is Dialect.SYSTEMD
+        else [pair for pair in pairs if pair[1].value is not None]
+    )
     return [BootWrite(_simple(path), found, named) for path, found in kept]
 
 
 def parse_assignments(line: Line, dialect: Dialect) -> list[tuple[str, Assignment]]:
-    """A line as path or pattern and value; `-key` without a value leaves that key out of all patterns."""
+    """Parse a line to a path or pattern and its value. `-key` without a value leaves that key out of all patterns."""
     name, equals, value = line.text.strip().partition("=")
     if not equals and (dialect is Dialect.BUSYBOX or not name.startswith("-")):
         return []
@@ -103,13 +107,13 @@ def _systemd_path(name: str) -> str:
 
 
 def _procps_path(name: str) -> str | None:
-    """procps takes a blank after the dash for a part of the name, and `/a/b` for another name than `a/b`."""
+    """Return the path of a name, None if there is none. A blank after the dash is part of the name for procps."""
     name = name.removeprefix("-")
     return None if name[:1].isspace() else key_path(name)
 
 
 def _busybox_path(name: str) -> str | None:
-    """busybox knows no dash and no pattern, and a slash in front leads it out of /proc/sys."""
+    """Return the path of a name, None for a dash, a pattern, or a slash in front, which leaves /proc/sys."""
     return None if name.startswith(("-", "/")) or _is_glob(name) else key_path(name)
 
 
@@ -124,11 +128,11 @@ _PATHS: Mapping[Dialect, Callable[[str], str | None]] = {
 }
 
 
-def _table(pairs: Iterable[tuple[str, Assignment]]) -> list[tuple[str, Assignment]]:
-    """systemd-sysctl's table: the last value of each path, in the order in which the values came.
+def _last_of_each(pairs: Iterable[tuple[str, Assignment]]) -> list[tuple[str, Assignment]]:
+    """Return the last value of each path, in the order of systemd-sysctl's table.
 
-    Another value goes to the end, the same one keeps its place. A path that is left out stays only where it was set
-    before: that is worth knowing.
+    Another value moves its path to the end, the same value keeps the place. A path that is left out is kept only where
+    it was set before, so that the line can be named.
     """
     table: dict[str, Assignment] = {}
     for path, found in pairs:
@@ -141,7 +145,7 @@ def _table(pairs: Iterable[tuple[str, Assignment]]) -> list[tuple[str, Assignmen
 
 
 def _matches(path: str, pattern: str) -> bool:
-    """glob(7): a star stays between two slashes."""
+    """Return whether a path matches a pattern of glob(7): a star matches no slash."""
     names, patterns = path.split("/"), pattern.split("/")
     return len(names) == len(patterns) and all(map(fnmatchcase, names, patterns))
 

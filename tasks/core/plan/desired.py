@@ -1,14 +1,13 @@
-"""The marks of a profile, resolved against one node: plain native files, and what must be true besides."""
+"""Resolve the marks of a profile against one node: to plain native files, modules and settings."""
 
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from functools import lru_cache
 from typing import NamedTuple
 
 from tasks.core.facts import Facts, ModuleState
 from tasks.core.kernel import at_least, providing_module, raise_to, same_module
-from tasks.core.memo import unless
+from tasks.core.memo import memoized
 from tasks.core.ownfiles import MODULES_PATH, SYSCTL_PATH, RenderedFile, assignments, with_header
 from tasks.core.profile.entries import Line, ModuleEntry, SysctlEntry
 from tasks.core.profile.profile import RenderedProfile
@@ -17,7 +16,7 @@ SET_FIRST = "net.ipv4.ip_forward"  # changing it resets other settings of the ne
 
 
 class Setting(NamedTuple):
-    """One key's value on this node. floor: None when it has to be exact, else not lower than this is enough."""
+    """One key's value on this node. minimum: None where the value is exact, else any value from it upwards will do."""
 
     key: str
     value: str
@@ -27,8 +26,8 @@ class Setting(NamedTuple):
 class Desired(NamedTuple):
     """One node's desired state.
 
-    modules: by the names this kernel has; skipped: optional modules and keys it does not have, by name; missing:
-    required modules it does not have.
+    modules: by the names that this kernel has. skipped_modules, skipped_keys: optional ones that it does not have.
+    missing_modules: required ones that it does not have.
     """
 
     files: tuple[RenderedFile, ...]
@@ -40,10 +39,10 @@ class Desired(NamedTuple):
 
 
 class _NodeInputs(NamedTuple):
-    """All that a desired state takes from a node's facts.
+    """The part of a node's facts that a desired state depends on.
 
-    chosen: for each module that is wished for, the name that this kernel has it by; written: the lines of each
-    profile's own file of keys; values: what the keys with a floor are; skipped: the optional keys it does not have.
+    chosen: for each module's entry the name that this kernel has, if any. written: the lines of each profile's own
+    file of keys. values: the values of the keys with a minimum. skipped: the optional keys that it does not have.
     """
 
     kernel: str
@@ -54,21 +53,21 @@ class _NodeInputs(NamedTuple):
 
 
 def resolve(rendered: Sequence[RenderedProfile], facts: Facts) -> Desired:
-    """The desired state of the node that the facts are of."""
+    """Return the desired state of the node with these facts."""
     keys = _merged(tuple(rendered))
     chosen = tuple((entry, choose_module(entry, facts)) for each in rendered for entry in each.module_entries())
     names = [name for _, name in chosen if name]
-    answers = _NodeInputs(
+    node = _NodeInputs(
         facts.kernel,
         chosen,
         written=tuple(facts.lines(SYSCTL_PATH.format(each.profile)) for each in rendered),
         values=tuple((key, facts.key(key)) for key, entry in keys.items() if entry.minimum),
         skipped=tuple(key for key, entry in keys.items() if entry.optional and not _will_exist(key, facts, names)),
     )
-    return unless(facts.large, _resolved)(tuple(rendered), answers)
+    return _resolved(tuple(rendered), node)
 
 
-@lru_cache(maxsize=64)  # mostly nodes answer alike, and each is asked two or three times
+@memoized(maxsize=64)  # mostly nodes answer alike, and each is asked two or three times
 def _resolved(rendered: tuple[RenderedProfile, ...], node: _NodeInputs) -> Desired:
     keys, chosen, values = _merged(rendered), dict(node.chosen), dict(node.values)
     absent = [entry for entry, name in chosen.items() if name is None]
@@ -81,10 +80,10 @@ def _resolved(rendered: tuple[RenderedProfile, ...], node: _NodeInputs) -> Desir
         if each.sysctl is not None:
             names = [entry.key for entry in each.sysctl_entries() if entry.key not in node.skipped]
             in_file = assignments(written)
-            mine = {name: _setting(keys[name], in_file.get(name), values.get(name)) for name in names}
-            lines = [_key_line(line, mine) for line in _forwarding_first(each.sysctl)]
+            own = {name: _setting(keys[name], in_file.get(name), values.get(name)) for name in names}
+            lines = [_key_line(line, own) for line in _forwarding_first(each.sysctl)]
             files.append(with_header(SYSCTL_PATH.format(each.profile), each.profile, lines))
-            settings |= mine
+            settings |= own
     return Desired(
         files=tuple(files),
         modules=_unique(filter(None, chosen.values())),
@@ -96,7 +95,7 @@ def _resolved(rendered: tuple[RenderedProfile, ...], node: _NodeInputs) -> Desir
 
 
 def choose_module(entry: ModuleEntry, facts: Facts) -> str | None:
-    """The first of a wish's candidates that this kernel has, or None."""
+    """Return the first of an entry's candidates that this kernel has, or None."""
     return next((name for name in entry.candidates if facts.module(name) is not ModuleState.MISSING), None)
 
 
@@ -104,30 +103,30 @@ def _unique(names: Iterable[str]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(names))
 
 
-@lru_cache(maxsize=64)  # nodes that are rendered alike share it
+@memoized(maxsize=64)  # nodes that are rendered alike share it
 def _merged(rendered: tuple[RenderedProfile, ...]) -> Mapping[str, SysctlEntry]:
-    """One wish a key: profiles that share a key agree (profile.check_together), an exact value beats a floor.
+    """Return one entry for each key. Profiles that share a key agree (profile.check_together).
 
-    A key is optional only if nobody requires it.
+    An exact value replaces a minimum, and the larger minimum counts. A key is optional only if no profile requires it.
     """
-    strongest: dict[str, SysctlEntry] = {}
+    merged: dict[str, SysctlEntry] = {}
     for entry in (entry for each in rendered for entry in each.sysctl_entries()):
-        known = strongest.get(entry.key, entry)
+        known = merged.get(entry.key, entry)
         stronger = entry if known.minimum and not entry.minimum else known
         if known.minimum and entry.minimum:
             stronger = known._replace(value=raise_to(entry.key, known.value, entry.value))
         optional = known.optional and entry.optional
-        strongest[entry.key] = stronger if stronger.optional == optional else stronger._replace(optional=optional)
-    return strongest
+        merged[entry.key] = stronger if stronger.optional == optional else stronger._replace(optional=optional)
+    return merged
 
 
 def _will_exist(key: str, facts: Facts, modules: Collection[str]) -> bool:
-    """Whether the kernel has the key now, or will once the module that brings it is loaded."""
+    """Return whether the kernel has the key now, or will have it once its module is loaded."""
     return facts.has_key(key) or module_bringing(key, facts, modules) is not None
 
 
 def module_bringing(key: str, facts: Facts, modules: Collection[str]) -> str | None:
-    """The module that is going to be loaded and brings the key; None if none of these does."""
+    """Return the module that will be loaded and provides the key, None if none of these modules does."""
     owner = providing_module(key)
     if owner is None or facts.module(owner) is not ModuleState.LOADABLE:
         return None
@@ -135,7 +134,7 @@ def module_bringing(key: str, facts: Facts, modules: Collection[str]) -> str | N
 
 
 def _setting(entry: SysctlEntry, written: str | None, got: str | None) -> Setting:
-    """A floor becomes a number, so that it also holds at the next boot, when nobody compares.
+    """Return a key's setting. A minimum becomes a number, for a boot writes a number and does not compare.
 
     The number in our own file stays while it is high enough: kernels round some values up (577680 buckets read back
     as 578048), and following them would rewrite the file after each apply.
@@ -148,7 +147,7 @@ def _setting(entry: SysctlEntry, written: str | None, got: str | None) -> Settin
 
 
 def _forwarding_first(lines: Sequence[Line]) -> Sequence[Line]:
-    """The file's lines with ip_forward before any other key."""
+    """Return the file's lines with ip_forward before any other key."""
     first = next((n for n, line in enumerate(lines) if isinstance(line, SysctlEntry)), 0)
     for number, line in enumerate(lines):
         if isinstance(line, SysctlEntry) and line.key == SET_FIRST and number != first:

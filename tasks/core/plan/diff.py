@@ -1,15 +1,14 @@
-"""Desired state against facts: what is right, what is not and why, and what has to be done. No difference, no work."""
+"""Compare a desired state with facts: the items with their status, and the changes that an apply would make."""
 
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from functools import lru_cache
 from typing import NamedTuple
 
 from tasks.core.boot.simulation import NextBoot
 from tasks.core.facts import Facts, Line, ModuleState
 from tasks.core.kernel import at_least, providing_module, satisfies
-from tasks.core.memo import unless
+from tasks.core.memo import memoized
 from tasks.core.ownfiles import RenderedFile, profile_of_file
 from tasks.core.plan.desired import Desired, Setting, module_bringing
 from tasks.core.plan.modules import missing_module, wanted_module
@@ -17,13 +16,14 @@ from tasks.core.plan.persistence import after_boot_key, after_boot_module
 from tasks.core.plan.writers import LikelyWriters
 from tasks.core.result import Item, ItemStatus, Kind
 
-NOT_READABLE = "not readable"  # what is got where only root may look
+NOT_READABLE = "not readable"  # shown for a value that only root may read
 
 
 class Undo(NamedTuple):
-    """What is to be taken back.
+    """The changes that are to be taken back.
 
-    files: (path, copy), the copy empty where there was none; lines: that we commented out; folders: if they are empty.
+    files: (path, copy), the copy empty where there was none. lines: lines that were commented out. keys: (key, value).
+    folders: removed if they are empty.
     """
 
     files: tuple[tuple[str, str], ...] = ()
@@ -34,10 +34,11 @@ class Undo(NamedTuple):
 
 
 class Plan(NamedTuple):
-    """What apply would do on one node, in order, and every item with its status now.
+    """The changes that an apply would make on one node, in order, and every item with its present status.
 
-    files: to be written; modules: to be loaded; sysctl_files: to be given to `sysctl -p`; keys: (key, value) pairs
-    that have to change, set one by one where there is no sysctl file; take_over: other files' lines to comment out.
+    files: to be written. modules: to be loaded. sysctl_files: given to `sysctl -p`. keys: (key, value) pairs that have
+    to change, set one by one where there is no sysctl file. comment_out: lines of other files. needs_root: something
+    is readable for root only, so nobody else can tell whether it has to change.
     """
 
     items: tuple[Item, ...]
@@ -47,15 +48,16 @@ class Plan(NamedTuple):
     keys: tuple[tuple[str, str], ...] = ()
     comment_out: tuple[Line, ...] = ()
     undo: Undo = Undo()
+    needs_root: bool = False
 
 
 def diff(desired: Desired, facts: Facts, boot: NextBoot | None = None) -> Plan:
-    """One node's plan. boot: the next boot to be checked too, of the files as they are or as they are going to be."""
-    files = [_file(file, facts) for file in desired.files]
+    """Return one node's plan. boot: the next boot to judge by, of the files as they are or as they will be."""
+    files = [_file_item(file, facts) for file in desired.files]
     modules = [wanted_module(name, facts) for name in desired.modules]
-    suspects = LikelyWriters(facts)
-    keys = [_key(setting, facts, desired.modules, suspects) for setting in desired.settings]
-    lost = [missing_module(name, facts) for name in desired.missing_modules]
+    writers = LikelyWriters(facts)
+    keys = [_key_item(setting, facts, desired.modules, writers) for setting in desired.settings]
+    missing = [missing_module(name, facts) for name in desired.missing_modules]
     skipped = [
         *(_skipped(Kind.MODULE, name, facts) for name in desired.skipped_modules),
         *(_skipped(Kind.SYSCTL, name, facts) for name in desired.skipped_keys),
@@ -67,26 +69,31 @@ def diff(desired: Desired, facts: Facts, boot: NextBoot | None = None) -> Plan:
     )
     if boot and boot.simulated:
         modules = [after_boot_module(item, boot) for item in modules]
-        keys = [after_boot_key(x, s, boot) for x, s in zip(keys, desired.settings, strict=True)]
+        keys = [after_boot_key(key, wanted, boot) for key, wanted in zip(keys, desired.settings, strict=True)]
     unread = [_unreadable(path, facts) for path in facts.unreadable if not profile_of_file(path)] if boot else []
     return Plan(
-        items=(*modules, *lost, *keys, *files, *unread, *skipped),
+        items=(*modules, *missing, *keys, *files, *unread, *skipped),
         files=tuple(f for f, item in zip(desired.files, files, strict=True) if item.status is ItemStatus.DRIFT),
         modules=tuple(n for n, item in zip(desired.modules, modules, strict=True) if item.status is ItemStatus.DRIFT),
         sysctl_files=_sysctl_files(desired, facts) if changing else (),
         keys=changing,
+        needs_root=bool(unread) or any(_only_root_reads(key, facts) for key, _ in changing),
     )
 
 
+def _only_root_reads(key: str, facts: Facts) -> bool:
+    return facts.key(key) is None and facts.has_key(key)
+
+
 def _unreadable(path: str, facts: Facts) -> Item:
-    """What we may not read may undo our work at the next boot."""
-    why = f"its mode is {facts.files[path].mode:04o}: what it does at the next boot is not known"
+    """Return the item of a file that may not be read: it may undo our changes at the next boot."""
+    why = f"its mode is {facts.files[path].mode:04o}: its effect at the next boot is not known"
     step = f"chmod a+rX {path}, or log in as root: fab -H root@NODE verify"
     return Item(Kind.FILE, path, ItemStatus.BOOT_DRIFT, "readable", NOT_READABLE, why, step)
 
 
 def _sysctl_files(desired: Desired, facts: Facts) -> tuple[str, ...]:
-    """What `sysctl -p` is given: nothing, if that would lower a key that has risen above the number in our file."""
+    """Return the files for `sysctl -p`: none if that would lower a key that is now above the number in our file."""
     floors = [(s.key, s.value, facts.key(s.key)) for s in desired.settings if s.minimum is not None]
     if any(
         got is not None and not at_least(key, value, got) and at_least(key, got, value) for key, value, got in floors
@@ -95,14 +102,14 @@ def _sysctl_files(desired: Desired, facts: Facts) -> tuple[str, ...]:
     return tuple(file.path for file in desired.files if "/sysctl.d/" in file.path)
 
 
-def _file(file: RenderedFile, facts: Facts) -> Item:
+def _file_item(file: RenderedFile, facts: Facts) -> Item:
     got = file_problem(file, facts)
     status = ItemStatus.DRIFT if got else ItemStatus.OK
     return Item(Kind.FILE, file.path, status, "as rendered, root's, mode 0644", got or "as rendered")
 
 
 def file_problem(file: RenderedFile, facts: Facts) -> str:
-    """What keeps the node's file from being the rendered one, or an empty text."""
+    """Return the difference between the node's file and the rendered one, an empty text if there is none."""
     found = facts.files.get(file.path)
     if found is None:
         return "absent"
@@ -119,10 +126,10 @@ def _differing(one: Sequence[str], other: Sequence[str]) -> int:
     return max(len(set(one) - set(other)), len(set(other) - set(one)), 1)
 
 
-def _key(setting: Setting, facts: Facts, modules: Collection[str], suspects: LikelyWriters) -> Item:
+def _key_item(setting: Setting, facts: Facts, modules: Collection[str], writers: LikelyWriters) -> Item:
     got = facts.key(setting.key)
-    if got is not None and (right := unless(facts.large, _right_key)(setting, got)):
-        return right
+    if got is not None and (satisfied := _satisfied_key(setting, got)):
+        return satisfied
     wanted = _wanted(setting)
     if got is None and not facts.has_key(setting.key):
         if owner := module_bringing(setting.key, facts, modules):
@@ -131,11 +138,11 @@ def _key(setting: Setting, facts: Facts, modules: Collection[str], suspects: Lik
     if got is None:
         why, step = "only root may read it, so it counts as different", "verify it as root: fab -H root@NODE verify"
         return Item(Kind.SYSCTL, setting.key, ItemStatus.DRIFT, wanted, NOT_READABLE, why, step)
-    return Item(Kind.SYSCTL, setting.key, ItemStatus.DRIFT, wanted, got, suspects.explain(setting.key, got))
+    return Item(Kind.SYSCTL, setting.key, ItemStatus.DRIFT, wanted, got, writers.explain(setting.key, got))
 
 
-@lru_cache(maxsize=1024)  # most keys have the same values on most nodes
-def _right_key(setting: Setting, got: str) -> Item | None:
+@memoized(maxsize=1024)  # most keys have the same values on most nodes
+def _satisfied_key(setting: Setting, got: str) -> Item | None:
     right = satisfies(setting.key, got, setting.value, setting.minimum)
     return Item(Kind.SYSCTL, setting.key, ItemStatus.OK, _wanted(setting), got) if right else None
 

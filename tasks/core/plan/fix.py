@@ -1,4 +1,4 @@
-"""One repair of one node: a key or a module, put right now and kept for the next boot if it is not kept already."""
+"""The desired state of a fix: one key or module now, and a file that keeps it unless another file does already."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ MODULES_FILE, SYSCTL_FILE = MODULES_PATH.format(FIX_NAME), SYSCTL_PATH.format(FI
 
 
 def parse_item(text: str) -> RenderedProfile:
-    """`KEY=VALUE` or `MODULE` as the admin typed it. Raises UsageError on anything else."""
+    """Parse `KEY=VALUE` or `MODULE` as the admin typed it. Raise UsageError for anything else."""
     if "=" not in text and ("." in text or "/" in text):
         raise UsageError(f"expected KEY=VALUE or MODULE, got {text!r}: a key needs its value")
     source = Source("fix", text, template=False)
@@ -33,21 +33,21 @@ def parse_item(text: str) -> RenderedProfile:
 
 
 def fix_desired(rendered: RenderedProfile, facts: Facts, *, persist: bool) -> Desired:
-    """What must be true on the node for this repair: the running value, and a file that keeps it."""
+    """Return the desired state of a fix: the running value, and if persist, the file that keeps it."""
     state = resolve([rendered], facts)
     files = _keys_file(state, facts) if rendered.sysctl else _modules_file(state, facts)
     return state._replace(files=files if persist else ())
 
 
 def _keys_file(state: Desired, facts: Facts) -> tuple[RenderedFile, ...]:
-    """The repairs' own file with this key in it, unless the files of our profiles keep it already."""
+    """Return the file of fixes with this key in it, unless the files of our profiles keep the key already."""
     lines = assignments(facts.lines(SYSCTL_FILE))
     by_profiles = _assigned_by_profiles(facts)
     for setting in state.settings:
         lines.pop(setting.key, None)
         if not same_value(setting.key, by_profiles.get(setting.key, ""), setting.value):
             lines[setting.key] = setting.value
-    return _file(SYSCTL_FILE, [f"{key} = {value}" for key, value in lines.items()], facts)
+    return _fix_file(SYSCTL_FILE, [f"{key} = {value}" for key, value in lines.items()], facts)
 
 
 def _assigned_by_profiles(facts: Facts) -> dict[str, str]:
@@ -59,17 +59,17 @@ def _assigned_by_profiles(facts: Facts) -> dict[str, str]:
 
 
 def _modules_file(state: Desired, facts: Facts) -> tuple[RenderedFile, ...]:
-    """The repairs' own file with this module in it, unless any file of modules-load.d has it already."""
+    """Return the file of fixes with this module in it, unless a file of modules-load.d names it already."""
     mine = [line for line in facts.lines(MODULES_FILE) if not line.startswith("#")]
     others = {line for file in files_in_order(facts.files, MODULES) for line in _others(file)}
     new = [name for name in state.modules if not any(same_module(name, line) for line in [*others, *mine])]
-    return _file(MODULES_FILE, [*mine, *new], facts)
+    return _fix_file(MODULES_FILE, [*mine, *new], facts)
 
 
 def _others(file: FileFact) -> list[str]:
     return [text.strip() for _, text in file.lines] if file.path != MODULES_FILE else []
 
 
-def _file(path: str, lines: Sequence[str], facts: Facts) -> tuple[RenderedFile, ...]:
-    """No file where there is nothing to keep and none was there."""
+def _fix_file(path: str, lines: Sequence[str], facts: Facts) -> tuple[RenderedFile, ...]:
+    """Return the file, or none where there is nothing to keep and no such file on the node."""
     return (with_header(path, FIX_NAME, lines),) if lines or path in facts.files else ()

@@ -1,4 +1,4 @@
-"""What a wanted module is on a node, why it is not there, and what helps. Never by version: the node's facts decide."""
+"""Items of wanted modules, with the cause and the remedy for one that is missing. Facts decide, never versions."""
 
 from __future__ import annotations
 
@@ -13,18 +13,20 @@ EXTRA = "install the distribution's package of extra modules for this kernel, or
 
 
 def wanted_module(name: str, facts: Facts) -> Item:
-    """The item of a module that this kernel has: loaded or built in, or still to be loaded."""
+    """Return the item of a module that this kernel has: loaded, built in, or still to be loaded."""
     state = facts.module(name)
     if state is not ModuleState.LOADABLE:
         return Item(Kind.MODULE, name, ItemStatus.OK, "loaded", str(state))
     if facts.key("kernel.modules_disabled") == "1":
         why, step = "kernel.modules_disabled is 1: nothing more can be loaded until a reboot", "reboot the node"
         return Item(Kind.MODULE, name, ItemStatus.MISSING, "loaded", "not loaded", why, step)
-    return Item(Kind.MODULE, name, ItemStatus.DRIFT, "loaded", "not loaded", _why_unsure(facts), f"modprobe {name}")
+    return Item(
+        Kind.MODULE, name, ItemStatus.DRIFT, "loaded", "not loaded", _possible_refusal(facts), f"modprobe {name}"
+    )
 
 
-def _why_unsure(facts: Facts) -> str:
-    """What may keep a module from being loaded although the kernel has it."""
+def _possible_refusal(facts: Facts) -> str:
+    """Return a reason that the kernel may refuse a module that it has, or an empty text."""
     if facts.container:
         return f"a container ({facts.container}): only its host may be able to load it"
     mode = re.search(r"\[(\w+)\]", facts.values.get(LOCKDOWN) or "")
@@ -32,7 +34,7 @@ def _why_unsure(facts: Facts) -> str:
 
 
 def missing_module(name: str, facts: Facts) -> Item:
-    """The item of a module that this kernel does not have, or that is not this node's to load."""
+    """Return the item of a module that this kernel does not have, or that a container cannot load."""
     if facts.container:
         why = f"this node is a container ({facts.container}) and cannot load modules"
         return Item(Kind.MODULE, name, ItemStatus.HOST_MANAGED, "loaded", None, why, f"load {name} on its host")
@@ -41,7 +43,7 @@ def missing_module(name: str, facts: Facts) -> Item:
 
 
 def _cause(facts: Facts) -> tuple[str, str]:
-    """Why a kernel does not have a module, and the remedy."""
+    """Return the cause and the remedy for a module that a kernel does not have."""
     if facts.values.get(f"{SYSCTL_ROOT}kernel/modules_disabled", "") is None:
         return f"kernel {facts.kernel} was built without loadable modules", "boot a kernel that has it"
     if facts.has_module_index:
@@ -56,7 +58,7 @@ def _cause(facts: Facts) -> tuple[str, str]:
 
 
 def _package(facts: Facts) -> str:
-    """The package that likely has what a kernel lacks, by distribution.
+    """Return the step that installs the distribution's package with further modules.
 
     Ubuntu and Red Hat split rarely used modules off; Debian's cloud, Alpine's virt and SUSE's base kernels have fewer.
     """

@@ -1,59 +1,52 @@
-"""What is right now, held against the next boot: an item that will not last becomes boot-drift, with file and line."""
+"""Judge items by the next boot: an item that is right now and will not last becomes boot-drift, with file and line."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Collection, Mapping
-from functools import lru_cache
 
-from tasks.core.boot.files import COMMAND_LINE, MODPROBE, Obstacle
-from tasks.core.boot.inits import LOADER, SETTER
+from tasks.core.boot.files import COMMAND_LINE, MODPROBE, Obstacle, ObstacleKind
 from tasks.core.boot.simulation import NextBoot
 from tasks.core.boot.sysctl import Assignment
 from tasks.core.facts import NOWHERE, Facts, FileFact, Line
 from tasks.core.kernel import providing_module, satisfies
-from tasks.core.memo import unless
+from tasks.core.memo import memoized
 from tasks.core.ownfiles import FIX_PROFILE, SYSCTL_PATH, RenderedFile, profile_of_file
 from tasks.core.plan.desired import Desired, Setting
 from tasks.core.result import Item, ItemStatus
 
-PLAIN = re.compile(r"[A-Za-z0-9_./@:+-]+\Z")  # of a file with another name no line is touched
-REPAIRED = SYSCTL_PATH.format(FIX_PROFILE)
+SAFE_PATH = re.compile(r"[A-Za-z0-9_./@:+-]+\Z")  # a file of another name is never changed
+FIX_FILE = SYSCTL_PATH.format(FIX_PROFILE)
 REMOVE = "remove that line"
 
 
 def planned_files(
     files: Collection[RenderedFile], facts: Facts, removed: Collection[str] = ()
 ) -> Mapping[str, FileFact]:
-    """The node's configuration once our files are written, and stale ones removed."""
+    """Return the node's configuration by path, with our files written and the removed ones gone."""
     ours = {file.path: FileFact(file.path, "-", 0o644, 0, 0, None, tuple(enumerate(file.lines, 1))) for file in files}
     kept = {path: file for path, file in facts.files.items() if path not in removed}
     return {**kept, **ours}
 
 
 def after_boot_module(item: Item, boot: NextBoot) -> Item:
-    """A module's item, seen after the next boot."""
+    """Return a module's item as it will be after the next boot."""
     if obstacle := boot.module_obstacle(item.name):
         return _as_boot_drift(item, "not loaded at boot", obstacle)
-    return unless(boot.large, _decided)(item, boot.module_line(item.name))
-
-
-@lru_cache(maxsize=1024)  # nodes have most of their items and lines in common
-def _decided(item: Item, line: Line | None) -> Item:
-    return item._replace(decided_by=str(line or ""))
+    return item._replace(decided_by=str(boot.module_line(item.name) or ""))
 
 
 def after_boot_key(item: Item, setting: Setting, boot: NextBoot) -> Item:
-    """A key's item, seen after the next boot: its module has to be there before the keys are set."""
+    """Return a key's item as it will be after the next boot. Its module has to be loaded before the keys are set."""
     if obstacle := _owner_obstacle(item.name, boot) or boot.setter_obstacle():
         return _as_boot_drift(item, "not set at boot", obstacle)
     found = boot.key(item.name)
     if found is None:
         return _as_boot_drift(item, "not set at boot", Obstacle("no file of sysctl.d sets it", NOWHERE))
-    return unless(boot.large, _deciding_line)(item, setting, found)
+    return _deciding_line(item, setting, found)
 
 
-@lru_cache(maxsize=1024)
+@memoized(maxsize=1024)  # nodes have most of their items and lines in common
 def _deciding_line(item: Item, setting: Setting, found: Assignment) -> Item:
     if _satisfies(found, setting):
         return item._replace(decided_by=str(found.line))
@@ -70,19 +63,19 @@ def _owner_obstacle(key: str, boot: NextBoot) -> Obstacle | None:
 
 
 def conflicting_lines(desired: Desired, boot: NextBoot) -> tuple[Line, ...]:
-    """The lines of other files that keep this node from being right after the next boot, and nothing else.
+    """Return the lines of other files that keep this node from its desired state after the next boot, and no others.
 
-    Found by taking the line in the way out of the simulation, again and again, until none is left.
+    The boot is simulated again without the lines that are in the way, until none is left.
     """
     found: list[Line] = []
-    while new := [line for line in dict.fromkeys(_in_the_way(desired, boot)) if line not in found]:
+    while new := [line for line in dict.fromkeys(_deciding_lines(desired, boot)) if line not in found]:
         found += new
         boot = boot.without_lines(found)
     return tuple(sorted(found, key=lambda line: (line.path, line.number)))
 
 
-def _in_the_way(desired: Desired, boot: NextBoot) -> list[Line]:
-    """For each module and key that will not be right, the one line that is to blame, if it is one to comment out."""
+def _deciding_lines(desired: Desired, boot: NextBoot) -> list[Line]:
+    """Return the line that decides against each module and key, where it is one that may be commented out."""
     obstacles = [
         *map(boot.module_obstacle, desired.modules),
         *(_owner_obstacle(setting.key, boot) for setting in desired.settings),
@@ -90,18 +83,18 @@ def _in_the_way(desired: Desired, boot: NextBoot) -> list[Line]:
     held = [obstacle.line for obstacle in obstacles if obstacle and f"/{MODPROBE}/" in obstacle.line.path]
     keys = [(setting, boot.key(setting.key)) for setting in desired.settings]
     wrong = [found.line for setting, found in keys if found and not _satisfies(found, setting)]
-    return [line for line in (*held, *wrong) if _to_comment_out(line)]
+    return [line for line in (*held, *wrong) if _may_be_commented_out(line)]
 
 
-def _to_comment_out(line: Line) -> bool:
-    """Whole lines of other people's files; those that go on in the next line are left to people."""
-    return bool(line.number and PLAIN.match(line.path) and not profile_of_file(line.path) and not line.more)
+def _may_be_commented_out(line: Line) -> bool:
+    """Return whether a line is a whole line of a file that is not ours. A continued line is left alone."""
+    return bool(line.number and SAFE_PATH.match(line.path) and not profile_of_file(line.path) and not line.more)
 
 
 def _overridden(item: Item, setting: Setting, found: Assignment) -> Item:
-    """Another line has the last word: someone else's, or that of an earlier repair."""
-    step = _step(Obstacle("", found.line)) if found.line.path == COMMAND_LINE else _without(found.line)
-    if found.line.path == REPAIRED:
+    """Return the item of a key that another line sets last: of a file that is not ours, or of an earlier fix."""
+    step = _step(Obstacle("", found.line)) if found.line.path == COMMAND_LINE else _removal_step(found.line)
+    if found.line.path == FIX_FILE:
         step = f"fab -H NODE fix {setting.key}='{setting.value}' takes that line back"
     elif profile_of_file(found.line.path):
         step = "apply that profile again; if it is no longer chosen, remove its files"
@@ -111,7 +104,7 @@ def _overridden(item: Item, setting: Setting, found: Assignment) -> Item:
 
 
 def _as_boot_drift(item: Item, got: str, obstacle: Obstacle, step: str = "") -> Item:
-    """What is wrong already stays what it is, and says that putting it right will not last."""
+    """Return the item as boot-drift. One that is wrong already keeps its status; its reason is extended."""
     if item.status is ItemStatus.OK:
         status, step = ItemStatus.BOOT_DRIFT, step or _step(obstacle)
         return item._replace(status=status, got=got, why=str(obstacle), next_step=step, decided_by=str(obstacle.line))
@@ -121,26 +114,27 @@ def _as_boot_drift(item: Item, got: str, obstacle: Obstacle, step: str = "") -> 
 def _step(obstacle: Obstacle) -> str:
     if obstacle.line.path == COMMAND_LINE:
         return "take it off the kernel's command line, in the boot loader's configuration"
-    unit = next((unit for unit in (LOADER, SETTER) if unit in obstacle.why), "")
-    if unit:
-        return _unmasking(unit, obstacle.line.path) if "masked" in obstacle.why else f"install {unit}"
+    if obstacle.kind is ObstacleKind.UNIT_MASKED:
+        return _unmask_step(obstacle.line.path)
+    if obstacle.kind is ObstacleKind.UNIT_MISSING:
+        return f"install {obstacle.line.path}"
     if f"/{MODPROBE}/" in obstacle.line.path:
-        return _without(obstacle.line)
+        return _removal_step(obstacle.line)
     return REMOVE if obstacle.line.number else ""
 
 
-def _without(line: Line) -> str:
-    """How to be rid of a line that is in the way."""
-    if not _to_comment_out(line):
+def _removal_step(line: Line) -> str:
+    """Return the step that removes a line of another file."""
+    if not _may_be_commented_out(line):
         return REMOVE
     return f"{REMOVE}, or let apply --take-over comment it out{package_update_hint(line)}"
 
 
 def package_update_hint(line: Line) -> str:
-    """What to say besides of a change to a line: empty but for a file that a package brings."""
+    """Return a hint for the change of a line in a folder where packages put their files, else an empty text."""
     return "; a package update may bring it back" if line.path.startswith(("/usr/lib/", "/lib/")) else ""
 
 
-def _unmasking(unit: str, path: str) -> str:
-    """systemctl takes a mask away in /etc only."""
-    return f"systemctl unmask {unit}" if path.startswith("/etc/") else f"remove {path}"
+def _unmask_step(path: str) -> str:
+    """Return the step that unmasks the unit masked at a path. systemctl takes a mask away in /etc only."""
+    return f"systemctl unmask {path.rpartition('/')[2]}" if path.startswith("/etc/") else f"remove {path}"

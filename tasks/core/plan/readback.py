@@ -1,8 +1,8 @@
-"""Compare what was planned with what was read back after a change."""
+"""Compare a plan with the facts that were read back after its changes."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 from tasks.core.facts import key_file
 from tasks.core.plan.diff import Plan
@@ -10,24 +10,31 @@ from tasks.core.result import FINE, Item, ItemStatus, Kind
 
 
 def read_back(plans: Sequence[Plan], complaints: Mapping[tuple[str, str], str]) -> tuple[Item, ...]:
-    """What an apply did: `changed` where something was wrong at first and the last look finds it right."""
+    """Return the items after a change: `changed` where the first plan found an item wrong and the last finds it right.
+
+    complaints: the node's error texts, by instruction and name.
+    """
     first: dict[tuple[Kind, str], Item] = {}
     for item in (item for plan in plans for item in plan.items):
         first.setdefault((item.kind, item.name), item)
-    return tuple(_read_back_item(first[item.kind, item.name], item, complaints) for item in plans[-1].items)
+    to_unload = plans[-1].undo.modules
+    return tuple(_read_back_item(first[item.kind, item.name], item, complaints, to_unload) for item in plans[-1].items)
 
 
-def _read_back_item(was: Item, now: Item, complaints: Mapping[tuple[str, str], str]) -> Item:
+def _read_back_item(
+    was: Item, now: Item, complaints: Mapping[tuple[str, str], str], to_unload: Collection[str]
+) -> Item:
     if now.status is ItemStatus.OK and was.status not in FINE:
         return now._replace(status=ItemStatus.CHANGED, why=_previous_value(was))
     if now.status is not ItemStatus.DRIFT:
         return now
-    said = _complaint(now, complaints)
+    complaint = _complaint(now, complaints)
     if now.kind is Kind.SYSCTL and now.got is not None:
-        why = _kernels_reason(was, now, said)
+        why = _kernel_reason(was, now, complaint)
         return now._replace(status=ItemStatus.KEPT_BY_KERNEL, why=why, next_step=_kept_step(now, why))
-    step = now.next_step if now.kind is Kind.MODULE and now.got == "loaded" else _NEXT_STEP[now.kind]
-    return now._replace(why=said or now.why or "it was not changed", next_step=step)
+    stays_loaded = now.kind is Kind.MODULE and now.name in to_unload
+    step = now.next_step if stays_loaded else _NEXT_STEP[now.kind]
+    return now._replace(why=complaint or now.why or "it was not changed", next_step=step)
 
 
 _NEXT_STEP = {
@@ -37,9 +44,9 @@ _NEXT_STEP = {
 }
 
 
-def _kernels_reason(was: Item, now: Item, said: str) -> str:
-    if said:
-        return f"the kernel said: {said.rpartition(': ')[2]}"
+def _kernel_reason(was: Item, now: Item, complaint: str) -> str:
+    if complaint:
+        return f"the kernel said: {complaint.rpartition(': ')[2]}"
     if was.got != now.got:
         return f"was {was.got}, and the kernel made {now.got} of it"
     return "no error was reported, and nothing changed"
@@ -56,11 +63,11 @@ def _previous_value(was: Item) -> str:
 
 
 def _complaint(item: Item, complaints: Mapping[tuple[str, str], str]) -> str:
-    """What the node said when it was asked to change this item."""
-    asked = {
+    """Return the node's error text for the instruction that was to change this item, empty if there is none."""
+    instructions = {
         Kind.FILE: ("keep", "restore", "remove", "enable"),
         Kind.MODULE: ("load", "unload"),
         Kind.SYSCTL: ("set",),
     }
     name = key_file(item.name) if item.kind is Kind.SYSCTL else item.name
-    return next((complaints[verb, name] for verb in asked[item.kind] if (verb, name) in complaints), "")
+    return next((complaints[verb, name] for verb in instructions[item.kind] if (verb, name) in complaints), "")

@@ -1,14 +1,14 @@
-"""Who else writes sysctl keys on a node: next to a drift, the likely writer where the node shows one.
+"""The programs that write sysctl keys while a node runs, to explain a drift where the node shows evidence of one.
 
-Each row's source is named with it. A guess is only made where the node has the writer's sign, and where a writer always
-writes the same value, only for that value.
+A new writer is one row of WRITERS, with its source. A writer is named only where one of its evidence paths exists and,
+if it always writes the same value, only for that value.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from fnmatch import fnmatchcase
-from functools import cached_property, lru_cache
+from functools import cached_property
 from typing import NamedTuple
 
 from tasks.core.boot.files import SYSCTL, lines_of
@@ -16,16 +16,16 @@ from tasks.core.boot.inits import Dialect
 from tasks.core.boot.sysctl import Assignment, parse_assignments
 from tasks.core.facts import Facts, FileFact
 from tasks.core.kernel import key_path, same_value
-from tasks.core.memo import unless
+from tasks.core.memo import memoized
 
 KUBELET, TUNED = ("/var/lib/kubelet",), "/etc/tuned/active_profile"
 
 
 class Writer(NamedTuple):
-    """Something that writes keys while a node runs.
+    """A program that writes keys while a node runs.
 
-    keys: patterns of keys, each with the value that is always written, or None. signs: paths one of which is there
-    where it runs. does: what it does, as the end of a sentence.
+    keys: patterns of keys, each with the value that is always written, or None. evidence: paths of which one exists
+    where it runs. behaviour: the end of a sentence that begins with its name.
     """
 
     name: str
@@ -109,52 +109,52 @@ WRITERS = (
 
 
 class LikelyWriters:
-    """Who may write keys on one node, found out when the first key is asked about."""
+    """The writers of keys on one node. The facts are searched when the first key is explained."""
 
     def __init__(self, facts: Facts) -> None:
         self._facts = facts
 
     def explain(self, key: str, got: str) -> str:
-        """Who may have given a key the value that it has; an empty text where nothing points to anyone."""
-        said = [said for said in self._said.get(key_path(key), ()) if _says(said, key, got)]
-        if said:
-            line = said[-1].line
+        """Return a sentence about the likely writer of a key's value, an empty text where there is no evidence."""
+        found = [each for each in self._assignments.get(key_path(key), ()) if _assigns(each, key, got)]
+        if found:
+            line = found[-1].line
             gone = ", which is gone after the next boot" if line.path.startswith("/run/") else ""
-            return f"{line} says so{gone}"
+            return f"{line} sets it{gone}"
         for writer in self._writers:
             if _writes(writer, key, got):
                 return f"likely {writer.name}: it {writer.behaviour}"
         profile = self._facts.values.get(TUNED)
-        return f"perhaps tuned, whose profile is {profile}: tuned-adm verify tells" if profile else ""
+        return f"possibly tuned (active profile {profile}): check with tuned-adm verify" if profile else ""
 
     @cached_property
     def _writers(self) -> list[Writer]:
-        """Those whose signs are there."""
+        """Return the writers with evidence on this node."""
         return [writer for writer in WRITERS if any(map(self._facts.exists, writer.evidence))]
 
     @cached_property
-    def _said(self) -> Mapping[str, list[Assignment]]:
-        """What the sysctl files on the node, read at boot or not, give each key, by its path."""
+    def _assignments(self) -> Mapping[str, list[Assignment]]:
+        """Return the assignments of all sysctl files on the node, read at boot or not, by the key's path."""
         files = sorted(self._facts.files.items())
         read = tuple(file for path, file in files if f"/{SYSCTL}/" in path or path.endswith("/sysctl.conf"))
-        return unless(self._facts.large, _assigned)(read)
+        return _assigned(read)
 
 
-@lru_cache(maxsize=64)  # mostly nodes have the same files
+@memoized(maxsize=64)  # mostly nodes have the same files: 60 lines took a fifth of a drifted node's time
 def _assigned(files: tuple[FileFact, ...]) -> Mapping[str, list[Assignment]]:
     found: dict[str, list[Assignment]] = {}
-    for path, said in (pair for line in lines_of(files) for pair in parse_assignments(line, Dialect.SYSTEMD)):
-        found.setdefault(path, []).append(said)
+    for path, assignment in (pair for line in lines_of(files) for pair in parse_assignments(line, Dialect.SYSTEMD)):
+        found.setdefault(path, []).append(assignment)
     return found
 
 
 def _writes(writer: Writer, key: str, got: str) -> bool:
-    about = [value for pattern, value in writer.keys if fnmatchcase(key, pattern)]
-    return any(value is None or same_value(key, value, got) for value in about)
+    values = [value for pattern, value in writer.keys if fnmatchcase(key, pattern)]
+    return any(value is None or same_value(key, value, got) for value in values)
 
 
-def _says(said: Assignment, key: str, got: str) -> bool:
-    return said.value is not None and same_value(key, said.value, got)
+def _assigns(found: Assignment, key: str, got: str) -> bool:
+    return found.value is not None and same_value(key, found.value, got)
 
 
-EVIDENCE_PATHS = (*dict.fromkeys(sign for writer in WRITERS for sign in writer.evidence), TUNED)
+EVIDENCE_PATHS = (*dict.fromkeys(path for writer in WRITERS for path in writer.evidence), TUNED)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from functools import lru_cache
 from typing import NamedTuple
 
 from tasks.core.errors import ProfileError
@@ -19,6 +18,7 @@ from tasks.core.kernel import (
     parse_ports,
     same_value,
 )
+from tasks.core.memo import memoized
 
 # modules_disabled locks the node until a reboot; the others are triggers: a write flushes routes or drops caches, and
 # no value is kept.
@@ -50,7 +50,7 @@ Line = str | ModuleEntry | SysctlEntry
 LineParser = Callable[[str, int, str], Line]
 
 
-@lru_cache(maxsize=4096)  # hosts whose variables differ still share most lines
+@memoized(maxsize=4096)  # hosts whose variables differ still share most lines
 def parse_module_line(path: str, number: int, text: str) -> ModuleEntry:
     """Parse a line of modules-load.conf. Raise ProfileError with path and line."""
     optional = text.startswith("-")
@@ -63,7 +63,7 @@ def parse_module_line(path: str, number: int, text: str) -> ModuleEntry:
     return ModuleEntry(number, candidates, optional)
 
 
-@lru_cache(maxsize=4096)
+@memoized(maxsize=4096)
 def parse_sysctl_line(path: str, number: int, text: str) -> SysctlEntry:
     """Parse a line of sysctl.conf. Raise ProfileError with path and line."""
     match = re.fullmatch(r"(-?)\s*([^\s=>]+)\s*(>=|=)\s*(.*)", text)

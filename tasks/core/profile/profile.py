@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from functools import lru_cache
 from typing import NamedTuple
 
 from tasks.core.errors import ProfileError
+from tasks.core.memo import memoized
 from tasks.core.profile.entries import (
     Line,
     LineParser,
@@ -69,7 +69,7 @@ def _parse_file(source: Source | None, variables: Mapping[str, object], parse: L
     return _parse_lines(source, parse, inputs)
 
 
-@lru_cache(maxsize=256)
+@memoized(maxsize=256)
 def _parse_lines(source: Source, parse: LineParser, inputs: TemplateInputs) -> tuple[Line, ...]:
     lines: list[Line] = []
     for number, text in numbered_lines(render_source(source, inputs.variables), source.text):

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from functools import lru_cache
 from typing import NamedTuple
 
 import jinja2
@@ -15,6 +14,7 @@ from jinja2.lexer import Token, TokenStream
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from tasks.core.errors import ProfileError
+from tasks.core.memo import memoized
 
 
 class Source(NamedTuple):
@@ -100,7 +100,7 @@ def render_source(source: Source, variables: Mapping[str, object]) -> str:
         raise ProfileError(source.path, _line_in_template(error), f"{type(error).__name__}: {error}") from error
 
 
-@lru_cache(maxsize=64)
+@memoized(maxsize=64)
 def _compile(text: str) -> jinja2.Template:
     """Compile a template, once for a fleet: compiling takes ten times as long as rendering."""
     return _JINJA.from_string(text)
@@ -137,7 +137,7 @@ class _Names(NamedTuple):
     required: tuple[tuple[int, str], ...]
 
 
-@lru_cache(maxsize=64)
+@memoized(maxsize=64)
 def template_names(source: Source) -> _Names:
     """Return the names that a template uses. Raise ProfileError for a syntax error."""
     try:

@@ -5,17 +5,15 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
-from functools import lru_cache
 from typing import NamedTuple
 
 from tasks.core.errors import RemoteError
 from tasks.core.facts import SYSCTL_ROOT, Facts, FileFact, UnitState
 from tasks.core.kernel import key_name, normalize_module, providing_module
-from tasks.core.memo import LARGE_REPLY, unless
+from tasks.core.memo import memoized
 
 # Sections that only verify asks for: tasks/node/scripts/kubeadm.sh.
 MORE = ("clock", "options", "listeners")
-_LONG = 300  # characters of a line that is cached: a node controls their length
 _NUMBER = re.compile("[0-9]{1,18}")
 _NUMBERED = re.compile("(/.*?):([0-9]{1,9}):(.*)")
 _UNITS = {"p": UnitState.PRESENT, "m": UnitState.MASKED, "o": UnitState.ALTERED}
@@ -37,7 +35,6 @@ def parse_reply(reply: str, known: Facts | None = None) -> Facts:
         raise RemoteError(f"the node's reply makes no sense: {reply[:200]!r}", "look at what its login shell prints")
     lines = _contents(found.files)
     loaded, indexes = frozenset(found.loaded), tuple(found.indexes)
-    large = len(reply) > LARGE_REPLY
     facts = Facts(
         values={path: _first(lines.get(path)) for path in said.get("r", [])} | dict.fromkeys(said.get("a", [])),
         numbered=lines,
@@ -46,9 +43,9 @@ def parse_reply(reply: str, known: Facts | None = None) -> Facts:
         modules_implied_by_keys=_shown([*said.get("r", []), *said.get("x", [])]),
         loaded=loaded,
         sysfs_modules=frozenset(said.get("y", [])) - loaded,
-        module_index=unless(large, _tree)(indexes),
+        module_index=_tree(indexes),
         has_module_index="t" in said,
-        dependencies=unless(large, _needs)(indexes),
+        dependencies=_needs(indexes),
         other_kernels=tuple(path.rpartition("/")[2] for path in said.get("k", [])),
         units={path: state for letter, state in _UNITS.items() for path in said.get(letter, [])},
         uid=known.uid if known else int(found.uid),
@@ -57,7 +54,6 @@ def parse_reply(reply: str, known: Facts | None = None) -> Facts:
         complaints=_complaints(said.get("e", [])),
         confirmed=frozenset(said.get("h", [])),
         snapshot_lines=tuple(said.get("s", [])),
-        large=large,
     )
     return _completed(facts, known, said.get("l")) if known else facts
 
@@ -74,16 +70,15 @@ def _completed(facts: Facts, known: Facts, loaded: Sequence[str] | None) -> Fact
         dependencies=known.dependencies,
         other_kernels=known.other_kernels,
         memory_mb=known.memory_mb,
-        large=facts.large or known.large,
     )
 
 
 def _shown(paths: Iterable[str]) -> frozenset[str]:
     """Return the modules that provide the keys which exist."""
-    return frozenset(filter(None, map(_owner_of_file, (path for path in paths if len(path) < _LONG))))
+    return frozenset(filter(None, map(_owner_of_file, paths)))
 
 
-@lru_cache(maxsize=1024)  # nodes report the same keys
+@memoized(maxsize=1024)  # nodes report the same keys
 def _owner_of_file(path: str) -> str | None:
     return providing_module(key_name(path.removeprefix(SYSCTL_ROOT)))
 
@@ -128,7 +123,6 @@ def _found(lines: Iterable[str]) -> _Found:
     return _Found(uid, memory, loaded, indexes, listing, files)
 
 
-@lru_cache(maxsize=16)  # nodes with the same kernel have the same modules
 def _tree(lines: tuple[str, ...]) -> Mapping[str, bool]:
     """Map normal names of modules to whether they are built in.
 
@@ -142,7 +136,6 @@ def _tree(lines: tuple[str, ...]) -> Mapping[str, bool]:
     return tree
 
 
-@lru_cache(maxsize=16)
 def _needs(lines: tuple[str, ...]) -> Mapping[str, frozenset[str]]:
     """Map modules to their dependencies.
 
@@ -163,12 +156,12 @@ def _contents(entries: Iterable[str]) -> dict[str, list[tuple[int, str]]]:
     """Parse lines of grep, `PATH:NUMBER:TEXT`, into numbered lines by path."""
     lines: dict[str, list[tuple[int, str]]] = {}
     for entry in entries:
-        if found := unless(len(entry) >= _LONG, _numbered)(entry):
+        if found := _numbered(entry):
             lines.setdefault(found[0], []).append(found[1])
     return lines
 
 
-@lru_cache(maxsize=1024)  # nodes have most of their lines in common
+@memoized(maxsize=1024)  # nodes have most of their lines in common
 def _numbered(entry: str) -> tuple[str, tuple[int, str]] | None:
     match = _NUMBERED.fullmatch(entry)
     return (match[1], (int(match[2]), match[3])) if match else None
@@ -194,7 +187,6 @@ def _listed(entry: str, lines: Mapping[str, list[tuple[int, str]]]) -> FileFact 
     return FileFact(path, entry[0], _mode(words[0][:10]), int(words[2]), size, link or None, text)
 
 
-@lru_cache(maxsize=64)
 def _mode(text: str) -> int:
     """Parse a mode: `-rw-r--r--` -> 0o644. Set-id and sticky bits are dropped."""
     return int("".join("0" if letter in "-ST" else "1" for letter in text[1:10]), 2)

@@ -2,96 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+import re
+from fnmatch import fnmatchcase
 from pathlib import Path
 
 import pytest
 
-from tasks.core.boot.inits import LOADER, SETTER, init_of, unit_state
-from tasks.core.boot.simulation import NextBoot
+from tasks.core.boot.inits import INIT_SYSTEMS, MODULES_LOAD_UNIT, SYSCTL_UNIT, InitSystem, init_of, unit_state
 from tasks.core.facts import Facts, UnitState
 from tasks.node import orders as instructions
 from tests.support.boots import ALPINE, DEBIAN, LISTED, boot, facts
 from tests.support.shells import Machine, no_namespaces
 
-ETC, LIB = "/etc/sysctl.d", "/usr/lib/sysctl.d"
 BUSYBOX = {"/sbin/sysctl": "/bin/busybox"}
-OTHER_INITS: dict[str, tuple[dict[str, str], dict[str, str], str]] = {
-    "procps reads sysctl.conf, and last": (
-        DEBIAN,
-        {"/etc/sysctl.conf": "x.y=1", f"{ETC}/zz.conf": "x.y=2"},
-        "1 /etc/sysctl.conf:1",
-    ),
-    "procps goes by names as systemd does": (
-        DEBIAN,
-        {f"{LIB}/zz.conf": "x.y=1", f"{ETC}/a.conf": "x.y=2"},
-        f"1 {LIB}/zz.conf:1",
-    ),
-    "for procps a name beats a pattern in any file": (
-        DEBIAN,
-        {f"{ETC}/a.conf": "x.y=1", "/etc/sysctl.conf": "x.*=2"},
-        f"1 {ETC}/a.conf:1",
-    ),
-    "procps takes a blank after the dash for a part of the name": (
-        DEBIAN,
-        {f"{ETC}/a.conf": "x.y=1\n- x.y=2"},
-        f"1 {ETC}/a.conf:1",
-    ),
-    "procps lets a pattern go over a name with a slash in front": (
-        DEBIAN,
-        {f"{ETC}/a.conf": "/x/y=1\nx.*=2"},
-        f"2 {ETC}/a.conf:2",
-    ),
-    "for procps leaving a key out means patterns only": (
-        DEBIAN,
-        {f"{ETC}/a.conf": "x.y=1\nx.*=3\n-x.y"},
-        f"1 {ETC}/a.conf:1",
-    ),
-    "Alpine reads folder by folder": (
-        ALPINE | BUSYBOX,
-        {f"{LIB}/zz.conf": "x.y=1", f"{ETC}/a.conf": "x.y=2"},
-        f"2 {ETC}/a.conf:1",
-    ),
-    "Alpine's sysctl.conf comes last": (
-        ALPINE | BUSYBOX,
-        {"/etc/sysctl.conf": "x.y=1", f"{ETC}/zz.conf": "x.y=2"},
-        "1 /etc/sysctl.conf:1",
-    ),
-    "in Alpine only /etc masks": (
-        ALPINE | BUSYBOX,
-        {"/usr/lib/sysctl.d/a.conf": "x.y=1", "/lib/sysctl.d/a.conf": "x.y=2\nx.z=1"},
-        "1 /usr/lib/sysctl.d/a.conf:1",
-    ),
-    "in Alpine an empty file masks": (
-        ALPINE | BUSYBOX,
-        {"/usr/lib/sysctl.d/a.conf": "x.y=1", "/etc/sysctl.d/a.conf": "", "/lib/sysctl.d/b.conf": "x.y=2"},
-        "2 /lib/sysctl.d/b.conf:1",
-    ),
-    "busybox knows no patterns and no dash": (
-        ALPINE | BUSYBOX,
-        {f"{ETC}/a.conf": "x.y=1\nx.*=2\n-x.y=3"},
-        f"1 {ETC}/a.conf:1",
-    ),
-    "for busybox a slash in front leads elsewhere": (
-        ALPINE | BUSYBOX,
-        {f"{ETC}/a.conf": "x/y=1\n/x/y=2"},
-        f"1 {ETC}/a.conf:1",
-    ),
-    "busybox ends a value at a comment": (ALPINE | BUSYBOX, {f"{ETC}/a.conf": "x.y=1 # note"}, f"1 {ETC}/a.conf:1"),
-    "Alpine with procps: each file is a run of its own": (
-        ALPINE,
-        {f"{ETC}/a.conf": "x.y=1", f"{ETC}/b.conf": "x.*=2"},
-        f"2 {ETC}/b.conf:1",
-    ),
-}
-
-
-@pytest.mark.parametrize(("links", "files", "wins"), OTHER_INITS.values(), ids=OTHER_INITS)
-def test_other_inits_read_by_other_rules(links: dict[str, str], files: dict[str, str], wins: str) -> None:
-    release = "alpine" if ALPINE.items() <= links.items() else "debian"
-    found = boot({**files, "/etc/os-release": f"ID={release}"}, runs="openrc", links=links).key("x.y")
-    assert found is not None
-    assert f"{found.value} {found.line}" == wins
 
 
 INITS: dict[str, tuple[dict[str, object], str]] = {
@@ -134,28 +57,6 @@ def test_which_init_a_node_has(case: dict[str, object], name: str) -> None:
     assert (known.name if known else "") == name
 
 
-NULLS: dict[str, tuple[dict[str, str], bool, bool]] = {
-    "for Debian's kmod not, for procps yes": (DEBIAN, True, False),
-    "for Alpine neither": (ALPINE | BUSYBOX, True, True),
-}
-
-
-@pytest.mark.parametrize(("links", "loads", "sets"), NULLS.values(), ids=NULLS)
-def test_whether_a_link_to_dev_null_masks(links: dict[str, str], loads: bool, sets: bool) -> None:
-    files = {"/usr/lib/modules-load.d/a.conf": "foo", f"{LIB}/a.conf": "x.y=1", "/etc/os-release": "ID=debian"}
-    files |= {"/etc/os-release": "ID=alpine"} if "/etc/runlevels/boot/modules" in links else {}
-    nulls = {"/etc/modules-load.d/a.conf": "/dev/null", f"{ETC}/a.conf": "/dev/null"}
-    found = boot(files, runs="openrc", links=links | nulls)
-    assert (found.module_obstacle("foo") is None, found.key("x.y") is not None) == (loads, sets)
-
-
-def test_busyboxs_modprobe_knows_no_install_lines() -> None:
-    files = {"/etc/modules": "foo", "/etc/modprobe.d/a.conf": "install foo /bin/true", "/etc/os-release": "ID=alpine"}
-    busybox = {"/sbin/modprobe": "/bin/busybox"}
-    assert boot(files, runs="openrc", links=ALPINE | busybox).module_obstacle("foo") is None
-    assert boot(files, runs="openrc", links=ALPINE).module_obstacle("foo") is not None
-
-
 def test_an_init_script_that_is_not_started_does_nothing() -> None:
     one = {path: link for path, link in DEBIAN.items() if path.endswith("kmod")}
     found = boot(LISTED, runs="openrc", links=one)
@@ -163,41 +64,17 @@ def test_an_init_script_that_is_not_started_does_nothing() -> None:
     assert str(found.setter_obstacle()) == "OpenRC with Debian's scripts: no init script that sets keys is started"
 
 
-ADVICE: dict[str, tuple[dict[str, object], str]] = {
-    "nothing": ({"files": {}}, ""),
-    "a pasted recipe beside a file that loads the module": (
-        {"files": {**LISTED, "/etc/modules-load.d/k8s.conf": "modprobe foo\n# c\nmodprobe bar"}},
-        "/etc/modules-load.d/k8s.conf:1,3: `modprobe foo` is no module name and loads nothing at boot; bare names do",
-    ),
-    "a unit of the admin's": (
-        {"files": {}, "units": {f"/etc/systemd/system/{SETTER}": UnitState.PRESENT}},
-        f"/etc/systemd/system/{SETTER} changes what systemd ships: what it does at boot was not checked",
-    ),
-    "a folder that alters a unit": (
-        {"files": {}, "units": {f"/etc/systemd/system/{LOADER}.d": UnitState.ALTERED}},
-        f"/etc/systemd/system/{LOADER}.d changes what systemd ships: what it does at boot was not checked",
-    ),
-    "rules that no test has tried": (
-        {"files": {"/etc/os-release": "ID=alpine"}, "runs": "openrc", "links": ALPINE},
-        "Alpine's OpenRC: its rules for the next boot were read, not tried",
-    ),
-    "an unknown init": (
-        {"files": {}, "runs": "runit"},
-        "its init system is not known here: the next boot was not checked",
-    ),
-}
-
-
-def test_in_a_container_what_is_loaded_stays_its_hosts_matter() -> None:
-    known = facts({}, loaded=("foo",))
-    inside = NextBoot(replace(known, values={**known.values, "/run/systemd/container": "lxc"}), {})
-    assert (NextBoot(known, {}).module_obstacle("foo") is None, inside.module_obstacle("foo") is None) == (False, True)
-    assert [note.split(":")[0] for note in inside.notes()] == ["a container"]
-
-
-@pytest.mark.parametrize(("case", "note"), ADVICE.values(), ids=ADVICE)
-def test_what_an_admin_hears_although_nothing_is_wrong(case: dict[str, object], note: str) -> None:
-    assert boot(**case).notes() == ([note] if note else [])  # type: ignore[arg-type]
+@pytest.mark.parametrize("row", INIT_SYSTEMS, ids=lambda row: row.name)
+def test_the_probe_lists_what_a_row_of_the_table_is_recognized_by(row: InitSystem) -> None:
+    """A new init system is one row; if its links lie in another folder, the probe has to list it as well."""
+    assert set(row.markers) | set(row.without) <= set(instructions.COMMON_PATHS)
+    probe = (Path(instructions.__file__).parent / "scripts/probe.sh").read_text(encoding="utf-8")
+    patterns = re.findall(r"/etc/(?:rc\S*|runlevels\S*)", probe)
+    for name in filter(None, {*row.loaders, *row.setters}):
+        links = [f"/etc/rcS.d/S05{name}", f"/etc/runlevels/boot/{name}"]
+        read = [link for link in links if re.fullmatch(row.started, link)]
+        assert any(fnmatchcase(link, pattern) for link in read for pattern in patterns), name
+    assert not row.inittab or "/etc/inittab" in probe
 
 
 # What the probe tells of it, on a small node
@@ -218,14 +95,14 @@ def seen(machine: Machine) -> Facts:
 
 @real
 def test_the_probe_finds_units_their_masks_and_what_alters_them(machine: Machine) -> None:
-    machine.write(f"etc/systemd/system/{SETTER}", "")
-    machine.write(f"etc/systemd/system/{LOADER}.d/more.conf", "[Service]")
+    machine.write(f"etc/systemd/system/{SYSCTL_UNIT}", "")
+    machine.write(f"etc/systemd/system/{MODULES_LOAD_UNIT}.d/more.conf", "[Service]")
     found = seen(machine)
     assert {path: state for path, state in found.units.items() if path.startswith("/etc/")} == {
-        f"/etc/systemd/system/{SETTER}": UnitState.MASKED,
-        f"/etc/systemd/system/{LOADER}.d": UnitState.ALTERED,
+        f"/etc/systemd/system/{SYSCTL_UNIT}": UnitState.MASKED,
+        f"/etc/systemd/system/{MODULES_LOAD_UNIT}.d": UnitState.ALTERED,
     }
-    assert [state for _, state in filter(None, [unit_state(found, LOADER)])] == [UnitState.PRESENT]
+    assert [state for _, state in filter(None, [unit_state(found, MODULES_LOAD_UNIT)])] == [UnitState.PRESENT]
 
 
 @real
@@ -233,8 +110,8 @@ def test_the_probe_finds_units_their_masks_and_what_alters_them(machine: Machine
 def test_a_unit_that_is_a_link_to_nothing_is_masked(machine: Machine, target: str) -> None:
     folder = machine.root / "etc/systemd/system"
     folder.mkdir(parents=True)
-    (folder / SETTER).symlink_to(target)
-    assert seen(machine).units[f"/etc/systemd/system/{SETTER}"] is UnitState.MASKED
+    (folder / SYSCTL_UNIT).symlink_to(target)
+    assert seen(machine).units[f"/etc/systemd/system/{SYSCTL_UNIT}"] is UnitState.MASKED
 
 
 @real

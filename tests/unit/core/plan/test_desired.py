@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from typing import Any
 
 import pytest
@@ -10,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tasks.core.kernel import at_least, format_ports, is_port_list
-from tasks.core.ownfiles import HASH_PREFIX, RenderedFile, assignments, with_header
+from tasks.core.ownfiles import RenderedFile
 from tasks.core.plan.desired import Setting, choose_module, resolve
 from tasks.core.plan.diff import diff
 from tasks.core.profile.entries import ModuleEntry
@@ -109,19 +108,6 @@ def test_forwarding_comes_first_because_it_resets_others(text: str, order: list[
     assert body(resolve([rendered(sysctl=text)], facts()).files[0]) == order
 
 
-def test_a_file_says_who_owns_it_and_hashes_what_follows() -> None:
-    file = with_header("/etc/x.conf", "kubernetes", ["# a", "", "vm.x = 1"])
-    digest = hashlib.sha256(b"# a\n\nvm.x = 1").hexdigest()
-    assert file.lines == (
-        "# Written by nodeprep from its profile kubernetes: change the profile and apply it, not this file.",
-        f"# sha256 of the lines below: {digest}",
-        "# a",
-        "",
-        "vm.x = 1",
-    )
-    assert file.effective == (f"{HASH_PREFIX}{digest}", "vm.x = 1")
-
-
 def test_each_part_of_each_profile_has_its_own_file() -> None:
     state = resolve([rendered("vm.x = 1", "a", name="one"), rendered("vm.y = 1", name="two")], facts(loaded=["a"]))
     assert [file.path for file in state.files] == [MODULES.format("one"), SYSCTL.format("one"), SYSCTL.format("two")]
@@ -165,29 +151,6 @@ def test_the_number_in_our_file_stays_while_it_is_high_enough(written: str, runn
     """Kernels round some values up; following them would rewrite the file after each apply."""
     node = facts({"vm.x": running}, files={SYSCTL.format("p"): f"vm.x = {written}\n"})
     assert resolve([rendered(sysctl="vm.x >= 577680")], node).settings == (Setting("vm.x", value, "577680"),)
-
-
-@pytest.mark.parametrize(
-    ("lines", "found"),
-    [
-        (["vm.x = 1"], {"vm.x": "1"}),
-        (["vm/x=1\t 2"], {"vm.x": "1 2"}),
-        (["-vm.x = 1"], {"vm.x": "1"}),
-        (["vm.x = 1", "vm.x = 2"], {"vm.x": "2"}),
-        (["# a = b", "; c = d", "no equals", ""], {}),
-        (["= 1"], {}),
-        (["  = 1", "-= 2"], {}),
-        (["vm.x ="], {"vm.x": ""}),
-        (["kernel.core_pattern = |/x a=b"], {"kernel.core_pattern": "|/x a=b"}),
-    ],
-)
-def test_a_plain_file_is_read_as_the_node_reads_it(lines: list[str], found: dict[str, str]) -> None:
-    assert assignments(lines) == found
-
-
-@given(st.lists(st.text(max_size=20), max_size=5))
-def test_any_file_is_read_without_an_error(lines: list[str]) -> None:
-    assignments(lines)
 
 
 # Idempotence: a kernel that takes what is written leaves nothing to do.

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
+from tasks.core.boot.simulation import NextBoot
 from tasks.core.ownfiles import with_header
 from tasks.core.plan.desired import resolve
 from tasks.core.plan.diff import Plan, diff
-from tasks.core.plan.readback import read_back
 from tasks.core.result import FINE, Item, ItemStatus, Kind, Status, worst_status
+from tests.support.boots import applied
+from tests.support.boots import facts as configured
 from tests.support.builders import MODULES, SYSCTL, OnNode, as_row, facts, rendered
 
 BRIDGE = "net.bridge.bridge-nf-call-iptables"
@@ -198,72 +201,6 @@ def test_sysctl_is_not_run_where_it_would_lower_a_key_that_rose_above_its_floor(
 
 # After an apply
 
-KEY = Item(Kind.SYSCTL, "vm.x", ItemStatus.DRIFT, "1", "0")
-SET = ("set", "/proc/sys/vm/x")
-
-
-def settle(was: Item, now: Item, *complaints: tuple[tuple[str, str], str]) -> Item:
-    return read_back([Plan((was,)), Plan((now,))], dict(complaints))[0]
-
-
-@pytest.mark.parametrize(
-    ("was", "why"),
-    [
-        (KEY, "was 0"),
-        (KEY._replace(got=None), "was absent"),
-        (KEY._replace(got=None, status=ItemStatus.MISSING), "was absent"),
-    ],
-)
-def test_what_was_wrong_and_is_right_was_changed(was: Item, why: str) -> None:
-    done = settle(was, KEY._replace(status=ItemStatus.OK, got="1"))
-    assert (done.status, done.why) == (ItemStatus.CHANGED, why)
-
-
-@pytest.mark.parametrize("status", sorted(set(ItemStatus) - {ItemStatus.DRIFT}))
-def test_what_is_not_drift_after_an_apply_is_told_as_it_is(status: ItemStatus) -> None:
-    item = KEY._replace(status=status)
-    was = KEY._replace(status=ItemStatus.OK) if status is ItemStatus.OK else item
-    assert settle(was, item) == item
-
-
-@pytest.mark.parametrize(
-    ("said", "why", "step"),
-    [
-        ("", "nothing changed", "give it another value"),
-        ("sh: 1: echo: echo: I/O error", "I/O error", "give it another value"),
-        ("sh: can't create /proc/sys/vm/x: Read-only file system", "Read-only file system", "on the container's host"),
-    ],
-)
-def test_a_key_that_did_not_take_its_value_was_kept_by_the_kernel(said: str, why: str, step: str) -> None:
-    done = settle(KEY, KEY, *([(SET, said)] if said else []))
-    assert done.status is ItemStatus.KEPT_BY_KERNEL
-    assert why in done.why
-    assert step in done.next_step
-
-
-@pytest.mark.parametrize(
-    ("item", "asked"),
-    [
-        (Item(Kind.MODULE, "a", ItemStatus.DRIFT, "loaded", "not loaded"), ("load", "a")),
-        (Item(Kind.FILE, "/etc/x.conf", ItemStatus.DRIFT, "as rendered", "absent"), ("keep", "/etc/x.conf")),
-    ],
-)
-def test_what_could_not_be_done_says_what_the_node_said(item: Item, asked: tuple[str, str]) -> None:
-    done = settle(item, item, (asked, "it said so"), (("other", "thing"), "no"))
-    assert (done.status, done.why) == (ItemStatus.DRIFT, "it said so")
-    assert done.next_step
-
-
-def test_a_file_that_did_not_change_without_a_word_says_so() -> None:
-    item = Item(Kind.FILE, "/etc/x.conf", ItemStatus.DRIFT, "as rendered", "absent")
-    assert settle(item, item).why == "it was not changed"
-
-
-def test_the_first_look_of_all_tells_what_was_before() -> None:
-    between = KEY._replace(got="7")
-    done = read_back([Plan((KEY,)), Plan((between,)), Plan((KEY._replace(got="1", status=ItemStatus.OK),))], {})
-    assert done[0].why == "was 0"
-
 
 @pytest.mark.parametrize("status", list(ItemStatus))
 def test_a_nodes_status_is_that_of_its_worst_item(status: ItemStatus) -> None:
@@ -277,3 +214,29 @@ def test_a_nodes_status_is_that_of_its_worst_item(status: ItemStatus) -> None:
 
 def test_a_node_without_items_is_all_right() -> None:
     assert worst_status([], Status.DRIFT) is Status.OK
+
+
+@pytest.mark.parametrize(("uid", "found"), [(1000, [ItemStatus.BOOT_DRIFT]), (0, [])], ids=["as a user", "as root"])
+def test_a_file_that_we_may_not_read_may_undo_everything_at_boot(uid: int, found: list[ItemStatus]) -> None:
+    known, _ = applied(("/etc/sysctl.d/zz.conf", ""))
+    shut = known.files["/etc/sysctl.d/zz.conf"]._replace(mode=0o600)
+    known = replace(known, uid=uid, files={**known.files, shut.path: shut})
+    plan = diff(resolve([], known), known, NextBoot(known, known.files))
+    assert [item.status for item in plan.items] == found
+
+
+@pytest.mark.parametrize(
+    ("path", "told"),
+    [
+        ("/etc/modprobe.d/acme-nodeprep-x.conf", True),
+        ("/etc/sysctl.d/50-nodeprep-foo.conf", True),
+        ("/etc/modprobe.d/nodeprep-x.conf", True),
+        ("/etc/sysctl.d/99-zz-nodeprep-x.conf", False),
+        ("/etc/modules-load.d/nodeprep-x.conf", False),
+    ],
+)
+def test_a_file_of_somebody_else_is_told_though_its_name_has_ours_in_it(path: str, told: bool) -> None:
+    known = configured({path: ""})
+    known = replace(known, uid=1000, files={path: known.files[path]._replace(mode=0o600)})
+    plan = diff(resolve([], known), known, NextBoot(known, known.files))
+    assert [item.name for item in plan.items] == ([path] if told else [])

@@ -130,6 +130,4 @@ def test_a_repair_of_a_key_leaves_the_file_of_modules_alone_and_the_other_way_ro
 
 
 def test_the_repairs_sort_after_every_profile() -> None:
-    assert (
-        sorted([SYSCTL_FILE, SYSCTL.format("kubernetes"), SYSCTL.format("yy"), SYSCTL.format("Zz")])[-1] == SYSCTL_FILE
-    )
+    assert max([SYSCTL_FILE, SYSCTL.format("kubernetes"), SYSCTL.format("yy"), SYSCTL.format("Zz")]) == SYSCTL_FILE

@@ -102,14 +102,18 @@ CAUSES: dict[str, tuple[dict[str, Any], str, str]] = {
     "nothing that is known": ({"kernel": "6.6.6"}, "kernel 6.6.6 does not have it", GENERIC),
     "replaced since the boot": (
         {"kernel": "6.1.0-13", "tree": False, "other_trees": ["6.1.0-14", "6.1.0-15"]},
-        "there is no /lib/modules/6.1.0-13, but one of 6.1.0-14, 6.1.0-15: "
-        "the kernel's package was replaced since the boot",
+        (
+            "there is no /lib/modules/6.1.0-13, but one of 6.1.0-14, 6.1.0-15: "
+            "the kernel's package was replaced since the boot"
+        ),
         "reboot into the installed kernel",
     ),
     "not booted from its own packages": (
         {"kernel": "6.1.0-13", "tree": False},
-        "there is no /lib/modules/6.1.0-13, nor of another kernel: "
-        "this one was not booted from the node's own packages",
+        (
+            "there is no /lib/modules/6.1.0-13, nor of another kernel: "
+            "this one was not booted from the node's own packages"
+        ),
         "install the modules of the running kernel, or boot an installed one",
     ),
     "without loadable modules": (

@@ -6,15 +6,16 @@ from pathlib import Path
 
 import pytest
 
+from tasks.core.boot.inits import MODULES_LOAD_UNIT, SYSCTL_UNIT
 from tasks.core.boot.simulation import NextBoot
-from tasks.core.facts import Line
+from tasks.core.facts import Facts, Line, UnitState
 from tasks.core.plan.desired import resolve
 from tasks.core.plan.diff import Plan, diff
 from tasks.core.plan.persistence import conflicting_lines, planned_files
 from tasks.core.result import ItemStatus
 from tasks.node import converge as node_converge
 from tasks.node import orders as instructions
-from tests.support.boots import facts
+from tests.support.boots import applied, facts
 from tests.support.builders import rendered
 from tests.support.shells import Shell
 
@@ -109,3 +110,90 @@ def test_a_line_that_has_changed_meanwhile_is_left_alone(tmp_path: Path, shell: 
     found = shell.first([f"disable {file} 1 old", "scan"])
     assert file.read_text() == "new\nold\n"
     assert found.complaints["disable", f"{file}:1"] == "line 1 has changed meanwhile"
+
+
+def statuses(known: Facts, *, as_planned: bool = False) -> dict[str, ItemStatus]:
+    wanted = resolve([rendered("net.core.somaxconn = 1\n", "foo\n")], known)
+    files = planned_files(wanted.files, known) if as_planned else known.files
+    return {item.name: item.status for item in diff(wanted, known, NextBoot(known, files)).items if item.kind != "file"}
+
+
+def test_an_applied_node_will_be_right_after_the_next_boot() -> None:
+    assert set(statuses(applied()[0]).values()) == {ItemStatus.OK}
+
+
+@pytest.mark.parametrize(
+    ("path", "text", "key", "module"),
+    [
+        ("/etc/sysctl.d/zz.conf", "net.core.somaxconn = 5", ItemStatus.BOOT_DRIFT, ItemStatus.OK),
+        ("/etc/sysctl.d/zz.conf", "net.core.somaxconn = 0x1", ItemStatus.OK, ItemStatus.OK),
+        ("/etc/sysctl.d/10.conf", "net.core.somaxconn = 5", ItemStatus.OK, ItemStatus.OK),
+        ("/etc/modprobe.d/x.conf", "install foo /bin/false", ItemStatus.OK, ItemStatus.BOOT_DRIFT),
+        ("/etc/modules-load.d/x.conf", "modprobe foo", ItemStatus.OK, ItemStatus.OK),
+    ],
+)
+def test_another_file_beside_ours(path: str, text: str, key: ItemStatus, module: ItemStatus) -> None:
+    assert statuses(applied((path, text))[0]) == {"net.core.somaxconn": key, "foo": module}
+
+
+def test_a_masked_loader_takes_the_keys_of_its_modules_along() -> None:
+    text, modules = "net.netfilter.nf_conntrack_max = 1\n", "nf_conntrack\n"
+    bare = facts({}, values={"net.netfilter.nf_conntrack_max": "1"}, loaded=("nf_conntrack",))
+    files = resolve([rendered(text, modules)], bare).files
+    ours = {file.path: "\n".join(file.lines) for file in files}
+    known = facts(
+        ours, values={"net.netfilter.nf_conntrack_max": "1"}, loaded=("nf_conntrack",), masked=MODULES_LOAD_UNIT
+    )
+    plan = diff(resolve([rendered(text, modules)], known), known, NextBoot(known, known.files))
+    assert [item.status for item in plan.items][:2] == [ItemStatus.BOOT_DRIFT] * 2
+    assert all("masked" in item.why and "unmask" in item.next_step for item in plan.items[:2])
+
+
+MASKS: dict[str, tuple[dict[str, object], str]] = {
+    "in /etc": ({"masked": SYSCTL_UNIT}, f"systemctl unmask {SYSCTL_UNIT}"),
+    "on the kernel's command line": (
+        {"cmdline": f"systemd.mask={SYSCTL_UNIT}"},
+        "take it off the kernel's command line, in the boot loader's configuration",
+    ),
+    "in /usr/lib": (
+        {"units": {f"/usr/lib/systemd/system/{SYSCTL_UNIT}": UnitState.MASKED}},
+        f"remove /usr/lib/systemd/system/{SYSCTL_UNIT}",
+    ),
+}
+
+
+@pytest.mark.parametrize(("how", "step"), MASKS.values(), ids=MASKS)
+def test_a_mask_is_taken_away_where_it_is(how: dict[str, object], step: str) -> None:
+    known, _ = applied(**how)
+    wanted = resolve([rendered("net.core.somaxconn = 1\n", "foo\n")], known)
+    item = next(
+        item for item in diff(wanted, known, NextBoot(known, known.files)).items if item.name.startswith("net.")
+    )
+    assert (item.status, item.next_step) == (ItemStatus.BOOT_DRIFT, step)
+
+
+def test_an_earlier_repair_that_wins_is_taken_back_with_fix() -> None:
+    fix = "/etc/sysctl.d/99-zz-nodeprep-zz-fix.conf"
+    known, _ = applied((fix, "net.core.somaxconn = 7"))
+    wanted = resolve([rendered("net.core.somaxconn = 1\n", "foo\n")], known)
+    item = next(
+        item for item in diff(wanted, known, NextBoot(known, known.files)).items if item.name.startswith("net.")
+    )
+    assert (item.got, item.next_step.startswith("fab -H NODE fix net.core.somaxconn='1'")) == ("7 at boot", True)
+
+
+def test_plan_looks_at_the_boot_after_our_files_are_written() -> None:
+    known = facts({}, values={"net.core.somaxconn": "1"}, loaded=("foo",))
+    assert set(statuses(known).values()) == {ItemStatus.BOOT_DRIFT}
+    assert set(statuses(known, as_planned=True).values()) == {ItemStatus.OK}
+
+
+def test_a_key_whose_module_nobody_loads_at_boot_will_be_lost() -> None:
+    """A profile without modules, on a node where someone loaded br_netfilter by hand."""
+    key = "net.bridge.bridge-nf-call-iptables"
+    wanted = [rendered(f"{key} = 1\n")]
+    bare = facts({}, values={key: "1"}, loaded=("br_netfilter",))
+    (file,) = resolve(wanted, bare).files
+    known = facts({file.path: "\n".join(file.lines)}, values={key: "1"}, loaded=("br_netfilter",))
+    item = diff(resolve(wanted, known), known, NextBoot(known, known.files)).items[0]
+    assert (item.status, item.why) == (ItemStatus.BOOT_DRIFT, "no file of modules-load.d names it")

@@ -63,25 +63,25 @@ CASES: dict[str, tuple[str, str, dict[str, Any], str]] = {
         "vm.swappiness",
         "10",
         {"values": {"/etc/tuned/active_profile": "throughput-performance"}},
-        "perhaps tuned, whose profile is throughput-performance: tuned-adm verify tells",
+        "possibly tuned (active profile throughput-performance): check with tuned-adm verify",
     ),
     "Cilium's file": (
         "net.ipv4.conf.all.rp_filter",
         "0",
         {"files": {"/etc/sysctl.d/99-zzz-override_cilium.conf": "net.ipv4.conf.all.rp_filter = 0"}},
-        "/etc/sysctl.d/99-zzz-override_cilium.conf:1 says so",
+        "/etc/sysctl.d/99-zzz-override_cilium.conf:1 sets it",
     ),
     "a file that is gone at the next boot": (
         "vm.swappiness",
         "10",
         {"files": {"/run/sysctl.d/x.conf": "# c\nvm/swappiness=0xa", "/etc/sysctl.d/x.conf": "vm.swappiness=60"}},
-        "/run/sysctl.d/x.conf:2 says so, which is gone after the next boot",
+        "/run/sysctl.d/x.conf:2 sets it, which is gone after the next boot",
     ),
     "a file before any program": (
         "vm.overcommit_memory",
         "1",
         {**KUBELET, "files": {"/etc/sysctl.conf": "vm.overcommit_memory=1"}},
-        "/etc/sysctl.conf:1 says so",
+        "/etc/sysctl.conf:1 sets it",
     ),
 }
 
