@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 )
 def rollback(run: Run, to: str = "", list_: bool = False, plan: bool = False, force_unlock: bool = False) -> None:
     """Take back what apply and fix did: files, keys, modules."""
-    from tasks.console import history
+    from tasks.console import listings
     from tasks.node import rollback as node_rollback
 
     if run.options.only or run.options.profile:
@@ -30,7 +30,7 @@ def rollback(run: Run, to: str = "", list_: bool = False, plan: bool = False, fo
     node_rollback.check_run_name(to)
     run = replace(run, context=replace(run.context, force_unlock=force_unlock))
     if list_:
-        run.with_listing(node_rollback.list_snapshots, history.show_snapshots)
+        run.with_listing(node_rollback.list_snapshots, listings.show_snapshots)
     elif plan or run.dry:
         replace(run, verb="rollback --plan", dry=False).with_summary(partial(node_rollback.plan_rollback, to))
     else:

@@ -13,7 +13,7 @@ import invoke
 from tasks.cli import followup
 from tasks.cli.options import Options
 from tasks.console import output
-from tasks.console.machine import format_json, write_json
+from tasks.console.json_report import format_json, write_json
 from tasks.console.output import Screen
 from tasks.console.progress import progress
 from tasks.console.summary import show_summary

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 
 from rich.cells import cell_len
 
-from tasks.console.machine import write_data
+from tasks.console.json_report import write_data
 from tasks.console.output import Sink
 from tasks.core.host import Host
 from tasks.core.redact import redact

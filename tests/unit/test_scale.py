@@ -17,9 +17,9 @@ from rich.console import Console
 from tasks.cli import followup as retry_followup
 from tasks.console import hosts as shown_hosts
 from tasks.console import output, summary
+from tasks.console.json_report import format_json
 from tasks.console.junit import write_junit
 from tasks.console.live import LiveProgress
-from tasks.console.machine import format_json
 from tasks.console.progress import progress
 from tasks.core.folding import fold
 from tasks.core.host import Host

@@ -12,8 +12,8 @@ import pytest
 from junitparser import Error, Failure, JUnitXml, Skipped
 from rich.console import Console
 
+from tasks.console.json_report import write_json
 from tasks.console.junit import write_junit
-from tasks.console.machine import write_json
 from tasks.core.errors import RemoteError
 from tasks.core.result import Identity, Item, ItemStatus, Kind, NodeResult, RunSummary, Status
 from tasks.node.results import failure_result, make_result

@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.console import Console
 
-from tasks.console import files, hosts, machine, output, summary
+from tasks.console import hosts, json_report, listings, output, summary
 from tasks.console.live import LiveProgress
 from tasks.console.plain import PlainProgress
 from tasks.console.progress import progress
@@ -304,7 +304,7 @@ FOUND = {
 
 def test_equal_files_are_shown_once_and_to_the_letter() -> None:
     console, stream = plain()
-    files.show_files(FOUND, [], console, as_json=False)
+    listings.show_files(FOUND, [], console, as_json=False)
     assert "==> /etc/a.conf on n[1-2] <==\n# [x]\nvm.x = 1\n" in stream.getvalue()
     assert "==> /etc/a.conf on n3 <==\nb\n" in stream.getvalue()
 
@@ -313,14 +313,14 @@ def test_files_are_json_too() -> None:
     console, stream = plain()
     left = NodeResult("n4", Status.UNREACHABLE, problem="no route", next_step="look at the cable")
     results = [*(NodeResult(host, Status.OK) for host in FOUND), left, NodeResult("n5", Status.SKIPPED, same_as="n1")]
-    files.show_files(FOUND, results, console, as_json=True)
+    listings.show_files(FOUND, results, console, as_json=True)
     told = {"host": "n4", "status": "unreachable", "problem": "no route", "next_step": "look at the cable"}
     assert json.loads(stream.getvalue()) == {"files": FOUND, "unfinished": [told]}
 
 
 def test_a_run_is_one_json_document_however_wide_it_is() -> None:
     console, stream = plain()
-    machine.write_json(RunSummary("plan", (NodeResult("n1", Status.OK, problem="ü" * 500),), 1.0), console)
+    json_report.write_json(RunSummary("plan", (NodeResult("n1", Status.OK, problem="ü" * 500),), 1.0), console)
     assert json.loads(stream.getvalue())["nodes"][0]["problem"] == "ü" * 500
     assert "ü" in stream.getvalue()
 
@@ -344,7 +344,7 @@ VALUES = st.recursive(ODD | st.integers() | st.none(), lambda inner: st.lists(in
 @given(st.dictionaries(ODD, VALUES, max_size=4))
 def test_json_says_everything_and_holds_nothing_that_a_terminal_acts_on(data: dict[str, object]) -> None:
     console, stream = plain()
-    machine.write_data(data, console)
+    json_report.write_data(data, console)
     assert json.loads(stream.getvalue()) == data
     assert not UNSAFE_CHARACTERS.search(stream.getvalue().replace("\n", ""))
 

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tasks.console.machine import format_json
+from tasks.console.json_report import format_json
 from tasks.console.table import table_rows
 from tasks.core.result import Item, ItemStatus, Kind, NodeResult, RunSummary, Status
 from tasks.core.run.report import WORST_FIRST, exit_code, group_results, problems, status_counts, tally

@@ -7,7 +7,7 @@ import shlex
 import pytest
 
 from tasks.cli.followup import MAX_COMMAND_LENGTH, next_command, retry_command
-from tasks.console.machine import format_json
+from tasks.console.json_report import format_json
 from tasks.core.errors import SourceError
 from tasks.core.result import NodeResult, RunSummary, Status
 from tasks.core.run.retry import unfinished_hosts

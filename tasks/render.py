@@ -1,4 +1,4 @@
-"""fab -H … show"""
+"""fab -H … render"""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ if TYPE_CHECKING:
 
 
 @fleet_task()
-def show(run: Run) -> None:
+def render(run: Run) -> None:
     """Print the files as they would be uploaded, resolved for each node. Writes nothing."""
-    from tasks.console import files
+    from tasks.console import listings
     from tasks.core.result import Status
     from tasks.node import steps
 
     def listing(results: Sequence[NodeResult], screen: Screen, *, as_json: bool) -> None:
         found = {result.host: steps.rendered_files(result) for result in results if result.status is Status.OK}
-        files.show_files(found, results, screen, as_json=as_json)
+        listings.show_files(found, results, screen, as_json=as_json)
 
     run.with_listing(steps.render_host, listing)
