@@ -10,6 +10,7 @@ from tasks.plan import plan
 from tasks.render import render
 from tasks.rollback import rollback
 from tasks.verify import verify
+from tasks.version import version
 
-ns = Collection(plan, apply, verify, fix, rollback, render, hosts)
+ns = Collection(plan, apply, verify, fix, rollback, render, hosts, version)
 ns.add_collection(Collection.from_module(lab), name="lab")

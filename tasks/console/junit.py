@@ -1,4 +1,4 @@
-"""Results for CI systems: JUnit's XML."""
+"""Results for CI systems, as JUnit XML."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from tasks.core.run.report import FAILURES
 
 
 def write_junit(summary: RunSummary, sink: Sink) -> None:
-    """The whole run as JUnit XML: one suite a node, one case a check. What is wrong is a failure, what could not be
-    asked an error, what does not apply is skipped, what is advisory passes and says so."""
+    """Write the whole run as JUnit XML: a suite for each node, a case for each item. A difference is a failure, a node
+    without a result an error, an item that does not apply is skipped, an advisory passes with its text."""
     name, seconds = quoteattr(f"nodeprep {summary.verb}"), quoteattr(f"{summary.seconds:.3f}")
     sink.file.write(f'<?xml version="1.0" encoding="UTF-8"?>\n<testsuites name={name} time={seconds}>\n')
-    for result in summary.results:  # one after the other, for the same reason as in machine.as_json()
-        suite = _suite(result, summary.verb)
+    for result in summary.results:  # one at a time: see format_json()
+        suite = _suite(result, summary.verb.name)
         ElementTree.indent(suite)
         sink.file.write(f"{ElementTree.tostring(suite, encoding='unicode')}\n")
     sink.file.write("</testsuites>\n")
@@ -41,7 +41,7 @@ def _suite(result: NodeResult, verb: str) -> ElementTree.Element:
 
 
 def _node_case(result: NodeResult, verb: str) -> ElementTree.Element:
-    """A node that failed as a whole, or was skipped."""
+    """Return the case of a node that failed as a whole, or was skipped."""
     case = ElementTree.Element("testcase", classname=result.host, name=verb)
     tag = "error" if result.status in FAILURES else "skipped"
     ElementTree.SubElement(case, tag, message=result.problem).text = result.next_step
@@ -53,15 +53,15 @@ def _case(host: str, item: Item) -> ElementTree.Element:
     if item.status is ItemStatus.SKIPPED:
         ElementTree.SubElement(case, "skipped", message=item.why)
     elif item.status is ItemStatus.ADVISORY:
-        ElementTree.SubElement(case, "system-out").text = f"{_found(item)}\n{_explained(item)}"
+        ElementTree.SubElement(case, "system-out").text = f"{_outcome(item)}\n{_explanation(item)}"
     elif item.status not in FINE:
-        ElementTree.SubElement(case, "failure", message=_found(item)).text = _explained(item)
+        ElementTree.SubElement(case, "failure", message=_outcome(item)).text = _explanation(item)
     return case
 
 
-def _found(item: Item) -> str:
+def _outcome(item: Item) -> str:
     return f"{item.status}: expected {item.expected}, got {item.found}"
 
 
-def _explained(item: Item) -> str:
+def _explanation(item: Item) -> str:
     return "\n".join(filter(None, (item.why, item.next_step)))

@@ -1,54 +1,60 @@
-"""Rendered files and snapshots on the screen: equal ones of many nodes once."""
+"""Listings of rendered files and of snapshots: equal ones of several nodes are printed once."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Mapping, Sequence
+from typing import TypeVar
 
-from tasks.console.json_report import write_found
+from tasks.console.json_report import write_by_host
 from tasks.console.output import Screen
 from tasks.core.folding import fold
 from tasks.core.protocol.lock import run_time
-from tasks.core.result import Item, NodeResult, Status
+from tasks.core.result import NodeResult, SnapshotSummary, Status
 from tasks.core.undo.rollback import format_snapshot
 
+T = TypeVar("T", bound=Hashable)
 
-def show_files(
-    found: Mapping[str, Mapping[str, str]], results: Iterable[NodeResult], screen: Screen, *, as_json: bool
-) -> None:
-    """Prints each node's files: path to text, by host. As JSON also which of the results have none."""
+
+def show_files(results: Sequence[NodeResult], screen: Screen, *, as_json: bool) -> None:
+    """Print each node's files, path and text. JSON also has the nodes without a result."""
+    found = {result.host: result.files for result in _succeeded(results)}
     if as_json:
-        write_found("files", found, results, screen)
+        write_by_host("files", {host: dict(files) for host, files in found.items()}, results, screen)
         return
-    alike: dict[tuple[str, str], list[str]] = {}
-    for host, files in found.items():
-        for path, text in files.items():
-            alike.setdefault((path, text), []).append(host)
-    for (path, text), hosts in alike.items():
+    for (path, text), hosts in _hosts_by_value((host, file) for host, files in found.items() for file in files).items():
         screen.line(f"==> {path} on {fold(hosts)} <==", "bold")
         screen.line(text)
 
 
 def show_snapshots(results: Sequence[NodeResult], screen: Screen, *, as_json: bool) -> None:
-    """Prints each node's snapshots: items with the run, what was done, and how much of it.
+    """Print each node's snapshots, the newest first: the run, what was done, and how much of it.
 
-    As JSON also which nodes could not be asked.
+    JSON also has the nodes without a result.
     """
-    found = {result.host: result.items for result in results if result.status is Status.OK}
+    found = {result.host: result.snapshots for result in _succeeded(results)}
     if as_json:
-        write_found(
-            "snapshots", {host: list(map(_snapshot_data, items)) for host, items in found.items()}, results, screen
-        )
+        data = {host: list(map(_snapshot_data, snapshots)) for host, snapshots in found.items()}
+        write_by_host("snapshots", data, results, screen)
         return
-    alike: dict[tuple[Item, ...], list[str]] = {}
-    for host, items in found.items():
-        alike.setdefault(tuple(items), []).append(host)
-    for items, hosts in alike.items():
+    for snapshots, hosts in _hosts_by_value(found.items()).items():
         screen.line(fold(hosts), "bold")
-        for item in items:
-            screen.line(f"  {format_snapshot(item)}")
-        if not items:
+        for snapshot in snapshots:
+            screen.line(f"  {format_snapshot(snapshot)}")
+        if not snapshots:
             screen.line("  nothing to take back")
 
 
-def _snapshot_data(item: Item) -> dict[str, str]:
-    return {"run": item.name, "time": run_time(item.name), "what": item.expected, "of": item.got or ""}
+def _succeeded(results: Iterable[NodeResult]) -> list[NodeResult]:
+    return [result for result in results if result.status is Status.OK]
+
+
+def _hosts_by_value(pairs: Iterable[tuple[str, T]]) -> Mapping[T, list[str]]:
+    """Group pairs of a host and a value by the value."""
+    hosts: dict[T, list[str]] = {}
+    for host, value in pairs:
+        hosts.setdefault(value, []).append(host)
+    return hosts
+
+
+def _snapshot_data(snapshot: SnapshotSummary) -> dict[str, str]:
+    return {"run": snapshot.run, "time": run_time(snapshot.run), "what": snapshot.what, "of": snapshot.of}

@@ -37,7 +37,7 @@ class Plan(NamedTuple):
     """What apply would do on one node, in order, and every item with its status now.
 
     files: to be written; modules: to be loaded; sysctl_files: to be given to `sysctl -p`; keys: (key, value) pairs
-    that have to change, set one by one where there is no sysctl file; take_over: other files' lines to comment out.
+    that have to change, set one by one where there is no sysctl file; comment_out: other files' lines to comment out.
     """
 
     items: tuple[Item, ...]

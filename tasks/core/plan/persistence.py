@@ -133,7 +133,7 @@ def _without(line: Line) -> str:
     """How to be rid of a line that is in the way."""
     if not _to_comment_out(line):
         return REMOVE
-    return f"{REMOVE}, or let apply --take-over comment it out{package_update_hint(line)}"
+    return f"{REMOVE}, or let apply --comment-out-conflicts comment it out{package_update_hint(line)}"
 
 
 def package_update_hint(line: Line) -> str:

@@ -413,7 +413,7 @@ def test_a_key_that_never_comes_to_rest_does_not_keep_the_conversation_going() -
 
 def test_what_is_uploaded_can_be_shown_without_changing_anything() -> None:
     far = Node(keys={"vm.x": "9"})
-    shown = node.rendered_files(node.render_host(Conversation(Dicts(far)), host(), work(profile("vm.x >= 1\n"))))
+    shown = dict(node.render_host(Conversation(Dicts(far)), host(), work(profile("vm.x >= 1\n"))).files)
     assert list(shown) == [SYSCTL.format("p")]
     assert shown[SYSCTL.format("p")].endswith("\nvm.x = 9\n")
     assert far.log == []

@@ -356,7 +356,7 @@ def test_what_the_kernel_changes_along_with_a_key(key: str, others: tuple[str, .
 def test_a_snapshot_is_told_in_one_line() -> None:
     items = (("absent", OURS), ("key", "/proc/sys/a 1"), ("key", "/proc/sys/b 2"), ("module", "x"))
     stamp = ChangeId("20261125-021502-a3f1", "anna@laptop", "apply")
-    assert rollback.format_snapshot(rollback.snapshot_item(Snapshot("/x", stamp, "admin", items))) == (
+    assert rollback.format_snapshot(rollback.summarize_snapshot(Snapshot("/x", stamp, "admin", items))) == (
         "20261125-021502-a3f1  2026-11-25 02:15:02 UTC  apply by anna@laptop (admin): 1 file, 2 keys, 1 module"
     )
 
