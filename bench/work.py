@@ -1,4 +1,4 @@
-"""Describe the work that all drivers do, the profile `kubernetes` as `fab render` resolves it, and check it from outside.
+"""Describe the work of all drivers, the profile `kubernetes` as `fab render` resolves it, and check it from outside.
 
 The nodes of a fleet are alike, so the files of one node are those of all: plain ones, where nodeprep keeps them. A peer
 gets them as they are, as lists, or as one POSIX shell script, whichever suits it best.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from xml.etree import ElementTree
+from xml.etree import ElementTree as ET
 from xml.sax.saxutils import quoteattr
 
 from tasks.console.output import Sink
@@ -17,17 +17,17 @@ def write_junit(summary: RunSummary, sink: Sink) -> None:
     sink.file.write(f'<?xml version="1.0" encoding="UTF-8"?>\n<testsuites name={name} time={seconds}>\n')
     for result in summary.results:  # one at a time: see format_json()
         suite = _suite(result, summary.verb.name)
-        ElementTree.indent(suite)
-        sink.file.write(f"{ElementTree.tostring(suite, encoding='unicode')}\n")
+        ET.indent(suite)
+        sink.file.write(f"{ET.tostring(suite, encoding='unicode')}\n")
     sink.file.write("</testsuites>\n")
 
 
-def _suite(result: NodeResult, verb: str) -> ElementTree.Element:
+def _suite(result: NodeResult, verb: str) -> ET.Element:
     cases = [_case(result.host, item) for item in result.items]
     if result.problem:
         cases.insert(0, _node_case(result, verb))
     count = {tag: str(sum(case.find(tag) is not None for case in cases)) for tag in ("failure", "error", "skipped")}
-    suite = ElementTree.Element(
+    suite = ET.Element(
         "testsuite",
         name=result.host,
         tests=str(len(cases)),
@@ -40,22 +40,22 @@ def _suite(result: NodeResult, verb: str) -> ElementTree.Element:
     return suite
 
 
-def _node_case(result: NodeResult, verb: str) -> ElementTree.Element:
+def _node_case(result: NodeResult, verb: str) -> ET.Element:
     """Return the case of a node that failed as a whole, or was skipped."""
-    case = ElementTree.Element("testcase", classname=result.host, name=verb)
+    case = ET.Element("testcase", classname=result.host, name=verb)
     tag = "error" if result.status in FAILURES else "skipped"
-    ElementTree.SubElement(case, tag, message=result.problem).text = result.next_step
+    ET.SubElement(case, tag, message=result.problem).text = result.next_step
     return case
 
 
-def _case(host: str, item: Item) -> ElementTree.Element:
-    case = ElementTree.Element("testcase", classname=f"{host}.{item.kind}", name=item.name)
+def _case(host: str, item: Item) -> ET.Element:
+    case = ET.Element("testcase", classname=f"{host}.{item.kind}", name=item.name)
     if item.status is ItemStatus.SKIPPED:
-        ElementTree.SubElement(case, "skipped", message=item.why)
+        ET.SubElement(case, "skipped", message=item.why)
     elif item.status is ItemStatus.ADVISORY:
-        ElementTree.SubElement(case, "system-out").text = f"{_outcome(item)}\n{_explanation(item)}"
+        ET.SubElement(case, "system-out").text = f"{_outcome(item)}\n{_explanation(item)}"
     elif item.status not in FINE:
-        ElementTree.SubElement(case, "failure", message=_outcome(item)).text = _explanation(item)
+        ET.SubElement(case, "failure", message=_outcome(item)).text = _explanation(item)
     return case
 
 

@@ -14,7 +14,6 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from tests.support.verbs import VERBS
 from tasks.cli import followup as retry_followup
 from tasks.console import hosts as shown_hosts
 from tasks.console import output, summary
@@ -33,6 +32,7 @@ from tasks.core.profile import profile
 from tasks.core.result import Item, ItemStatus, Kind, NodeResult, RunSummary, Status
 from tasks.fleet.pool import run_on_all
 from tests.support.builders import profile as a_profile
+from tests.support.verbs import VERBS
 
 MANY = 5000
 ITEMS = 43
@@ -157,7 +157,9 @@ def text_of(results: Iterable[NodeResult], **more: Any) -> str:
         return retry_followup.next_command(["fab", "verify"], VERBS[verb], fold(names), VERBS)
 
     stream = io.StringIO()
-    summary.show_summary(RunSummary(VERBS["verify"], tuple(results), 60.0), output.Screen(stream), next_command=next_command, **more)
+    summary.show_summary(
+        RunSummary(VERBS["verify"], tuple(results), 60.0), output.Screen(stream), next_command=next_command, **more
+    )
     return stream.getvalue()
 
 

@@ -9,11 +9,11 @@ from threading import Barrier, Event, Lock
 
 import pytest
 
-from tests.support.verbs import VERBS
 from tasks.core.host import Host
 from tasks.core.result import NodeResult, RunSummary, Status
 from tasks.core.run.batches import parse_rollout
 from tasks.fleet import pool
+from tests.support.verbs import VERBS
 
 SECONDS = 10.0
 
@@ -289,7 +289,9 @@ def test_a_single_batch_is_not_announced() -> None:
 def test_too_many_failures_start_no_further_batch_or_without_batches_no_further_host(
     serial: str, limit: str, bad: tuple[str, ...], expected: str, why: str
 ) -> None:
-    summary = pool.run_on_all(VERBS["apply"], hosts(6), failing(*bad), 1, RecordingProgress(), parse_rollout(serial, limit))
+    summary = pool.run_on_all(
+        VERBS["apply"], hosts(6), failing(*bad), 1, RecordingProgress(), parse_rollout(serial, limit)
+    )
     assert not summary.interrupted
     assert statuses(summary) == expected
     reasons = {result.problem for result in summary.results if result.status is Status.SKIPPED}
