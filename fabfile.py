@@ -7,9 +7,10 @@ from tasks.apply import apply
 from tasks.fix import fix
 from tasks.hosts import hosts
 from tasks.plan import plan
+from tasks.render import render
 from tasks.rollback import rollback
-from tasks.show import show
 from tasks.verify import verify
+from tasks.version import version
 
-ns = Collection(plan, apply, verify, fix, rollback, show, hosts)
+ns = Collection(plan, apply, verify, fix, rollback, render, hosts, version)
 ns.add_collection(Collection.from_module(lab), name="lab")

@@ -69,13 +69,13 @@ def _inventory(fleet: Fleet) -> str:
 
 
 def _ask_nodeprep(fleet: Fleet) -> Work:
-    """Return the work for the first node, as nodeprep's own `show` prints it."""
-    words = ["show", "--format", "json", "--inventory", str(fleet.client / "hosts.ini")]
+    """Return the work for the first node, as nodeprep's own `render` prints it."""
+    words = ["render", "--format", "json", "--inventory", str(fleet.client / "hosts.ini")]
     command = [program("fabric", "fab"), "-H", fleet.hosts[0], *words]
     env = drivers.environment(fleet, DRIVERS[drivers.NODEPREP])
     done = subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True, check=False)
     if done.returncode:
-        raise RuntimeError(f"fab show ended with {done.returncode}: {done.stderr}")
+        raise RuntimeError(f"fab render ended with {done.returncode}: {done.stderr}")
     return Work.from_show(done.stdout)
 
 

@@ -1,4 +1,4 @@
-"""Describe the work that all drivers do, the profile `kubernetes` as `fab show` resolves it, and check it from outside.
+"""Describe the work of all drivers, the profile `kubernetes` as `fab render` resolves it, and check it from outside.
 
 The nodes of a fleet are alike, so the files of one node are those of all: plain ones, where nodeprep keeps them. A peer
 gets them as they are, as lists, or as one POSIX shell script, whichever suits it best.
@@ -44,7 +44,7 @@ class Work:
 
     @classmethod
     def from_show(cls, document: str) -> Work:
-        """Parse the output of `fab -H … show --format json`. Raises KeyError if a file is missing."""
+        """Parse the output of `fab -H … render --format json`. Raises KeyError if a file is missing."""
         files: Mapping[str, str] = next(iter(json.loads(document)["files"].values()))
         return cls(files[MODULES_FILE], files[SYSCTL_FILE])
 

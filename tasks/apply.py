@@ -7,18 +7,20 @@ from typing import TYPE_CHECKING
 
 from tasks.cli.options import FORCE_UNLOCK
 from tasks.cli.task import fleet_task
+from tasks.core.verb import Verb
 
 if TYPE_CHECKING:
     from tasks.cli.run import Run
 
 
 @fleet_task(
-    take_over="Comment out the lines of other files that would win at the next boot.",
+    Verb("apply", writes=True, old_words=(("--take-over", "--comment-out-conflicts"),)),
+    comment_out_conflicts="Comment out the lines of other files that would win at the next boot (was --take-over).",
     force_unlock=FORCE_UNLOCK,
 )
-def apply(run: Run, take_over: bool = False, force_unlock: bool = False) -> None:
+def apply(run: Run, comment_out_conflicts: bool = False, force_unlock: bool = False) -> None:
     """Write the files, load the modules, set the keys, read everything back."""
     from tasks.node import steps
 
-    context = replace(run.context, comment_out_conflicts=take_over, force_unlock=force_unlock)
+    context = replace(run.context, comment_out_conflicts=comment_out_conflicts, force_unlock=force_unlock)
     replace(run, context=context).with_summary(steps.apply_host)

@@ -9,12 +9,14 @@ from typing import TYPE_CHECKING
 from tasks.cli.options import FORCE_UNLOCK
 from tasks.cli.task import fleet_task
 from tasks.core.errors import UsageError
+from tasks.core.verb import Verb
 
 if TYPE_CHECKING:
     from tasks.cli.run import Run
 
 
 @fleet_task(
+    Verb("fix", writes=True, one_node=True),
     item="KEY=VALUE or MODULE.",
     persist="Keep it for the next boot, too.",
     yes="Allow more than one node.",

@@ -6,12 +6,16 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from tasks.cli.task import fleet_task
+from tasks.core.verb import Verb
 
 if TYPE_CHECKING:
     from tasks.cli.run import Run
 
 
-@fleet_task(ignore="Checks to leave out, comma separated, by kubeadm's names: Swap,CRI, or all.")
+@fleet_task(
+    Verb("verify", is_gate=True, counts_checks=True),
+    ignore="Checks to leave out, comma separated, by kubeadm's names: Swap,CRI, or all.",
+)
 def verify(run: Run, ignore: str = "") -> None:
     """Check the nodes against their profiles and kubeadm's own checks. Read-only, no sudo; exit 3 if one fails."""
     from tasks.core.kubeadm.cluster import check_cluster

@@ -1,4 +1,4 @@
-"""`fab -d` prints invoke's whole configuration: passwords are taken out of it."""
+"""Remove passwords from the debug output: `fab -d` prints invoke's whole configuration."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import re
 
 from tasks.core.redact import SECRET_WORDS
 
-# An entry of a printed dictionary whose name speaks of a secret. Here any `pass` is one: nobody needs its value.
+# An entry of a printed dictionary whose name is a secret's. Here any name with `pass` is one: nobody needs its value.
 _ENTRY = re.compile(rf"""(?i)('\w*(?:pass|{SECRET_WORDS})\w*': )(?:'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*")""")
 
 
@@ -18,5 +18,5 @@ class _WithoutSecrets(logging.Filter):
 
 
 def hide_secrets() -> None:
-    """From now on invoke's own messages show no password."""
+    """Make invoke's own messages show no password from now on."""
     logging.getLogger("invoke").addFilter(_WithoutSecrets())

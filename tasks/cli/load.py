@@ -1,9 +1,11 @@
-"""Everything that can be wrong before any connection: flags, inventory, selection, profiles."""
+"""Load everything that can be wrong before any connection: flags, inventory, selection, profiles."""
 
 from __future__ import annotations
 
+import functools
 import gc
 import logging
+import sys
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -11,9 +13,11 @@ from typing import Any
 
 import invoke
 
+from tasks.cli import followup
 from tasks.cli.executor import FleetContext
 from tasks.cli.options import Options, check_choices
-from tasks.cli.run import Run
+from tasks.cli.run import CommandLine, Run
+from tasks.console.formats import FORMATS
 from tasks.core.errors import UsageError
 from tasks.core.host import Host, HostKeys
 from tasks.core.profile.profile import Profile, check_together
@@ -23,6 +27,7 @@ from tasks.core.redact import Secret, parse_password
 from tasks.core.run.batches import parse_rollout
 from tasks.core.run.report import EXIT_USAGE
 from tasks.core.sanitize import sanitize_lines
+from tasks.core.verb import Verb
 from tasks.fleet import engines
 from tasks.local import files, profiles
 from tasks.local import inventory as local_inventory
@@ -30,29 +35,38 @@ from tasks.node.context import StepContext
 from tasks.node.stamp import new_change_id
 from tasks.ssh.route import Access
 
+CHOICES = {
+    "only": ("", "modules", "sysctl"),
+    "format": tuple(FORMATS),
+    "host_keys": ("", *(str(mode) for mode in HostKeys)),
+}
 
-def usage_exit(verb: str, error: UsageError) -> invoke.Exit:
-    """A mistake of the admin's as the end of the command."""
+
+def usage_exit(verb: Verb, error: UsageError) -> invoke.Exit:
+    """Return the end of a command for a mistake of the admin's."""
     return invoke.Exit(sanitize_lines(f"{verb}: {error}"), code=EXIT_USAGE)
 
 
-def load(context: Any, verb: str, options: Options) -> Run:
-    """Everything that can be known to be wrong before any connection is found here. Raises UsageError."""
+def load(context: Any, verb: Verb, options: Options) -> Run:
+    """Load what a run needs. Raises UsageError for everything that can be known to be wrong before any connection."""
     if not isinstance(context, FleetContext):
         raise UsageError(
             "fabric.yaml was not read, so fab would take -H for hostnames: run fab in the project's folder, without -f"
         )
-    check_choices(options)
+    words, old_words = followup.replace_old_words(["fab", *sys.argv[1:]], context.core.verbs)
+    for old, new in old_words.items():
+        _announce_new_word(old, new)
+    check_choices(options, CHOICES)
     logging.getLogger("paramiko").setLevel(logging.CRITICAL)  # it prints tracebacks of what we report ourselves
     settings = context.config.get("nodeprep", {})
     path = Path(options.inventory) if options.inventory else files.ROOT / settings.get("inventory", "hosts.ini")
     inventory = local_inventory.load_inventory(path)
     hosts = local_inventory.select_from(
-        inventory, context.patterns, context.config, path.resolve().parent, retry=options.retry
+        inventory, context.core.patterns, context.config, path.resolve().parent, retry=options.retry
     )
     step_context = StepContext(
         _profiles(verb, options.profile, hosts, settings),
-        change=new_change_id(verb, datetime.now(UTC)),
+        change=new_change_id(verb.name, datetime.now(UTC)),
         only=options.only,
         password=_sudo_password(context.config),
     )
@@ -62,17 +76,24 @@ def load(context: Any, verb: str, options: Options) -> Run:
     if options.report:
         files.check_writable(Path(options.report))
     access = Access.of(context.config, _host_keys(options))
-    # What is here now stays to the end. Looked at again for garbage with each full collection, and at exit, it costs 45
-    # ms of CPU with one node and 80 with 50.
+    # The objects that exist now live to the end. Examined for garbage by each full collection, and at exit, they cost
+    # 45 ms of CPU with one node and 80 with 50.
     gc.freeze()
-    return Run(verb, options, hosts, step_context, access, parse_rollout(options.serial, options.max_fail), context.dry)
+    rollout = parse_rollout(options.serial, options.max_fail)
+    typed = CommandLine(tuple(words), context.core.verbs)
+    return Run(verb, options, hosts, step_context, access, rollout, context.core.dry, typed)
+
+
+@functools.cache  # once, also where one command has several verbs
+def _announce_new_word(old: str, new: str) -> None:
+    sys.stderr.write(f"{old} is now {new}: the old word goes away with the next release\n")
 
 
 def _profiles(
-    verb: str, flag: str, hosts: Sequence[Host], settings: Mapping[str, str]
+    verb: Verb, flag: str, hosts: Sequence[Host], settings: Mapping[str, str]
 ) -> dict[str, tuple[Profile, ...]]:
-    """Each host's profiles. rollback has none: what a node was is on the node, whatever has become of the templates."""
-    if verb == "rollback":
+    """Return each host's profiles. rollback has none: a node's past is on the node, whatever the templates are now."""
+    if not verb.uses_profiles:
         return dict.fromkeys((host.name for host in hosts), ())
     templates = files.ROOT / settings.get("templates", "templates")
     return profiles.load_profiles(flag, hosts, settings.get("profile", "kubernetes"), templates)
@@ -87,7 +108,7 @@ def _sudo_password(config: Any) -> Secret | None:
 
 
 def _given_secrets(config: Any) -> bool:
-    """Whether fab has a password or passphrase, for sudo or the login: by prompt, environment or configuration."""
+    """Return whether fab has a password or passphrase, for sudo or the login, from prompt, environment or settings."""
     return any((config.sudo.get("password"), *map(config.connect_kwargs.get, ("password", "passphrase"))))
 
 
@@ -96,7 +117,7 @@ def _host_keys(options: Options) -> HostKeys | None:
 
 
 def _check_templates(host: Host, step_context: StepContext) -> None:
-    """Renders a host's profiles with sample facts, so that a mistake in a template costs no connection."""
+    """Render a host's profiles with sample facts, so that a mistake in a template costs no connection."""
     known = {*template_variables(host), "facts"}
     for source in template_sources(step_context.profiles[host.name]):
         check_names(source, known)
@@ -104,5 +125,5 @@ def _check_templates(host: Host, step_context: StepContext) -> None:
 
 
 def template_sources(profiles: tuple[Profile, ...]) -> list[Source]:
-    """The files of some profiles."""
+    """Return the files of some profiles."""
     return [source for profile in profiles for source in (profile.modules, profile.sysctl) if source]

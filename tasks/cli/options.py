@@ -1,4 +1,4 @@
-"""The flags that every verb has: their defaults, their help, and their checks."""
+"""The flags that every verb has, and their help."""
 
 from __future__ import annotations
 
@@ -6,21 +6,6 @@ import re
 from dataclasses import dataclass
 
 from tasks.core.errors import UsageError
-from tasks.core.host import HostKeys
-
-CHOICES = {
-    "only": ("", "modules", "sysctl"),
-    "format": ("text", "json", "junit"),
-    "host_keys": ("", *(str(mode) for mode in HostKeys)),
-}
-
-
-def check_choices(options: Options) -> None:
-    """Raise UsageError for a flag whose value is not one of its choices."""
-    for name, allowed in CHOICES.items():
-        if (value := getattr(options, name)) not in allowed:
-            expected = ", ".join(filter(None, allowed))
-            raise UsageError(f"--{name.replace('_', '-')}: expected one of {expected}, got {value!r}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,8 +47,16 @@ FORCE_UNLOCK = "Change a node even if it says that someone else is changing it."
 
 
 def parse_options(given: dict[str, str]) -> Options:
-    """The flags as they were typed, with numbers as numbers."""
+    """Parse the flags as they were typed. Raises UsageError for a number that is not above 0."""
     for name in NUMBERS:
         if not re.fullmatch("[1-9][0-9]{0,8}", given[name]):
             raise UsageError(f"--{name}: expected a whole number above 0, got {given[name]}")
     return Options(**{**given, **{name: int(given[name]) for name in NUMBERS}})  # type: ignore[arg-type]
+
+
+def check_choices(options: Options, choices: dict[str, tuple[str, ...]]) -> None:
+    """Raise UsageError for a flag whose value is not one of its choices."""
+    for name, allowed in choices.items():
+        if (value := getattr(options, name)) not in allowed:
+            expected = ", ".join(filter(None, allowed))
+            raise UsageError(f"--{name.replace('_', '-')}: expected one of {expected}, got {value!r}")

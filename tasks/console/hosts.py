@@ -1,4 +1,4 @@
-"""What -H selects, as a table or as data. Secrets are not shown."""
+"""The hosts that -H selects, as a table or as JSON, without secrets."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 
 from rich.cells import cell_len
 
-from tasks.console.machine import write_data
+from tasks.console.json_report import write_data
 from tasks.console.output import Sink
 from tasks.core.host import Host
 from tasks.core.redact import redact
@@ -16,25 +16,25 @@ HEADINGS = ("NAME", "ADDRESS", "PORT", "USER", "GROUPS", "VARIABLES")
 
 
 def show_hosts(hosts: Iterable[Host], sink: Sink, *, as_json: bool) -> None:
-    """Prints the hosts in the order of selection."""
-    rows = [_row(host) for host in hosts]
+    """Print the hosts in the order of selection."""
+    rows = [_host_data(host) for host in hosts]
     if as_json:
         write_data({"hosts": rows}, sink)
         return
-    cells = [[sanitize(_cell(value)) for value in row.values()] for row in rows]
-    for line in _columns([list(HEADINGS), *cells]):
+    cells = [[sanitize(_format_value(value)) for value in row.values()] for row in rows]
+    for line in _column_lines([list(HEADINGS), *cells]):
         sink.file.write(f"{line}\n")
 
 
-def _columns(rows: list[list[str]]) -> Iterator[str]:
-    """Rows of cells as lines of columns, each line whole: rich's table takes seconds for thousands of rows."""
+def _column_lines(rows: list[list[str]]) -> Iterator[str]:
+    """Yield rows of cells as lines of columns, without a limit of width. rich's table takes seconds for thousands."""
     widths = [max(map(cell_len, column)) for column in zip(*rows, strict=True)]
     for row in rows:
         padded = (cell + " " * (width - cell_len(cell)) for cell, width in zip(row, widths, strict=True))
         yield "   ".join(padded).rstrip()
 
 
-def _row(host: Host) -> dict[str, object]:
+def _host_data(host: Host) -> dict[str, object]:
     variables = {name: redact(name, value) for name, value in sorted(host.variables.items())}
     return {
         "name": host.name,
@@ -46,7 +46,7 @@ def _row(host: Host) -> dict[str, object]:
     }
 
 
-def _cell(value: object) -> str:
+def _format_value(value: object) -> str:
     if isinstance(value, dict):
         return " ".join(f"{name}={text!r}" for name, text in value.items())
     if isinstance(value, list):

@@ -1,4 +1,4 @@
-"""The live line of a run on a terminal."""
+"""The progress line of a run on a terminal."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from tasks.core.run.report import FAILURES, problems
 
 
 class LiveProgress:
-    """A bar, the counts, and who is being worked on; gone when the run is over."""
+    """A bar, the counts, and the hosts under way; removed when the run is over."""
 
     def __init__(self, console: Console, verb: str, total: int) -> None:
         columns = (TextColumn("{task.description}"), BarColumn(24), MofNCompleteColumn(), TimeElapsedColumn())
-        self._bar = Progress(*columns, TextColumn("{task.fields[who]}"), console=console, transient=True)
+        self._bar = Progress(*columns, TextColumn("{task.fields[hosts]}"), console=console, transient=True)
         self._verb = verb
-        self._task = self._bar.add_task(verb, total=total, who="")
-        self._working: dict[str, None] = {}
+        self._task = self._bar.add_task(verb, total=total, hosts="")
+        self._under_way: dict[str, None] = {}
         self._lock = Lock()
 
     def __enter__(self) -> Self:
@@ -34,35 +34,35 @@ class LiveProgress:
         self._bar.stop()
 
     def batch(self, number: int, of: int, size: int) -> None:
-        """The batch is part of the bar's name."""
+        """Name the batch in front of the bar."""
         del size
         self._bar.update(self._task, description=f"{self._verb} batch {number}/{of}")
 
     def started(self, host: str) -> None:
-        """A host joins those being worked on."""
+        """Add a host to those under way."""
         with self._lock:
-            self._working[host] = None
-        self._show()
+            self._under_way[host] = None
+        self._update_hosts()
 
     def finished(self, result: NodeResult) -> None:
-        """A host is done; trouble is shown at once, above the bar."""
+        """Remove a host from those under way; print a failure at once, above the bar."""
         with self._lock:
-            self._working.pop(result.host, None)
+            self._under_way.pop(result.host, None)
         if result.status in FAILURES:
             why = result.problem or ", ".join(item.name for item in problems(result))
-            self._say(f"{result.host}: {result.status}: {why}")
+            self._print(f"{result.host}: {result.status}: {why}")
         self._bar.advance(self._task)
-        self._show()
+        self._update_hosts()
 
     def interrupted(self) -> None:
-        """What Ctrl-C has done, and what another one does."""
-        self._say(f"{self._verb}: {INTERRUPTED}")
+        """Print the effect of Ctrl-C, and of another one."""
+        self._print(f"{self._verb}: {INTERRUPTED}")
 
-    def _say(self, line: str) -> None:
+    def _print(self, line: str) -> None:
         self._bar.console.print(line, style="red", markup=False)
 
-    def _show(self) -> None:
+    def _update_hosts(self) -> None:
         with self._lock:
-            names, count = list(islice(self._working, 3)), len(self._working)
+            names, count = list(islice(self._under_way, 3)), len(self._under_way)
         more = f" and {count - 3} more" if count > 3 else ""
-        self._bar.update(self._task, who=", ".join(names) + more)
+        self._bar.update(self._task, hosts=", ".join(names) + more)

@@ -1,4 +1,4 @@
-"""The two streams of a run: results on stdout, progress on stderr. Colour only on a terminal and without NO_COLOR."""
+"""The streams of a run: results on stdout, progress on stderr. Colour only on a terminal and without NO_COLOR."""
 
 from __future__ import annotations
 
@@ -15,22 +15,22 @@ if TYPE_CHECKING:
 
 PLAIN_WIDTH = 160  # columns when nobody's terminal limits them: files and pipes
 GAP = 3  # blanks between two columns
-FORCE_TERMINAL = ("FORCE_COLOR", "TTY_COMPATIBLE")  # what makes rich take a pipe for a terminal
+FORCE_TERMINAL = ("FORCE_COLOR", "TTY_COMPATIBLE")  # variables that make rich take a pipe for a terminal
 
 
 class Sink(Protocol):
-    """What takes text as it is."""
+    """A target for text that is written unchanged."""
 
     @property
     def file(self) -> IO[str]:
-        """The stream."""
+        """Return the stream."""
 
 
 class Screen:
-    """A stream that people read. What a pipe gets has no style, and mostly needs nothing of rich's.
+    """A stream that people read. The text for a pipe has no style, and mostly does not need rich.
 
-    So rich is only imported for terminals and for what it alone lays out: 17 ms of CPU. rich: another one than the
-    stream's own.
+    So rich, whose import takes 17 ms of CPU, is imported only for terminals and for texts that only rich can lay out.
+    rich: another console than the stream's own.
     """
 
     def __init__(self, stream: TextIO, rich: Console | None = None) -> None:
@@ -41,12 +41,12 @@ class Screen:
 
     @cached_property
     def rich(self) -> Console:
-        """rich's console of the stream. rich itself honours NO_COLOR and TERM=dumb."""
+        """Return rich's console of the stream. rich itself honours NO_COLOR and TERM=dumb."""
         from rich.console import Console  # noqa: PLC0415 # see the class
 
         class Raising(Console):
             def on_broken_pipe(self) -> None:
-                """rich's own ends the process."""
+                """Raise the error again; rich's own method ends the process."""
                 raise  # noqa: PLE0704 # rich calls this where it has caught a BrokenPipeError
 
         live = self.file.isatty()
@@ -56,11 +56,11 @@ class Screen:
 
     @property
     def is_terminal(self) -> bool:
-        """Whether a line can be written over."""
+        """Return whether a line can be overwritten."""
         return not self._plain and self.rich.is_terminal
 
     def line(self, text: str = "", style: str = "") -> None:
-        """A line, or several. What is too long for a terminal is the terminal's to wrap: a command is pasted whole."""
+        """Print one or more lines. The terminal wraps long ones, so that a command can be copied in one piece."""
         if self._plain and all(line.isprintable() and not line.endswith(" ") for line in text.split("\n")):
             self._write(f"{text}\n")
             return
@@ -69,7 +69,7 @@ class Screen:
         self.rich.print(Text(text, style=style), soft_wrap=True)
 
     def sentence(self, text: str, indent: int) -> None:
-        """A line that begins some blanks to the right; what a terminal has no room for goes on below, further right."""
+        """Print a line with an indent; a terminal gets a longer one in several lines, the later ones indented twice."""
         if not self.is_terminal or self.rich.soft_wrap:
             self.line(" " * indent + text)
             return
@@ -79,7 +79,10 @@ class Screen:
         self.line("\n".join([" " * indent + first.plain, *(" " * 2 * indent + each.plain for each in more)]))
 
     def table(self, rows: Sequence[Sequence[str]], styles: Sequence[str]) -> None:
-        """Columns, the last one to the right. rows: the first are headings. styles: of each other row's second cell."""
+        """Print columns, the last one right-aligned. The first row has the headings.
+
+        styles: for the second cell of each other row.
+        """
         widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
         simple = all(cell.isascii() and cell.isprintable() for row in rows for cell in row)
         if self._plain and simple and sum(widths) + GAP * (len(widths) - 1) <= PLAIN_WIDTH:
@@ -110,23 +113,18 @@ def _in_columns(cells: Sequence[str], widths: Sequence[int]) -> str:
     return (" " * GAP).join((*others, cells[-1].rstrip().rjust(widths[-1])))
 
 
-def console(stream: TextIO) -> Screen:
-    """One of the streams."""
-    return Screen(stream)
-
-
 def results() -> Screen:
-    """Where results go. Without a stdout (`>&-`) that is nowhere, as for Python's own print()."""
-    return console(sys.stdout or io.StringIO())
+    """Return the screen for results. Without a stdout (`>&-`) it drops them, as Python's own print() does."""
+    return Screen(sys.stdout or io.StringIO())
 
 
 def drop_results() -> None:
-    """Sends nowhere what stdout did not take: Python's own flush at its end would fail once more."""
+    """Drop the results that stdout did not take: Python's own flush at its end would fail once more."""
     nowhere = os.open(os.devnull, os.O_WRONLY)
     os.dup2(nowhere, sys.stdout.fileno())
     os.close(nowhere)
 
 
 def progress() -> Screen:
-    """Where progress goes, so that results can be piped."""
-    return console(sys.stderr)
+    """Return the screen for progress: stderr, so that results can be piped."""
+    return Screen(sys.stderr)

@@ -1,4 +1,4 @@
-"""Progress for pipes and logs: a line for each finished node."""
+"""Progress for pipes and logs: one line for each finished node."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ INTERRUPTED = "interrupted: no further node starts, those under way finish; Ctrl
 
 
 class PlainProgress:
-    """One line a finished node, for logs and pipes."""
+    """One line for each finished node, without rich."""
 
     def __init__(self, sink: Sink, verb: str, total: int) -> None:
         self._sink, self._verb, self._total, self._done = sink, verb, total, 0
@@ -23,22 +23,23 @@ class PlainProgress:
         pass
 
     def batch(self, number: int, of: int, size: int) -> None:
-        """`apply batch 2/4: 10 nodes`."""
-        self._say(f"{self._verb} batch {number}/{of}: {size} node{'s' if size != 1 else ''}")
+        """Print `apply batch 2/4: 10 nodes`."""
+        self._write_line(f"{self._verb} batch {number}/{of}: {size} node{'s' if size != 1 else ''}")
 
     def started(self, host: str) -> None:
-        """Nothing is said before there is a result."""
+        """Print nothing: there is no result yet."""
 
     def finished(self, result: NodeResult) -> None:
-        """`verify [2/3] lab-2: drift (1.2 s)`."""
+        """Print `verify [2/3] lab-2: drift (1.2 s)`."""
         self._done += 1
-        self._say(f"{self._verb} [{self._done}/{self._total}] {result.host}: {result.status} ({result.seconds:.1f} s)")
+        count = f"[{self._done}/{self._total}]"
+        self._write_line(f"{self._verb} {count} {result.host}: {result.status} ({result.seconds:.1f} s)")
 
     def interrupted(self) -> None:
-        """What Ctrl-C has done, and what another one does."""
-        self._say(f"{self._verb}: {INTERRUPTED}")
+        """Print the effect of Ctrl-C, and of another one."""
+        self._write_line(f"{self._verb}: {INTERRUPTED}")
 
-    def _say(self, line: str) -> None:
-        """Past rich, which takes as long for a line as a node takes for its login."""
+    def _write_line(self, line: str) -> None:
+        """Write a line without rich, which takes as long for it as a node takes for its login."""
         self._sink.file.write(f"{line}\n")
         self._sink.file.flush()

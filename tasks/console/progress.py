@@ -1,4 +1,4 @@
-"""What is seen while a run goes on: a live line on a terminal, else one plain line for each finished node."""
+"""The progress of a run: a live line on a terminal, else one plain line for each finished node."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ if TYPE_CHECKING:
 
 
 def progress(screen: Screen, verb: str, total: int) -> PlainProgress | LiveProgress:
-    """The kind of progress that suits the screen."""
+    """Return the live line for a terminal, else plain lines."""
     if screen.is_terminal:
-        from tasks.console.live import LiveProgress  # noqa: PLC0415 # no pipe needs it
+        from tasks.console.live import LiveProgress  # noqa: PLC0415 # only terminals need it
 
         return LiveProgress(screen.rich, verb, total)
     return PlainProgress(screen, verb, total)

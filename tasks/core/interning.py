@@ -58,6 +58,7 @@ class Interner:
             problem=self.intern(result.problem),
             next_step=self.intern(result.next_step),
             notes=self.intern(tuple(map(self.intern, result.notes))),
+            files=self.intern(tuple(map(self.intern, result.files))),
         )
 
     def items(self, items: Sequence[Item]) -> Sequence[Item]:

@@ -16,6 +16,7 @@ from tasks.core.inventory.selection import duplicates
 from tasks.core.result import NodeResult, RunSummary, Status
 from tasks.core.run.batches import Rollout
 from tasks.core.run.report import FAILURES
+from tasks.core.verb import Verb
 from tasks.node.results import failure_result
 
 Task = Callable[[Host], NodeResult]
@@ -39,7 +40,7 @@ class Progress(Protocol):
 
 
 def run_on_all(
-    verb: str,
+    verb: Verb,
     hosts: Sequence[Host],
     task: Task,
     forks: int,

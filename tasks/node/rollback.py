@@ -11,7 +11,7 @@ from tasks.core.facts import Facts
 from tasks.core.host import Host
 from tasks.core.protocol import instructions as protocol
 from tasks.core.protocol.lock import run_time
-from tasks.core.result import NodeResult, Status
+from tasks.core.result import NodeResult, SnapshotSummary, Status
 from tasks.core.sanitize import sanitize
 from tasks.core.undo import rollback
 from tasks.core.undo.snapshot import PriorState, Snapshot, parse_snapshots, prior_state
@@ -27,7 +27,9 @@ NOTHING = "nothing to take back"
 def check_run_name(to: str) -> None:
     """Raise UsageError unless a text has the form of a run's name; an empty text means the newest."""
     if to and not run_time(to):
-        raise UsageError(f"--to: expected a run, such as 20261125-021502-a3f1 (rollback --list names them), got {to!r}")
+        raise UsageError(
+            f"--to-run: expected a run, such as 20261125-021502-a3f1 (rollback --list names them), got {to!r}"
+        )
 
 
 def read_snapshots(conversation: Conversation, host: Host, context: StepContext) -> tuple[tuple[Snapshot, ...], Facts]:
@@ -40,7 +42,11 @@ def read_snapshots(conversation: Conversation, host: Host, context: StepContext)
 def list_snapshots(conversation: Conversation, host: Host, context: StepContext) -> NodeResult:
     """List the changes that can be taken back on a host, the newest first."""
     found, _ = read_snapshots(conversation, host, context)
-    return make_result(host, [rollback.snapshot_item(snapshot) for snapshot in reversed(found)], Status.FAILED)
+    return NodeResult(host.name, Status.OK, snapshots=tuple(map(_sanitized_summary, reversed(found))))
+
+
+def _sanitized_summary(snapshot: Snapshot) -> SnapshotSummary:
+    return SnapshotSummary(*map(sanitize, rollback.summarize_snapshot(snapshot)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,10 +77,7 @@ def _instructions(newest: Snapshot, probe: Sequence[str], observation: Observati
 
 
 def _notes(chosen: Sequence[Snapshot], done: str) -> tuple[str, ...]:
-    return tuple(
-        sanitize(f"{done}: {rollback.format_snapshot(rollback.snapshot_item(snapshot))}")
-        for snapshot in reversed(chosen)
-    )
+    return tuple(f"{done}: {rollback.format_snapshot(_sanitized_summary(snapshot))}" for snapshot in reversed(chosen))
 
 
 def plan_rollback(to: str, conversation: Conversation, host: Host, context: StepContext) -> NodeResult:

@@ -22,7 +22,7 @@ from tasks.core.profile.entries import are_compatible, format_entry
 from tasks.core.profile.profile import RenderedProfile, check_together
 from tasks.core.profile.variables import SAMPLE
 from tasks.core.protocol import instructions as protocol
-from tasks.core.result import Item, ItemStatus, Kind, NodeResult, Status, worst_status
+from tasks.core.result import NodeResult, Status, worst_status
 from tasks.core.undo import stale
 from tasks.core.undo.snapshot import PriorState, parse_snapshots, prior_state
 from tasks.core.undo.stale import Stale
@@ -49,16 +49,10 @@ def probe_host(
 
 
 def render_host(conversation: Conversation, host: Host, context: StepContext) -> NodeResult:
-    """Render the files of a host: items that expect a text at a path. Nothing is compared."""
+    """Render the files of a host as they would be uploaded. Nothing is compared."""
     files = resolve(*probe_host(conversation, host, context)).files
-    texts = {file.path: "".join(f"{line}\n" for line in file.lines) for file in files}
-    items = [Item(Kind.FILE, path, ItemStatus.OK, expected=text, got="") for path, text in texts.items()]
-    return NodeResult(host.name, Status.OK, tuple(items))
-
-
-def rendered_files(shown: NodeResult) -> dict[str, str]:
-    """Return the texts of render_host() by path."""
-    return {item.name: item.expected for item in shown.items}
+    texts = tuple((file.path, "".join(f"{line}\n" for line in file.lines)) for file in files)
+    return NodeResult(host.name, Status.OK, files=texts)
 
 
 @dataclass(frozen=True, slots=True)

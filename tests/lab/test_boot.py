@@ -31,7 +31,7 @@ def test_take_over_comments_out_what_would_win_and_the_reboot_agrees(suite: LabS
     assert {item["status"] for item in left.items("lab-2").values()} == {"boot-drift", "changed", "ok"}
     assert "/etc/sysctl.d/zz-late.conf:2" in left.items("lab-2")["net.core.somaxconn"]["why"]
 
-    taken = suite.fab("apply", "--take-over", on="lab-2")
+    taken = suite.fab("apply", "--comment-out-conflicts", on="lab-2")
     assert (taken.code, taken.statuses) == (0, {"lab-2": "changed"}), taken.text
     assert node.run("cat /etc/sysctl.d/zz-late.conf /etc/modprobe.d/x.conf").stdout == (
         "# mine\n# taken over by nodeprep: net.core.somaxconn = 77\nvm.swappiness = 10\n"

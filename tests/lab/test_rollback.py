@@ -62,7 +62,7 @@ def test_a_rollback_takes_back_lines_and_repairs_and_an_earlier_run(suite: LabSu
     node.reset()
     node.run("printf '# mine\\nnet.core.somaxconn = 77\\n' > /etc/sysctl.d/zz-late.conf; sysctl -w vm.swappiness=41")
     before = everything(node)
-    assert suite.fab("apply", "--take-over", on="lab-1").code == 0
+    assert suite.fab("apply", "--comment-out-conflicts", on="lab-1").code == 0
     assert suite.fab("fix", "vm.swappiness=10", on="lab-1").code == 0
 
     assert suite.fab("rollback", on="lab-1").statuses == {"lab-1": "changed"}

@@ -116,7 +116,7 @@ def test_workers_do_the_work_and_one_summary_tells_it(suite: Suite, cluster: Clu
     assert {suite.fleet.connections(host) for host in hosts.values()} == {1}
     assert {suite.value(host, "net.ipv4.ip_forward") for host in hosts.values()} == {"1"}
     assert suite.json("verify", *cluster.words, on="nodes,!dead", seconds=120).code == 0
-    shown = suite.fab("show", *cluster.words, on="n0", seconds=120)
+    shown = suite.fab("render", *cluster.words, on="n0", seconds=120)
     assert f"==> {SYSCTL} on n0 <==" in shown.stdout
 
 

@@ -175,7 +175,7 @@ def test_a_nodes_values_are_printed_harmlessly(suite: Suite) -> None:
     suite.set_value(host, "kernel.hostname", ESCAPES)
     suite.fleet.write(host, "/etc/sysctl.d/\x1b[31mred.conf", "net.core.somaxconn = 5\n")
     suite.fleet.write(host, "/etc/sysctl.d/zzz-later.conf", f"net.core.somaxconn = {ESCAPES}\n")
-    for verb in ("plan", "verify", "show"):
+    for verb in ("plan", "verify", "render"):
         assert_printable(suite.fab(verb))
         assert_printable(suite.json(verb))
     assert "[31m" in suite.json("plan").items("n")["net.core.somaxconn"]["got"]
@@ -186,7 +186,7 @@ def test_a_template_with_a_nodes_hostname_is_shown_harmlessly(suite: Suite) -> N
     host = suite.fresh("n")
     suite.set_value(host, "kernel.hostname", ESCAPES)
     env = {"FABRIC_NODEPREP_TEMPLATES": str(templates)}
-    for verb in ("show", "plan", "apply"):
+    for verb in ("render", "plan", "apply"):
         for words in ((), ("--format", "json")):
             done = suite.fab(verb, "--profile", "greeting", *words, env=env)
             assert_printable(done)

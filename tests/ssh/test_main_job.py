@@ -79,7 +79,7 @@ def test_each_step_takes_one_connection_a_host(done: Done) -> None:
 
 def shown_files(suite: Suite) -> dict[str, dict[str, str]]:
     """What `show` says that the files are, by host and path."""
-    shown = suite.json("show")
+    shown = suite.json("render")
     assert shown.code == 0, shown.text
     files: dict[str, dict[str, str]] = shown.data["files"]
     return files

@@ -92,7 +92,7 @@ def test_a_terminal_gets_colour_unless_no_color_is_set(suite: Suite) -> None:
     assert b"\x1b[3" not in plain.replace(b"\x1b[3m", b"")
 
 
-@pytest.mark.parametrize("verb", ["plan", "apply", "verify", "show", "hosts"])
+@pytest.mark.parametrize("verb", ["plan", "apply", "verify", "render", "hosts"])
 def test_json_is_all_that_is_on_stdout(suite: Suite, verb: str) -> None:
     suite.fresh("n", user="chatty", args="-o Ciphers=aes128-ctr")
     done = suite.fab(verb, "--format", "json", env={"COLUMNS": "20"})
@@ -113,7 +113,7 @@ def test_json_holds_exit_code_counts_and_every_item(suite: Suite) -> None:
 def test_show_prints_equal_files_once(suite: Suite) -> None:
     for name in ("n1", "n2", "n3"):
         suite.fresh(name)
-    done = suite.fab("show")
+    done = suite.fab("render")
     assert done.code == 0
     assert done.stdout.count("==> ") == 2
     assert done.stdout.count("net.ipv4.ip_forward = 1") == 1

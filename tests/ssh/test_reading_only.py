@@ -1,4 +1,4 @@
-"""plan, verify, show and fab --dry write nothing and need no sudo; and verify sees whatever was changed by hand."""
+"""plan, verify, render and fab --dry write nothing and need no sudo; and verify sees whatever was changed by hand."""
 
 from __future__ import annotations
 
@@ -31,8 +31,8 @@ def test_reading_verbs_write_nothing_and_call_no_sudo(suite: Suite) -> None:
     for host in hosts.values():
         suite.log_sudo(host)
     before = {user: suite.fleet.snapshot(host) for user, host in hosts.items()}
-    codes = {verb: suite.fab(verb).code for verb in ("plan", "verify", "show", "hosts")}
-    assert codes == {"plan": 0, "verify": 3, "show": 0, "hosts": 0}
+    codes = {verb: suite.fab(verb).code for verb in ("plan", "verify", "render", "hosts")}
+    assert codes == {"plan": 0, "verify": 3, "render": 0, "hosts": 0}
     dry = suite.json("apply", core=["--dry"])
     assert (dry.data["verb"], dry.statuses) == ("plan", dict.fromkeys(users, "drift"))
     suite.fleet.settle()

@@ -65,7 +65,7 @@ def test_the_newest_change_is_taken_back_and_an_older_run_by_its_name(suite: Sui
     assert suite.json("rollback").statuses == {"n": "changed"}
     assert suite.value(host, "vm.swappiness") == "20"
     assert "vm.swappiness = 20\n" in suite.fleet.read(host, FIX_SYSCTL)
-    assert suite.json("rollback", "--to", listed[-1]["run"]).statuses == {"n": "changed"}
+    assert suite.json("rollback", "--to-run", listed[-1]["run"]).statuses == {"n": "changed"}
     assert left(suite, host, before) == set()
 
 
@@ -73,10 +73,10 @@ def test_a_run_that_a_node_does_not_know_is_that_nodes_failure(suite: Suite) -> 
     host, _ = suite.fresh("one"), suite.fresh("two")
     assert suite.json("apply", on="one").code == 0
     run = suite.json("rollback", "--list", on="one").data["snapshots"]["one"][0]["run"]
-    done = suite.json("rollback", "--to", "20200101-000000-0000")
+    done = suite.json("rollback", "--to-run", "20200101-000000-0000")
     assert (done.code, done.statuses) == (4, {"one": "failed", "two": "ok"})
     assert f"it has {run}" in done.problem("one")
-    assert suite.json("rollback", "--to", "99990101-000000-0000").statuses == {"one": "ok", "two": "ok"}
+    assert suite.json("rollback", "--to-run", "99990101-000000-0000").statuses == {"one": "ok", "two": "ok"}
     assert suite.fleet.path(host, SYSCTL).exists()
 
 
@@ -115,7 +115,7 @@ def test_lines_that_were_taken_over_come_back_unless_someone_changed_them(suite:
     suite.fleet.write(host, "/run/systemd/system/x", "")  # only where the next boot is understood lines are taken over
     for unit in ("modules-load", "sysctl"):
         suite.fleet.write(host, f"/etc/systemd/system/systemd-{unit}.service", "[Unit]\n")
-    assert suite.json("apply", "--take-over").code == 0
+    assert suite.json("apply", "--comment-out-conflicts").code == 0
     taken = suite.fleet.read(host, "/etc/sysctl.d/zz-late.conf")
     assert taken.count("# taken over by nodeprep: ") == 2
     changed = "# a new first line\n" + taken.replace("vm.max_map_count = 5", "vm.max_map_count = 6")

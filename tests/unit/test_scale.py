@@ -16,9 +16,9 @@ from rich.console import Console
 from tasks.cli import followup as retry_followup
 from tasks.console import hosts as shown_hosts
 from tasks.console import output, summary
+from tasks.console.json_report import format_json
 from tasks.console.junit import write_junit
 from tasks.console.live import LiveProgress
-from tasks.console.machine import format_json
 from tasks.console.progress import progress
 from tasks.core.folding import fold
 from tasks.core.host import Host
@@ -31,6 +31,7 @@ from tasks.core.profile import profile
 from tasks.core.result import Item, ItemStatus, Kind, NodeResult, RunSummary, Status
 from tasks.fleet.pool import run_on_all
 from tests.support.builders import profile as a_profile
+from tests.support.verbs import VERBS
 
 MANY = 5000
 ITEMS = 43
@@ -65,7 +66,7 @@ class SilentProgress:
 
 
 def run(count: int, forks: int = 8) -> RunSummary:
-    return run_on_all("verify", hosts(count), healthy_result, forks, SilentProgress())
+    return run_on_all(VERBS["verify"], hosts(count), healthy_result, forks, SilentProgress())
 
 
 # Kept
@@ -82,10 +83,10 @@ def test_equal_items_of_all_nodes_are_the_same_objects() -> None:
 def kept(count: int) -> int:
     """Return the bytes that a run keeps in memory, without its hosts."""
     some = hosts(count)
-    run_on_all("verify", some[:10], healthy_result, 8, SilentProgress())  # so that caches are filled
+    run_on_all(VERBS["verify"], some[:10], healthy_result, 8, SilentProgress())  # so that caches are filled
     tracemalloc.start()
     try:
-        result = run_on_all("verify", some, healthy_result, 8, SilentProgress())
+        result = run_on_all(VERBS["verify"], some, healthy_result, 8, SilentProgress())
         return tracemalloc.get_traced_memory()[0] if len(result.results) == count else -1
     finally:
         tracemalloc.stop()
@@ -103,7 +104,7 @@ def test_no_more_threads_than_forks_are_alive() -> None:
         most = max(most, threading.active_count())
         return NodeResult(host.name, Status.OK)
 
-    run_on_all("verify", hosts(), task, 30, SilentProgress())
+    run_on_all(VERBS["verify"], hosts(), task, 30, SilentProgress())
     assert most - before <= 30
 
 
@@ -111,11 +112,13 @@ def test_no_more_threads_than_forks_are_alive() -> None:
 
 
 def text_of(results: Iterable[NodeResult], **more: Any) -> str:
-    def going_on(verb: str, names: Iterable[str]) -> str:
-        return retry_followup.next_command(["fab", "verify"], verb, fold(names))
+    def next_command(verb: str, names: Iterable[str]) -> str:
+        return retry_followup.next_command(["fab", "verify"], VERBS[verb], fold(names), VERBS)
 
     stream = io.StringIO()
-    summary.show_summary(RunSummary("verify", tuple(results), 60.0), output.console(stream), going_on=going_on, **more)
+    summary.show_summary(
+        RunSummary(VERBS["verify"], tuple(results), 60.0), output.Screen(stream), next_command=next_command, **more
+    )
     return stream.getvalue()
 
 
@@ -169,7 +172,7 @@ def test_a_command_that_nobody_could_paste_is_not_told() -> None:
 def test_hosts_are_one_line_each_however_many_and_long_they_are() -> None:
     stream = io.StringIO()
     many = [Host(host.name, host.address, variables={"x": "y" * 300}) for host in hosts()]
-    shown_hosts.show_hosts(many, output.console(stream), as_json=False)
+    shown_hosts.show_hosts(many, output.Screen(stream), as_json=False)
     lines = stream.getvalue().splitlines()
     assert len(lines) == MANY + 1
     assert {line.index("x=") for line in lines[1:]} == {lines[0].index("VARIABLES")}
@@ -192,7 +195,7 @@ def test_progress_says_as_much_of_thousands_as_of_few(live: bool) -> None:
 
 def test_a_report_is_made_of_pieces_of_one_node_each() -> None:
     results = [healthy_result(host) for host in hosts(200)]
-    pieces = list(format_json(RunSummary("verify", tuple(results), 1.0)))
+    pieces = list(format_json(RunSummary(VERBS["verify"], tuple(results), 1.0)))
     assert len(pieces) == 2 + len(results)
     assert max(map(len, pieces)) < 2 * len(pieces[1])
     assert [node["host"] for node in json.loads("".join(pieces))["nodes"]] == [result.host for result in results]
@@ -210,7 +213,7 @@ def test_junit_is_written_node_by_node() -> None:
     sizes = []
     for count in (1, 50):
         stream = Stream()
-        write_junit(RunSummary("verify", tuple(map(healthy_result, hosts(count))), 1.0), Console(file=stream))
+        write_junit(RunSummary(VERBS["verify"], tuple(map(healthy_result, hosts(count))), 1.0), Console(file=stream))
         sizes.append(stream.longest)
     assert sizes[0] == sizes[1]
 

@@ -127,7 +127,7 @@ def _removal_step(line: Line) -> str:
     """Return the step that removes a line of another file."""
     if not _may_be_commented_out(line):
         return REMOVE
-    return f"{REMOVE}, or let apply --take-over comment it out{package_update_hint(line)}"
+    return f"{REMOVE}, or let apply --comment-out-conflicts comment it out{package_update_hint(line)}"
 
 
 def package_update_hint(line: Line) -> str:

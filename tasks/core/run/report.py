@@ -1,4 +1,4 @@
-"""A run's results as a person needs them: worst first, equal ones folded, and what the exit code is."""
+"""A run's results for people: worst first, equal ones in groups; and the exit code."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ EXIT_OK, EXIT_USAGE, EXIT_DRIFT, EXIT_FAILED, EXIT_INTERRUPTED = 0, 2, 3, 4, 130
 
 
 class Group(NamedTuple):
-    """Hosts whose results are the same but for time and, of items that are right, details. seconds: the slowest."""
+    """Hosts with equal results, but for the time and, of items that are right, the details. seconds: the slowest."""
 
     hosts: tuple[str, ...]
     result: NodeResult
@@ -21,8 +21,8 @@ class Group(NamedTuple):
 
 
 def group_results(results: Iterable[NodeResult]) -> list[Group]:
-    """Results folded and sorted, the worst and of these the largest group first; what is wrong has to be equal in every
-    detail."""
+    """Group equal results and sort them, the worst and of these the largest group first. Problems must be equal in
+    every detail."""
     found: dict[object, list[NodeResult]] = {}
     for result in results:
         found.setdefault(_group_key(result), []).append(result)
@@ -36,7 +36,7 @@ def _group_key(result: NodeResult) -> object:
 
 
 def tally(items: Iterable[Item]) -> Mapping[tuple[Kind, ItemStatus], int]:
-    """How many items of each kind have each status."""
+    """Count the items of each kind and status."""
     counts: dict[tuple[Kind, ItemStatus], int] = {}
     for item in items:
         counts[item.kind, item.status] = counts.get((item.kind, item.status), 0) + 1
@@ -44,38 +44,35 @@ def tally(items: Iterable[Item]) -> Mapping[tuple[Kind, ItemStatus], int]:
 
 
 def problems(result: NodeResult) -> list[Item]:
-    """The items of a result that are not as they should be; the checks first: they are few, and no verb mends them."""
+    """Return the items that are not as they should be; the checks first: they are few, and no verb mends them."""
     items = [item for item in result.items if item.status not in FINE]
     return sorted(items, key=lambda item: item.kind is not Kind.CHECK)
 
 
 def advisories(result: NodeResult) -> list[Item]:
-    """The items that are worth knowing, and wrong for nobody."""
+    """Return the items that are worth knowing, and not an error."""
     return [item for item in result.items if item.status is ItemStatus.ADVISORY]
 
 
 def status_counts(results: Iterable[NodeResult]) -> dict[Status, int]:
-    """How many nodes have each status, worst first, without zeros."""
+    """Count the nodes of each status, worst first, without zeros."""
     statuses = [result.status for result in results]
     return {status: statuses.count(status) for status in WORST_FIRST if status in statuses}
 
 
 def is_unfinished(status: Status, same_as: str) -> bool:
-    """Whether a node has to be done again: it failed, was unreachable, or the run ended before it was done."""
+    """Return whether a node has to be done again: it failed, was unreachable, or the run ended before it was done."""
     return status in FAILURES or (status is Status.SKIPPED and not same_as)
 
 
-def is_plan(verb: str) -> bool:
-    """Whether a verb writes nothing, and differences are what it is asked for: plan, and rollback --plan."""
-    return verb.endswith("plan")
-
-
 def exit_code(summary: RunSummary) -> int:
-    """0 all ok or changed; 3 drift; 4 something failed or was unreachable; 130 interrupted. plan is no gate: drift is
-    what it is asked for."""
+    """Return 0 if all is ok or changed; 3 for drift; 4 if something failed or was unreachable; 130 if interrupted.
+
+    A preview such as plan is not a gate: drift is its answer.
+    """
     counts = status_counts(summary.results)
     if summary.interrupted:
         return EXIT_INTERRUPTED
     if FAILURES & set(counts):
         return EXIT_FAILED
-    return EXIT_DRIFT if Status.DRIFT in counts and not is_plan(summary.verb) else EXIT_OK
+    return EXIT_DRIFT if Status.DRIFT in counts and not summary.verb.is_preview else EXIT_OK

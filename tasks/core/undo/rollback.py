@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from tasks.core.errors import RemoteError
 from tasks.core.facts import Facts, Line, ModuleState
@@ -11,7 +11,7 @@ from tasks.core.plan.desired import SET_FIRST
 from tasks.core.plan.diff import Plan, Undo
 from tasks.core.protocol.instructions import compare_file, confirmed_line, find_disabled_line, look
 from tasks.core.protocol.lock import run_time
-from tasks.core.result import Item, ItemStatus, Kind
+from tasks.core.result import Change, Item, ItemStatus, Kind, SnapshotSummary
 from tasks.core.undo.snapshot import PriorState, Snapshot
 
 AS_IT_WAS = "as it was"
@@ -30,7 +30,7 @@ def select_snapshots(found: Sequence[Snapshot], to: str) -> tuple[Snapshot, ...]
         return tuple(found[runs.index(to) :])
     if found and runs[0] < to <= found[0].until:
         problem = f"it has no snapshot of run {to} alone: those from {runs[0]} to {found[0].until} were merged into one"
-        raise RemoteError(problem, f"fab -H NODE rollback --to {runs[0]} takes all of them back")
+        raise RemoteError(problem, f"fab -H NODE rollback --to-run {runs[0]} takes all of them back")
     if all(run < to for run in runs):  # that run changed nothing here, and no later one did
         return ()
     raise RemoteError(f"it has no snapshot of run {to}; it has {', '.join(runs)}", "fab -H NODE rollback --list")
@@ -54,7 +54,7 @@ def make_plan(past: PriorState, facts: Facts) -> Plan:
     modules = [_module(name, facts) for name in past.modules]
     unloaded = [_unloaded(name, facts) for name in past.unloaded]
     return Plan(
-        items=(*modules, *unloaded, *keys, *files, *lines),
+        items=mark_taken_back((*modules, *unloaded, *keys, *files, *lines)),
         modules=tuple(item.name for item in unloaded if item.status is ItemStatus.DRIFT),
         undo=Undo(
             keys=tuple((item.name, past.keys[item.name]) for item in keys if needs_restore(item, past)),
@@ -64,6 +64,11 @@ def make_plan(past: PriorState, facts: Facts) -> Plan:
             folders=tuple(path for path in past.folders if path in facts.present),
         ),
     )
+
+
+def mark_taken_back(items: Iterable[Item]) -> tuple[Item, ...]:
+    """Return the items with the mark that their change takes something back."""
+    return tuple(item._replace(change=Change.TAKE_BACK) for item in items)
 
 
 def _in_order(past: PriorState) -> list[tuple[str, str]]:
@@ -122,15 +127,15 @@ def _status(right: bool) -> ItemStatus:
     return ItemStatus.OK if right else ItemStatus.DRIFT
 
 
-def snapshot_item(snapshot: Snapshot) -> Item:
-    """Return a snapshot as an item: its run, command and user, and how many things it holds of each kind."""
+def summarize_snapshot(snapshot: Snapshot) -> SnapshotSummary:
+    """Return the line of a list for a snapshot: its run, command and user, and the number of things of each kind."""
     past, stamp = snapshot.prior_state, snapshot.change
     counts = {"file": past.files, "line": past.lines, "key": past.keys, "module": past.modules}
     parts = [f"{len(found)} {kind}{'s' if len(found) != 1 else ''}" for kind, found in counts.items() if found]
     login = f" ({snapshot.login})" if snapshot.login else ""
-    return Item(Kind.FILE, stamp.run, ItemStatus.OK, f"{stamp.verb} by {stamp.who}{login}", ", ".join(parts))
+    return SnapshotSummary(stamp.run, f"{stamp.verb} by {stamp.who}{login}", ", ".join(parts))
 
 
-def format_snapshot(item: Item) -> str:
-    """Format an item of snapshot_item() as one line."""
-    return f"{item.name}  {run_time(item.name)}  {item.expected}: {item.got}"
+def format_snapshot(found: SnapshotSummary) -> str:
+    """Format a snapshot as one line of a list."""
+    return f"{found.run}  {run_time(found.run)}  {found.what}: {found.of}"

@@ -11,7 +11,7 @@ from tasks.core.ownfiles import FIX_PROFILE, HASH_PREFIX, MODULES_PATH, SYSCTL_P
 from tasks.core.plan.desired import Desired
 from tasks.core.plan.diff import Plan, Undo
 from tasks.core.result import Item, ItemStatus, Kind
-from tasks.core.undo.rollback import NOT_LOADED, key_item, needs_restore
+from tasks.core.undo.rollback import NOT_LOADED, key_item, mark_taken_back, needs_restore
 from tasks.core.undo.snapshot import PriorState
 
 AS_BEFORE = "as before nodeprep"
@@ -67,14 +67,13 @@ def stale_items(stale: Stale, *, to_do: bool) -> tuple[Item, ...]:
     """Return stale entries as items. to_do: drift that apply takes back (plan), otherwise advisory (verify)."""
     status = ItemStatus.DRIFT if to_do else ItemStatus.ADVISORY
     step = "fab -H NODE apply takes it back"
-    return (
-        *(
-            Item(Kind.MODULE, name, status, AS_BEFORE, f"in {path}", _LEFT, step)
-            for name, path in stale.modules.items()
-        ),
-        *(Item(Kind.SYSCTL, key, status, AS_BEFORE, f"in {path}", _LEFT, step) for key, path in stale.keys.items()),
+    modules, keys = stale.modules.items(), stale.keys.items()
+    items = (
+        *(Item(Kind.MODULE, name, status, AS_BEFORE, f"in {path}", _LEFT, step) for name, path in modules),
+        *(Item(Kind.SYSCTL, key, status, AS_BEFORE, f"in {path}", _LEFT, step) for key, path in keys),
         *(Item(Kind.FILE, path, status, "absent", "there", _UNCHOSEN, step) for path in stale.files),
     )
+    return mark_taken_back(items)
 
 
 _LEFT = "no profile of this node wants it any more"
@@ -91,7 +90,7 @@ def with_removals(plan: Plan, stale: Stale, past: PriorState, facts: Facts) -> P
         keys=tuple((item.name, past.keys[item.name]) for item in keys if needs_restore(item, past)),
         modules=tuple(item.name for item in modules if item.status is ItemStatus.DRIFT),
     )
-    return plan._replace(items=(*plan.items, *modules, *keys, *files), undo=undo)
+    return plan._replace(items=(*plan.items, *mark_taken_back((*modules, *keys, *files))), undo=undo)
 
 
 def _file(path: str, facts: Facts) -> Item:

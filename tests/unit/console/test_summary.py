@@ -2,53 +2,31 @@
 
 from __future__ import annotations
 
-import io
-import json
 import re
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
-from rich.console import Console
 
-from tasks.console import files, hosts, machine, output, summary
-from tasks.console.live import LiveProgress
-from tasks.console.plain import PlainProgress
+from tasks.console.output import Screen
 from tasks.console.progress import progress
-from tasks.console.styles import STYLES
-from tasks.core.host import Become, Host, SshOptions
-from tasks.core.redact import Secret
+from tasks.console.summary import STYLES, show_summary
 from tasks.core.result import Item, ItemStatus, Kind, NodeResult, RunSummary, Status
-from tasks.core.sanitize import UNSAFE_CHARACTERS
+from tests.support.screens import Terminal, plain
+from tests.support.verbs import VERBS
 
 OK = Item(Kind.SYSCTL, "vm.x", ItemStatus.OK, "1", "1")
 DRIFT = OK._replace(status=ItemStatus.DRIFT, got="0")
 MISSING = Item(Kind.MODULE, "ip_vs", ItemStatus.MISSING, "loaded", None, "kernel 6 does not have it", "install it")
 
 
-def plain() -> tuple[output.Screen, io.StringIO]:
-    """The console of a pipe."""
-    stream = io.StringIO()
-    return output.console(stream), stream
-
-
-class Terminal(io.StringIO):
-    """A stream that says it is a terminal."""
-
-    def isatty(self) -> bool:
-        """So it says."""
-        return True
-
-
-def going_on(verb: str, hosts: Iterable[str]) -> str:
+def next_command(verb: str, hosts: Iterable[str]) -> str:
     return f"fab -H {','.join(hosts)} {verb} --profile mine"
 
 
 def shown(*results: NodeResult, verb: str = "verify", interrupted: bool = False) -> str:
-    console, stream = plain()
-    summary.show_summary(RunSummary(verb, results, 2.1, interrupted), console, going_on=going_on)
+    screen, stream = plain()
+    show_summary(RunSummary(VERBS[verb], results, 2.1, interrupted), screen, next_command=next_command)
     return stream.getvalue()
 
 
@@ -59,7 +37,7 @@ def test_a_next_step_names_the_nodes_and_keeps_the_flags_of_the_run() -> None:
         NodeResult("n1", Status.DRIFT, (item,))
     )
     both = shown(*(NodeResult(name, Status.DRIFT, (item,)) for name in ("n1", "n2")))
-    assert "→ fab -H n1,n2 fix --profile mine --yes vm.x='1' takes that line back" in both
+    assert "→ fab -H n1,n2 fix --profile mine vm.x='1' takes that line back" in both
     failed = shown(NodeResult("n1", Status.FAILED, problem="given up", next_step="see: fab -H NODE plan"))
     assert "→ see: fab -H n1 plan --profile mine" in failed
 
@@ -106,9 +84,9 @@ def test_checks_come_first_with_their_own_step_and_apply_is_offered_only_for_the
 
 
 def test_a_remedy_that_nobody_would_read_is_said_in_words() -> None:
-    console, stream = plain()
-    run = RunSummary("verify", (NodeResult("n1", Status.DRIFT, (DRIFT,)),), 1.0)
-    summary.show_summary(run, console, going_on=lambda *_: "")
+    screen, stream = plain()
+    run = RunSummary(VERBS["verify"], (NodeResult("n1", Status.DRIFT, (DRIFT,)),), 1.0)
+    show_summary(run, screen, next_command=lambda *_: "")
     assert "    → apply with the same -H and flags\n" in stream.getvalue()
 
 
@@ -157,8 +135,8 @@ def test_what_nodes_say_is_never_taken_for_markup(text: str) -> None:
     item = DRIFT._replace(name=text, got=text, why=text, expected=text)
     said = shown(NodeResult(text, Status.FAILED, (item,), problem=text, next_step=text, notes=(text,)))
     assert said.count(text) >= 7
-    console, stream = plain()
-    with progress(console, "apply", 1) as watching:
+    screen, stream = plain()
+    with progress(screen, "apply", 1) as watching:
         watching.finished(NodeResult(text, Status.FAILED, problem=text))
     assert text in stream.getvalue()
 
@@ -170,53 +148,6 @@ def test_long_lines_are_not_broken_where_nobodys_terminal_limits_them() -> None:
 
 def test_every_status_has_a_style() -> None:
     assert set(STYLES) == set(Status)
-
-
-def test_on_a_narrow_terminal_a_command_is_one_line_and_a_sentence_goes_on_further_right() -> None:
-    stream = Terminal()
-    screen = output.Screen(stream, Console(file=stream, force_terminal=True, width=60, highlight=False))
-    command = f"fab -H n1 apply --inventory {'x' * 80} --profile mine"
-    screen.line(command)
-    screen.sentence("word " * 20, 2)
-    first, *sentence = stream.getvalue().splitlines()
-    assert first == command
-    assert [line[:5].count(" ") for line in sentence] == [2, 4]
-    assert all(len(line) <= 60 for line in sentence)
-
-
-# Progress
-
-
-def test_progress_without_a_terminal_is_one_line_for_each_finished_node() -> None:
-    console, stream = plain()
-    with progress(console, "verify", 3) as watching:
-        assert isinstance(watching, PlainProgress)
-        watching.started("n1")
-        watching.finished(NodeResult("n1", Status.OK, seconds=1.24))
-        watching.finished(NodeResult("n2", Status.DRIFT, seconds=0))
-        watching.interrupted()
-    assert stream.getvalue().splitlines() == [
-        "verify [1/3] n1: ok (1.2 s)",
-        "verify [2/3] n2: drift (0.0 s)",
-        "verify: interrupted: no further node starts, those under way finish; Ctrl-C again gives them up",
-    ]
-
-
-def test_progress_on_a_terminal_is_gone_in_the_end_but_for_the_trouble() -> None:
-    stream = Terminal()
-    console = Console(file=stream, force_terminal=True, width=100, highlight=False)
-    with progress(output.Screen(stream, console), "apply", 5) as watching:
-        assert isinstance(watching, LiveProgress)
-        for number in range(5):
-            watching.started(f"n{number}")
-        watching.finished(NodeResult("n0", Status.UNREACHABLE, problem="no [bold]route"))
-        watching.finished(NodeResult("n1", Status.OK))
-        watching.finished(NodeResult("n2", Status.FAILED, (Item(Kind.SYSCTL, "vm.x", ItemStatus.MISSING, "1", None),)))
-        watching.interrupted()
-    assert "n0: unreachable: no [bold]route" in stream.getvalue()
-    assert "n2: failed: vm.x" in stream.getvalue()
-    assert "apply: interrupted: no further node starts" in stream.getvalue()
-    assert "n1: ok" not in stream.getvalue()
 
 
 @contextmanager
@@ -234,123 +165,13 @@ def test_a_terminal_is_coloured_unless_it_is_not_to_be(
 ) -> None:
     stream = Terminal()
     with environment(monkeypatch, **variables):
-        summary.show_summary(
-            RunSummary("verify", (NodeResult("n1", Status.FAILED),), 1.0), output.console(stream), going_on=going_on
+        show_summary(
+            RunSummary(VERBS["verify"], (NodeResult("n1", Status.FAILED),), 1.0),
+            Screen(stream),
+            next_command=next_command,
         )
     assert bool(re.search(r"\x1b\[[0-9;]*3[0-9]", stream.getvalue())) is coloured
 
 
-def by_rich() -> tuple[output.Screen, io.StringIO]:
-    """A pipe's screen that leaves everything to rich."""
-    stream = io.StringIO()
-    return output.Screen(stream, output.Screen(stream).rich), stream
-
-
-CELLS = st.text("ab 1é中\t", max_size=60)
-
-
-@given(st.text("ab é中→\t\n\x07\u200b", max_size=400), st.lists(st.tuples(CELLS, CELLS, CELLS), max_size=3))
-def test_a_pipe_gets_without_rich_what_rich_would_write(text: str, rows: list[tuple[str, str, str]]) -> None:
-    written = []
-    for screen, stream in (plain(), by_rich()):
-        screen.line(text, "bold")
-        screen.table([("NODES", "STATUS", "TIME"), *rows], ["red"] * len(rows))
-        written.append(stream.getvalue())
-    assert written[0] == written[1]
-
-
 def test_a_pipe_gets_no_escapes() -> None:
     assert "\x1b" not in shown(NodeResult("n1", Status.FAILED, problem="x"))
-
-
-# Hosts and files
-
-HOST = Host(
-    "n1",
-    "192.0.2.1",
-    port=2222,
-    user="admin",
-    groups=("nodes", "rack"),
-    variables={"ansible_become_password": "hunter2", "ansible_password": "hunter3", "kube_proxy_mode": "ipvs"},
-    ssh=SshOptions(password=Secret("hunter3")),
-    become=Become(password=Secret("hunter2")),
-)
-
-
-@pytest.mark.parametrize("as_json", [True, False])
-def test_hosts_are_shown_without_their_secrets(as_json: bool) -> None:
-    console, stream = plain()
-    hosts.show_hosts([HOST], console, as_json=as_json)
-    text = stream.getvalue()
-    assert "hunter" not in text
-    assert "hunter" not in repr(HOST.ssh) + repr(HOST.become)
-    for word in ("n1", "192.0.2.1", "2222", "admin", "nodes", "rack", "ipvs", "[secret]"):
-        assert word in text
-
-
-def test_hosts_are_json_too() -> None:
-    console, stream = plain()
-    hosts.show_hosts([HOST, Host("n2", "n2")], console, as_json=True)
-    first, second = json.loads(stream.getvalue())["hosts"]
-    assert (first["port"], first["groups"], second["port"], second["variables"]) == (2222, ["nodes", "rack"], None, {})
-
-
-FOUND = {
-    "n1": {"/etc/a.conf": "# [x]\nvm.x = 1\n"},
-    "n2": {"/etc/a.conf": "# [x]\nvm.x = 1\n"},
-    "n3": {"/etc/a.conf": "b\n"},
-}
-
-
-def test_equal_files_are_shown_once_and_to_the_letter() -> None:
-    console, stream = plain()
-    files.show_files(FOUND, [], console, as_json=False)
-    assert "==> /etc/a.conf on n[1-2] <==\n# [x]\nvm.x = 1\n" in stream.getvalue()
-    assert "==> /etc/a.conf on n3 <==\nb\n" in stream.getvalue()
-
-
-def test_files_are_json_too() -> None:
-    console, stream = plain()
-    left = NodeResult("n4", Status.UNREACHABLE, problem="no route", next_step="look at the cable")
-    results = [*(NodeResult(host, Status.OK) for host in FOUND), left, NodeResult("n5", Status.SKIPPED, same_as="n1")]
-    files.show_files(FOUND, results, console, as_json=True)
-    told = {"host": "n4", "status": "unreachable", "problem": "no route", "next_step": "look at the cable"}
-    assert json.loads(stream.getvalue()) == {"files": FOUND, "unfinished": [told]}
-
-
-def test_a_run_is_one_json_document_however_wide_it_is() -> None:
-    console, stream = plain()
-    machine.write_json(RunSummary("plan", (NodeResult("n1", Status.OK, problem="ü" * 500),), 1.0), console)
-    assert json.loads(stream.getvalue())["nodes"][0]["problem"] == "ü" * 500
-    assert "ü" in stream.getvalue()
-
-
-def test_a_secret_inside_a_variable_is_not_shown() -> None:
-    """Also where only a name inside it, or a part of its name, says so."""
-    stream = io.StringIO()
-    inside = {"user": "a", "password": "hunter2", "list": [{"api_token": "hunter2"}]}
-    host = Host("n1", "192.0.2.1", variables={"registry": inside, "aws_secret_access_key": "hunter2"})
-    hosts.show_hosts([host], Console(file=stream, width=200), as_json=True)
-    assert "hunter2" not in stream.getvalue()
-    assert "[secret]" in stream.getvalue()
-
-
-ODD = st.text(
-    st.one_of(st.characters(exclude_categories=["Cs"]), st.sampled_from("\x1b\x9b\x7f\u202e\u2028\U000e0041\n"))
-)
-VALUES = st.recursive(ODD | st.integers() | st.none(), lambda inner: st.lists(inner) | st.dictionaries(ODD, inner))
-
-
-@given(st.dictionaries(ODD, VALUES, max_size=4))
-def test_json_says_everything_and_holds_nothing_that_a_terminal_acts_on(data: dict[str, object]) -> None:
-    console, stream = plain()
-    machine.write_data(data, console)
-    assert json.loads(stream.getvalue()) == data
-    assert not UNSAFE_CHARACTERS.search(stream.getvalue().replace("\n", ""))
-
-
-@given(ODD, ODD)
-def test_hosts_hold_nothing_that_a_terminal_acts_on(name: str, value: str) -> None:
-    console, stream = plain()
-    hosts.show_hosts([Host("n1", "n1", variables={name: value, "more": {value: [value]}})], console, as_json=False)
-    assert not UNSAFE_CHARACTERS.search(stream.getvalue().replace("\n", ""))

@@ -8,7 +8,6 @@ import tracemalloc
 from tasks.core.host import Host
 from tasks.core.interning import Interner
 from tasks.core.result import Item, ItemStatus, Kind, NodeResult, Status
-from tasks.fleet.pool import run_on_all
 
 MANY = 5000
 
@@ -82,15 +81,3 @@ def test_what_differs_between_nodes_is_kept_as_it_is() -> None:
         for name, got in ("a0", "b7")
     ]
     assert [pool.result(result) for result in both] == both
-
-
-def kept(count: int) -> int:
-    """Return the bytes that a run keeps in memory, without its hosts."""
-    some = hosts(count)
-    run_on_all("verify", some[:10], healthy_result, 8, SilentProgress())  # so that caches are filled
-    tracemalloc.start()
-    try:
-        result = run_on_all("verify", some, healthy_result, 8, SilentProgress())
-        return tracemalloc.get_traced_memory()[0] if len(result.results) == count else -1
-    finally:
-        tracemalloc.stop()

@@ -13,6 +13,7 @@ from tasks.core.host import Host
 from tasks.core.result import NodeResult, RunSummary, Status
 from tasks.core.run.batches import parse_rollout
 from tasks.fleet import pool
+from tests.support.verbs import VERBS
 
 SECONDS = 10.0
 
@@ -62,9 +63,9 @@ def test_results_come_in_the_order_of_the_hosts_however_they_finish() -> None:
         return fine(host)
 
     progress = RecordingProgress()
-    summary = pool.run_on_all("plan", hosts(5), task, 5, progress)
+    summary = pool.run_on_all(VERBS["plan"], hosts(5), task, 5, progress)
     assert [result.host for result in summary.results] == ["n0", "n1", "n2", "n3", "n4"]
-    assert (summary.verb, summary.interrupted, progress.finished_hosts[0]) == ("plan", False, "n4")
+    assert (summary.verb.name, summary.interrupted, progress.finished_hosts[0]) == ("plan", False, "n4")
     assert (
         Counter(progress.started_hosts) == Counter(progress.finished_hosts) == Counter(host.name for host in hosts(5))
     )
@@ -85,7 +86,7 @@ def test_no_more_hosts_than_forks_are_worked_on_at_once_and_no_fewer(forks: int)
             inside -= 1
         return fine(host)
 
-    summary = pool.run_on_all("plan", hosts(6), task, forks, RecordingProgress())
+    summary = pool.run_on_all(VERBS["plan"], hosts(6), task, forks, RecordingProgress())
     assert {result.status for result in summary.results} == {Status.OK}
     assert most == at_once
 
@@ -96,7 +97,7 @@ def test_an_exception_of_one_host_is_its_result_and_nobody_elses() -> None:
             raise RuntimeError("oops")
         return fine(host)
 
-    summary = pool.run_on_all("plan", hosts(3), task, 1, RecordingProgress())
+    summary = pool.run_on_all(VERBS["plan"], hosts(3), task, 1, RecordingProgress())
     assert [str(result.status) for result in summary.results] == ["ok", "failed", "ok"]
     assert summary.results[1].problem == "RuntimeError: oops"
 
@@ -107,7 +108,7 @@ def test_a_progress_that_fails_is_no_reason_to_stop(error: Exception) -> None:
         def finished(self, result: NodeResult) -> None:
             raise error
 
-    summary = pool.run_on_all("plan", hosts(3), fine, 2, Broken())
+    summary = pool.run_on_all(VERBS["plan"], hosts(3), fine, 2, Broken())
     assert [str(result.status) for result in summary.results] == ["ok"] * 3
 
 
@@ -122,7 +123,7 @@ def test_a_base_exception_is_that_hosts_result_too() -> None:
             raise Panic("out of order")
         return fine(host)
 
-    summary = pool.run_on_all("plan", hosts(3), task, 3, RecordingProgress())
+    summary = pool.run_on_all(VERBS["plan"], hosts(3), task, 3, RecordingProgress())
     assert [result.status for result in summary.results] == [Status.OK, Status.FAILED, Status.OK]
     assert summary.results[1].problem == "Panic: out of order"
 
@@ -130,14 +131,14 @@ def test_a_base_exception_is_that_hosts_result_too() -> None:
 def test_the_same_node_under_two_names_is_worked_on_once() -> None:
     same = [Host("a", "192.0.2.1"), Host("b", "192.0.2.1"), Host("c", "192.0.2.1", port=2222)]
     progress = RecordingProgress()
-    summary = pool.run_on_all("apply", same, fine, 5, progress)
+    summary = pool.run_on_all(VERBS["apply"], same, fine, 5, progress)
     assert [str(result.status) for result in summary.results] == ["ok", "skipped", "ok"]
     assert summary.results[1].problem == "the same node as a"
     assert sorted(progress.started_hosts) == ["a", "c"]
 
 
 def test_no_hosts_are_no_trouble() -> None:
-    assert pool.run_on_all("plan", [], fine, 5, RecordingProgress()).results == ()
+    assert pool.run_on_all(VERBS["plan"], [], fine, 5, RecordingProgress()).results == ()
 
 
 # Ctrl-C
@@ -177,7 +178,7 @@ def test_after_ctrl_c_no_host_starts_and_those_under_way_finish() -> None:
             assert progress.interrupt_reported.wait(SECONDS)  # reported while they are under way
         return fine(host)
 
-    summary = pool.run_on_all("apply", hosts(4), task, 1, progress)
+    summary = pool.run_on_all(VERBS["apply"], hosts(4), task, 1, progress)
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
     assert summary.interrupted
     assert [str(result.status) for result in summary.results] == ["ok", "ok", "skipped", "skipped"]
@@ -197,7 +198,7 @@ def test_a_second_ctrl_c_gives_up_on_those_under_way(monkeypatch: pytest.MonkeyP
         return fine(host)
 
     try:
-        summary = pool.run_on_all("apply", hosts(4), task, 1, RecordingProgress())
+        summary = pool.run_on_all(VERBS["apply"], hosts(4), task, 1, RecordingProgress())
     finally:
         over.set()
     assert [str(result.status) for result in summary.results] == ["ok", "failed", "skipped", "skipped"]
@@ -211,7 +212,7 @@ def test_after_ctrl_c_no_further_batch_starts() -> None:
         return fine(host)
 
     progress = RecordingProgress()
-    summary = pool.run_on_all("apply", hosts(4), task, 4, progress, parse_rollout("2", ""))
+    summary = pool.run_on_all(VERBS["apply"], hosts(4), task, 4, progress, parse_rollout("2", ""))
     assert {result.problem for result in summary.results[2:]} == {"interrupted before it started"}
     assert progress.batches == [(1, 2, 2)]
 
@@ -223,7 +224,7 @@ def test_a_ctrl_c_while_a_batch_is_announced_starts_none_of_it() -> None:
             if number == 2:
                 signal.raise_signal(signal.SIGINT)
 
-    summary = pool.run_on_all("apply", hosts(4), fine, 4, Interrupting(), parse_rollout("2", ""))
+    summary = pool.run_on_all(VERBS["apply"], hosts(4), fine, 4, Interrupting(), parse_rollout("2", ""))
     assert [str(result.status) for result in summary.results] == ["ok", "ok", "skipped", "skipped"]
 
 
@@ -260,7 +261,7 @@ def test_a_batch_starts_when_the_one_before_is_done() -> None:
             working.clear()
 
     progress = Between()
-    summary = pool.run_on_all("apply", hosts(7), task, 9, progress, parse_rollout("1,2,50%", ""))
+    summary = pool.run_on_all(VERBS["apply"], hosts(7), task, 9, progress, parse_rollout("1,2,50%", ""))
     assert statuses(summary) == "o" * 7
     assert progress.batches == [(1, 4, 1), (2, 4, 2), (3, 4, 3), (4, 4, 1)]
     groups = [{"n0"}, {"n1", "n2"}, {"n3", "n4", "n5"}, {"n6"}]
@@ -269,7 +270,7 @@ def test_a_batch_starts_when_the_one_before_is_done() -> None:
 
 def test_a_single_batch_is_not_announced() -> None:
     progress = RecordingProgress()
-    pool.run_on_all("apply", hosts(3), fine, 1, progress)
+    pool.run_on_all(VERBS["apply"], hosts(3), fine, 1, progress)
     assert progress.batches == []
 
 
@@ -288,7 +289,9 @@ def test_a_single_batch_is_not_announced() -> None:
 def test_too_many_failures_start_no_further_batch_or_without_batches_no_further_host(
     serial: str, limit: str, bad: tuple[str, ...], expected: str, why: str
 ) -> None:
-    summary = pool.run_on_all("apply", hosts(6), failing(*bad), 1, RecordingProgress(), parse_rollout(serial, limit))
+    summary = pool.run_on_all(
+        VERBS["apply"], hosts(6), failing(*bad), 1, RecordingProgress(), parse_rollout(serial, limit)
+    )
     assert not summary.interrupted
     assert statuses(summary) == expected
     reasons = {result.problem for result in summary.results if result.status is Status.SKIPPED}
@@ -298,6 +301,6 @@ def test_too_many_failures_start_no_further_batch_or_without_batches_no_further_
 def test_hosts_that_are_the_same_node_count_once_in_a_batch() -> None:
     four = [*hosts(2), Host("twin", "192.0.2.0"), Host("n3", "192.0.2.3")]
     progress = RecordingProgress()
-    summary = pool.run_on_all("apply", four, fine, 1, progress, parse_rollout("2", ""))
+    summary = pool.run_on_all(VERBS["apply"], four, fine, 1, progress, parse_rollout("2", ""))
     assert progress.batches == [(1, 2, 2), (2, 2, 1)]
     assert [result.same_as for result in summary.results] == ["", "", "n0", ""]

@@ -139,7 +139,7 @@ def test_profiles_that_contradict_each_other_with_a_nodes_own_facts_fail_that_no
 
 def test_what_is_uploaded_can_be_shown_without_changing_anything() -> None:
     far = Node(keys={"vm.x": "9"})
-    shown = node.rendered_files(node.render_host(Conversation(DictChannel(far)), host(), work(profile("vm.x >= 1\n"))))
+    shown = dict(node.render_host(Conversation(DictChannel(far)), host(), work(profile("vm.x >= 1\n"))).files)
     assert list(shown) == [SYSCTL.format("p")]
     assert shown[SYSCTL.format("p")].endswith("\nvm.x = 9\n")
     assert far.log == []

@@ -50,7 +50,10 @@ def test_the_lines_to_take_over(files: dict[str, str], lines: list[str]) -> None
 
 
 BRIDGE = "net.bridge.bridge-nf-call-iptables"
-TAKEN, BACK = "remove that line, or let apply --take-over comment it out", "; a package update may bring it back"
+TAKEN, BACK = (
+    "remove that line, or let apply --comment-out-conflicts comment it out",
+    "; a package update may bring it back",
+)
 STEPS = {
     "a file of the admin's": ({"/etc/sysctl.d/99-zzz.conf": f"{BRIDGE} = 0"}, TAKEN),
     "a file with blanks in its name": ({"/etc/sysctl.d/99-zzz my app.conf": f"{BRIDGE} = 0"}, "remove that line"),
@@ -73,7 +76,7 @@ def test_take_over_is_advised_where_it_would_help_and_nowhere_else(files: dict[s
     item = diff(desired, known, boot).items[0]
     assert (item.status, item.next_step) == (ItemStatus.BOOT_DRIFT, step)
     assert [str(line) for line in conflicting_lines(desired, boot)] == (
-        [item.decided_by] if "--take-over" in step else []
+        [item.decided_by] if "--comment-out-conflicts" in step else []
     )
 
 

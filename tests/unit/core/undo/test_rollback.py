@@ -135,7 +135,7 @@ def test_questions_are_about_files_folders_and_lines() -> None:
 def test_a_snapshot_is_told_in_one_line() -> None:
     items = (("absent", OURS), ("key", "/proc/sys/a 1"), ("key", "/proc/sys/b 2"), ("module", "x"))
     stamp = ChangeId("20261125-021502-a3f1", "anna@laptop", "apply")
-    assert rollback.format_snapshot(rollback.snapshot_item(Snapshot("/x", stamp, "admin", items))) == (
+    assert rollback.format_snapshot(rollback.summarize_snapshot(Snapshot("/x", stamp, "admin", items))) == (
         "20261125-021502-a3f1  2026-11-25 02:15:02 UTC  apply by anna@laptop (admin): 1 file, 2 keys, 1 module"
     )
 

@@ -1,0 +1,3 @@
+"""The version of nodeprep. pyproject.toml names the same one; a test holds them together."""
+
+VERSION = "0.2.0"
