@@ -98,6 +98,21 @@ class Inventory:
         address, port, user, ssh, become = connection
         return Host(name, address, port, user, groups, values, ssh, become)
 
+    def ordered_members(self, group: str) -> tuple[str, ...]:
+        """Return a group's hosts in the order in which Ansible counts them: its own, its children's, theirs.
+
+        Below the children, Ansible's own order changes from run to run (it walks a set); here it is that of the file.
+        """
+        seen: dict[str, None] = {}
+        level = [group]
+        visited = {group}
+        while level:
+            seen.update(dict.fromkeys(host for name in level for host in self.groups[name].hosts))
+            children = dict.fromkeys(child for name in level for child in self.groups[name].children)
+            level = [child for child in children if child not in visited]
+            visited.update(level)
+        return tuple(seen)
+
     def has_own_variables(self, name: str) -> bool:
         """Return False if a host has only the variables of its groups, as all hosts in the same groups have."""
         return name not in self.hosts or bool(self.hosts[name].variables or self.host_files.get(name))

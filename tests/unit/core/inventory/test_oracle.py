@@ -6,7 +6,7 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -14,9 +14,11 @@ from typing import Any
 import pytest
 import yaml
 
-from tasks.core.errors import InventoryError
+from tasks.core.errors import InventoryError, SelectionError
 from tasks.core.inventory.ini import parse_ini
 from tasks.core.inventory.inventory import Inventory
+from tasks.core.inventory.names import name_problem
+from tasks.core.inventory.selection import select_hosts
 from tasks.core.redact import Secret
 
 FOLDER = Path(__file__).parent / "inventories"
@@ -158,3 +160,73 @@ def test_what_ansible_refuses_we_refuse_too(tmp_path: Path) -> None:
             parse_ini(path.read_text(encoding="utf-8"), path.name)
     said = "".join(run_ansible(paths, tmp_path).stderr.split())  # its warnings are wrapped, anywhere
     assert [path.name for path in paths if f"Unabletoparse{path}asaninventorysource" not in said] == []
+
+
+# ---------------------------------------------------------------- -H 'group[1]', counted as Ansible counts
+
+COUNTER = """
+import json, sys
+from ansible.inventory.manager import InventoryManager
+from ansible.parsing.dataloader import DataLoader
+
+answers = []
+for source, patterns in json.load(sys.stdin):
+    manager = InventoryManager(loader=DataLoader(), sources=[source])
+    for pattern in patterns:
+        try:
+            answers.append([source, pattern, [host.name for host in manager.get_hosts(pattern)]])
+        except Exception:
+            answers.append([source, pattern, []])
+print(json.dumps(answers))
+"""
+SUBSCRIPTS = ("[0]", "[1]", "[2]", "[-1]", "[-2]", "[0:0]", "[0:1]", "[1:2]", "[1:]", "[0:]", "[2:9]", "[99]")
+
+
+def countable_groups(inventory: Inventory) -> list[str]:
+    """The groups whose order Ansible fixes: it walks the groups below a group's children in the order of a set."""
+    return [name for name in inventory.groups if all(ordered_levels(inventory, name))]
+
+
+def ordered_levels(inventory: Inventory, group: str) -> Iterator[bool]:
+    level = [group]
+    while level:
+        yield len([name for name in level if inventory.groups[name].children]) <= 1
+        level = list(dict.fromkeys(child for name in level for child in inventory.groups[name].children))
+
+
+def our_choice(inventory: Inventory, pattern: str) -> list[str] | None:
+    """Return the names that a pattern selects; None if one of them has a name that SSH is not given."""
+    try:
+        return [host.name for host in select_hosts(inventory, pattern, reachable_name=lambda _: False)]
+    except SelectionError:
+        return []
+    except InventoryError:
+        return None
+
+
+def test_a_number_after_a_group_picks_what_ansible_picks(tmp_path: Path) -> None:
+    forward = tmp_path / "forward.ini"
+    forward.write_text("[z]\nn9\n[p:children]\na\nz\nb\n[b]\nn1\nn2\n[a]\nn2\nn3\nn1\n[c]\n[all]\nn4\n")
+    asked = []
+    for path in [*FILES, forward]:
+        inventory = our_inventory(path)
+        bases = [*countable_groups(inventory), *inventory.names()[:3], "n*", "*"]
+        bases = [base for base in bases if ":" not in base and not name_problem(base, allowed="*")]
+        asked.append((str(path), [base + subscript for base in bases for subscript in SUBSCRIPTS]))
+        asked[-1][1].extend(f"all,!{base}[0]" for base in bases)
+    environment = {**os.environ, "HOME": str(tmp_path), "ANSIBLE_CONFIG": str(empty_configuration(tmp_path))}
+    command = [sys.executable, "-c", COUNTER]
+    done = subprocess.run(
+        command, input=json.dumps(asked), env=environment, capture_output=True, text=True, check=True, timeout=120
+    )
+    inventories = {str(path): our_inventory(path) for path in [*FILES, forward]}
+    answers = [
+        (source, pattern, our_choice(inventories[source], pattern), theirs)
+        for source, pattern, theirs in json.loads(done.stdout)
+    ]
+    answers = [answer for answer in answers if answer[2] is not None]
+    assert len(answers) > 1000
+    # The rest of a whole group is in the order of the file here, and in that of the groups there.
+    in_any_order = [(sorted(ours or ()), sorted(theirs)) for _, what, ours, theirs in answers if "!" in what]
+    assert [pair for pair in in_any_order if pair[0] != pair[1]] == []
+    assert [answer for answer in answers if answer[2] != answer[3] and "!" not in answer[1]] == []
