@@ -67,8 +67,8 @@ class Inventory:
         """Return a new Inventory with the variables of the files under group_vars/ and host_vars/.
 
         The mappings have group and host names as keys. Earlier variables of files are replaced; unknown groups and
-        hosts are ignored. The precedence is Ansible's: groups in the inventory file < group_vars/all <
-        group_vars/GROUP < host lines < host_vars/HOST.
+        hosts are ignored. A value may be a Variable, which has its place. The precedence is Ansible's: groups in the
+        inventory file < group_vars/all < group_vars/GROUP < host lines < host_vars/HOST.
         """
         return replace(
             self,
@@ -135,7 +135,8 @@ class Inventory:
 
 
 def _file_variables(source: str, values: Mapping[str, object]) -> dict[str, Variable]:
-    return {name: Variable(protect_secret(name, value), source) for name, value in values.items()}
+    given = {name: value if isinstance(value, Variable) else Variable(value, source) for name, value in values.items()}
+    return {name: replace(each, value=protect_secret(name, each.value)) for name, each in given.items()}
 
 
 def protect_secret(name: str, value: object) -> object:

@@ -14,6 +14,12 @@ TRUE_WORDS = frozenset({"y", "yes", "on", "1", "true", "t"})
 FALSE_WORDS = frozenset({"n", "no", "off", "0", "false", "f"})
 
 
+class UnsafeText(str):
+    """A text that Ansible takes as it is (!unsafe), `{{ }}` or not."""
+
+    __slots__ = ()
+
+
 class VariableError(UsageError):
     """A connection variable of one host that cannot be used. variable: its name, from which its line is found."""
 

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -20,10 +19,10 @@ from tasks.core.inventory.inventory import Inventory
 from tasks.core.inventory.names import name_problem
 from tasks.core.inventory.selection import select_hosts
 from tasks.core.redact import Secret
+from tests.support.ansible import ORACLE, ansible_environment, run_ansible_inventory
 
 FOLDER = Path(__file__).parent / "inventories"
 FILES = [*sorted(path for path in FOLDER.iterdir() if path.is_file()), FOLDER / "beside" / "hosts.ini"]
-ORACLE = Path(sys.executable).parent / "ansible-inventory"
 
 pytestmark = pytest.mark.skipif(not ORACLE.exists(), reason="ansible-core is not installed in this environment")
 
@@ -36,29 +35,8 @@ def answers(tmp_path_factory: pytest.TempPathFactory) -> dict[Path, dict[str, An
         return dict(zip(FILES, pool.map(lambda path: ask_ansible(path, home), FILES), strict=True))
 
 
-def empty_configuration(home: Path) -> Path:
-    path = home / "ansible.cfg"
-    path.touch()
-    return path
-
-
-def run_ansible(paths: Sequence[Path], home: Path) -> subprocess.CompletedProcess[str]:
-    environment = {
-        "PATH": os.environ["PATH"],
-        "HOME": str(home),
-        "LC_ALL": "C.UTF-8",
-        "ANSIBLE_CONFIG": str(empty_configuration(home)),
-        "ANSIBLE_LOCAL_TEMP": str(home),
-        "ANSIBLE_LOCALHOST_WARNING": "0",
-        "ANSIBLE_INVENTORY_UNPARSED_WARNING": "0",
-        "ANSIBLE_DEPRECATION_WARNINGS": "0",
-    }
-    command = [str(ORACLE), *(word for path in paths for word in ("-i", str(path))), "--list"]
-    return subprocess.run(command, env=environment, cwd=home, capture_output=True, text=True, check=False, timeout=60)
-
-
 def ask_ansible(path: Path, home: Path) -> dict[str, Any]:
-    done = run_ansible([path], home)
+    done = run_ansible_inventory([path], home)
     assert done.returncode == 0, done.stderr
     assert "Unable to parse" not in done.stderr, done.stderr
     answer: dict[str, Any] = json.loads(done.stdout)
@@ -158,7 +136,7 @@ def test_what_ansible_refuses_we_refuse_too(tmp_path: Path) -> None:
         path.write_text(REFUSED[path.stem], encoding="utf-8")
         with pytest.raises(InventoryError):
             parse_ini(path.read_text(encoding="utf-8"), path.name)
-    said = "".join(run_ansible(paths, tmp_path).stderr.split())  # its warnings are wrapped, anywhere
+    said = "".join(run_ansible_inventory(paths, tmp_path).stderr.split())  # its warnings are wrapped, anywhere
     assert [path.name for path in paths if f"Unabletoparse{path}asaninventorysource" not in said] == []
 
 
@@ -214,7 +192,7 @@ def test_a_number_after_a_group_picks_what_ansible_picks(tmp_path: Path) -> None
         bases = [base for base in bases if ":" not in base and not name_problem(base, allowed="*")]
         asked.append((str(path), [base + subscript for base in bases for subscript in SUBSCRIPTS]))
         asked[-1][1].extend(f"all,!{base}[0]" for base in bases)
-    environment = {**os.environ, "HOME": str(tmp_path), "ANSIBLE_CONFIG": str(empty_configuration(tmp_path))}
+    environment = ansible_environment(tmp_path)
     command = [sys.executable, "-c", COUNTER]
     done = subprocess.run(
         command, input=json.dumps(asked), env=environment, capture_output=True, text=True, check=True, timeout=120
