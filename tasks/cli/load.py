@@ -21,7 +21,7 @@ from tasks.console.formats import FORMATS
 from tasks.core.errors import UsageError
 from tasks.core.host import Host, HostKeys
 from tasks.core.profile.profile import Profile, check_together
-from tasks.core.profile.template import Source, check_names
+from tasks.core.profile.template import Source, check_names, template_names
 from tasks.core.profile.variables import SAMPLE, template_variables
 from tasks.core.redact import Secret, parse_password
 from tasks.core.run.batches import parse_rollout
@@ -72,6 +72,7 @@ def load(context: Any, verb: Verb, options: Options) -> Run:
     )
     hosts = engines.hosts_for_engine(options.engine, hosts, secrets=_given_secrets(context.config))
     for host in hosts:
+        inventory.check_literals(host, _used_names(step_context.profiles[host.name]))
         _check_templates(host, step_context)
     if options.report:
         files.check_writable(Path(options.report))
@@ -122,6 +123,11 @@ def _check_templates(host: Host, step_context: StepContext) -> None:
     for source in template_sources(step_context.profiles[host.name]):
         check_names(source, known)
     check_together(step_context.render(host, dict(SAMPLE)))
+
+
+def _used_names(profiles: tuple[Profile, ...]) -> set[str]:
+    """Return the variables that the templates of some profiles use."""
+    return {name for source in template_sources(profiles) if source.template for name in template_names(source).used}
 
 
 def template_sources(profiles: tuple[Profile, ...]) -> list[Source]:

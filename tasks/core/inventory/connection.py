@@ -81,6 +81,7 @@ def resolve_connection(host: str, variables: Mapping[str, object]) -> Connection
     """
     reader = VariableReader(host, variables)
     settings = _settings(reader)
+    password, become_password = reader.secret(PASSWORD), reader.secret(BECOME_PASSWORD)
     return Connection(
         address=_address(reader),
         port=settings.port,
@@ -92,10 +93,10 @@ def resolve_connection(host: str, variables: Mapping[str, object]) -> Connection
             proxy_jump=settings.proxy_jump,
             proxy_command=settings.proxy_command,
             connect_timeout=settings.timeout,
-            password=reader.secret(PASSWORD),
-            not_honoured=(*_unsupported(reader), *settings.ignored),
+            password=password,
+            not_honoured=(*_unsupported(reader), *settings.ignored, *reader.unset),
         ),
-        become=Become(wanted=reader.boolean(BECOME), password=reader.secret(BECOME_PASSWORD)),
+        become=Become(wanted=reader.boolean(BECOME), password=become_password),
     )
 
 

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
 from tasks.core.errors import InventoryError
 from tasks.core.host import Host
 from tasks.core.inventory.connection import resolve_connection
 from tasks.core.inventory.names import name_problem
-from tasks.core.inventory.variables import VariableError
+from tasks.core.inventory.variables import (
+    EXPRESSION_PROBLEM,
+    UnsafeSecret,
+    UnsafeText,
+    VariableError,
+    holds_expression,
+)
 from tasks.core.redact import Secret, is_secret_name
 
 
@@ -121,6 +127,16 @@ class Inventory:
         """Return the variables of a host, merged by precedence. Raise KeyError for an unknown name."""
         return {key: variable.value for key, variable in self._resolve(name).items()}
 
+    def check_literals(self, host: Host, names: Iterable[str]) -> None:
+        """Raise InventoryError, with the place, if one of these variables of a host holds a Jinja expression.
+
+        Ansible would evaluate it; a template would get it as text.
+        """
+        for name in names:
+            if holds_expression(host.variables.get(name)):
+                place = self._resolve(host.name).get(name, Variable(None, self.source))
+                raise InventoryError(place.source, place.line, f"host {host.name}: {name}: {EXPRESSION_PROBLEM}")
+
     def _resolve(self, name: str) -> dict[str, Variable]:
         host = self.hosts[name]
         merged: dict[str, Variable] = {}
@@ -142,5 +158,5 @@ def _file_variables(source: str, values: Mapping[str, object]) -> dict[str, Vari
 def protect_secret(name: str, value: object) -> object:
     """Return a Secret for a value whose name tells of one, so that no repr of an inventory or a host shows it."""
     if is_secret_name(name) and isinstance(value, (str, int, float)) and not isinstance(value, bool):
-        return Secret(value)
+        return UnsafeSecret(value) if isinstance(value, UnsafeText) else Secret(value)
     return value

@@ -24,6 +24,11 @@ def line_of(path: Path, text: str) -> int:
     return next(number for number, line in enumerate(path.read_text().splitlines(), 1) if text in line)
 
 
+def use_an_expression(root: Path) -> None:
+    replace(root / SYSCTL, "kernel.msgmax = 65536", "kernel.msgmax = {{ msgmax }}")
+    replace(root / "hosts.ini", "[nodes]\n", "[all:vars]\nmsgmax={{ other }}\n[nodes]\n")
+
+
 PLAN = ("-H", "nodes", "plan")
 Damage = Callable[[Path], object]
 USAGE: dict[str, tuple[tuple[str, ...], Damage, str]] = {
@@ -36,6 +41,11 @@ USAGE: dict[str, tuple[tuple[str, ...], Damage, str]] = {
         PLAN,
         lambda root: replace(root / SYSCTL, "net.ipv4.ip_forward = 1", "net.ipv4.ip_forward = {{ nope }}"),
         f"{SYSCTL}:LINE: undefined: 'nope'",
+    ),
+    "a variable that is an expression": (
+        PLAN,
+        use_an_expression,
+        "hosts.ini:[0-9]+: host [^:]+: msgmax: holds a Jinja expression",
     ),
     "a pasted modprobe": (
         PLAN,

@@ -8,7 +8,7 @@ import pytest
 
 from tasks.core.errors import InventoryError
 from tasks.core.inventory.ini import parse_ini
-from tasks.core.inventory.inventory import Inventory
+from tasks.core.inventory.inventory import Inventory, Variable
 from tasks.core.profile.variables import template_variables
 
 FOLDER = Path(__file__).parent / "inventories"
@@ -108,3 +108,17 @@ def test_a_kubeasz_inventory_works_as_it_is() -> None:
     variables = template_variables(found.host("192.168.1.4"))
     assert variables["kube_proxy_mode"] == "ipvs"
     assert variables["NODE_PORT_RANGE"] == "30000-32767"
+
+
+def test_a_variable_with_an_expression_is_named_with_its_place_if_a_template_uses_it() -> None:
+    found = inventory("[web]\nn1 own=1\n[web:vars]\nmtu={{ base_mtu }}\n")
+    found.check_literals(found.host("n1"), ["own", "nothing"])
+    with pytest.raises(InventoryError, match=r"^hosts\.ini:4: host n1: mtu: holds a Jinja expression"):
+        found.check_literals(found.host("n1"), ["own", "mtu"])
+
+
+def test_a_variable_of_a_file_has_its_line() -> None:
+    place = Variable({"a": ["{{ x }}"]}, "group_vars/all.yml", 7)
+    found = inventory("n1\n").with_variables({"all": {"mtu": place}}, {})
+    with pytest.raises(InventoryError, match=r"^group_vars/all\.yml:7: host n1: mtu: holds a Jinja expression"):
+        found.check_literals(found.host("n1"), ["mtu"])
