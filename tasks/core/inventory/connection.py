@@ -15,6 +15,7 @@ from tasks.core.host import Become, HostKeys, SshOptions
 from tasks.core.inventory.names import ip_literal, name_problem
 from tasks.core.inventory.ssh_args import is_harmless, parse_arguments
 from tasks.core.inventory.variables import VariableReader
+from tasks.core.redact import redact_text
 
 ADDRESS = ("ansible_host", "ansible_ssh_host")
 PORT = ("ansible_port", "ansible_ssh_port")
@@ -94,7 +95,7 @@ def resolve_connection(host: str, variables: Mapping[str, object]) -> Connection
             proxy_command=settings.proxy_command,
             connect_timeout=settings.timeout,
             password=password,
-            not_honoured=(*_unsupported(reader), *settings.ignored, *reader.unset),
+            not_honoured=tuple(map(redact_text, (*_unsupported(reader), *settings.ignored, *reader.unset))),
         ),
         become=Become(wanted=reader.boolean(BECOME), password=become_password),
     )
