@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from tasks.core.errors import InventoryError
-from tasks.core.host import Host
+from tasks.core.host import Host, SshOptions
 from tasks.core.inventory.connection import resolve_connection
 from tasks.core.inventory.names import name_problem
 from tasks.core.inventory.variables import (
@@ -17,6 +17,8 @@ from tasks.core.inventory.variables import (
     holds_expression,
 )
 from tasks.core.redact import Secret, is_secret_name
+
+_BASTION = "bastion"
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +104,8 @@ class Inventory:
             raise InventoryError(place.source, place.line, str(error)) from None
         groups = tuple(sorted(self.hosts[name].groups))
         address, port, user, ssh, become = connection
+        if problem := self._bastion_problem(groups, ssh):
+            ssh = replace(ssh, not_honoured=(*ssh.not_honoured, problem))
         return Host(name, address, port, user, groups, values, ssh, become)
 
     def ordered_members(self, group: str) -> tuple[str, ...]:
@@ -118,6 +122,21 @@ class Inventory:
             level = [child for child in children if child not in visited]
             visited.update(level)
         return tuple(seen)
+
+    def _bastion_problem(self, groups: Sequence[str], ssh: SshOptions) -> str:
+        """Return a note for a host without a proxy beside a group [bastion]; empty if there is none.
+
+        Kubespray writes an ssh_config for that group (roles/bastion-ssh-config); we do not guess its ways.
+        """
+        members = self.groups[_BASTION].members if _BASTION in self.groups else ()
+        if not members or _BASTION in groups or ssh.proxy_jump or ssh.proxy_command:
+            return ""
+        variables = self.variables(members[0])
+        user, address, port = map(variables.get, ("ansible_user", "ansible_host", "ansible_port"))
+        jump = f"{f'{user}@' if user else ''}{address or members[0]}{f':{port}' if port else ''}"
+        return (
+            f"[{_BASTION}] (Kubespray's jump host: set ansible_ssh_common_args='-J {jump}', or ProxyJump in ssh_config)"
+        )
 
     def has_own_variables(self, name: str) -> bool:
         """Return False if a host has only the variables of its groups, as all hosts in the same groups have."""

@@ -122,3 +122,23 @@ def test_a_variable_of_a_file_has_its_line() -> None:
     found = inventory("n1\n").with_variables({"all": {"mtu": place}}, {})
     with pytest.raises(InventoryError, match=r"^group_vars/all\.yml:7: host n1: mtu: holds a Jinja expression"):
         found.check_literals(found.host("n1"), ["mtu"])
+
+
+BASTION = "[bastion]\nbastion ansible_host=203.0.113.5 ansible_user=jump ansible_port=2222\n"
+BASTION += "[kube_node]\nn1\nn2 ansible_ssh_common_args='-J b'\n"
+
+
+def test_a_bastion_of_kubespray_that_no_host_goes_through_is_reported() -> None:
+    found = inventory(BASTION)
+    (told,) = found.host("n1").ssh.not_honoured
+    assert "[bastion]" in told
+    assert "ansible_ssh_common_args='-J jump@203.0.113.5:2222'" in told
+    assert found.host("n2").ssh.not_honoured == found.host("bastion").ssh.not_honoured == ()
+
+
+def test_an_empty_bastion_is_none() -> None:
+    assert inventory("[bastion]\n[kube_node]\nn1\n").host("n1").ssh.not_honoured == ()
+
+
+def test_a_bastion_without_variables_is_named_as_it_is() -> None:
+    assert "-J jump1'" in inventory("[bastion]\njump1\n[kube_node]\nn1\n").host("n1").ssh.not_honoured[0]
