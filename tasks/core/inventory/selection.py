@@ -70,7 +70,7 @@ def duplicates(hosts: Iterable[Host]) -> dict[str, str]:
     for host in hosts:
         address = ip_literal(host.address) or host.address.lower()
         key = (address, host.port or _SSH_PORT, host.ssh.proxy_jump, host.ssh.proxy_command)
-        if key in first:
+        if first.get(key, host.name) != host.name:
             repeated[host.name] = first[key]
         else:
             first[key] = host.name

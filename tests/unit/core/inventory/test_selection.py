@@ -314,6 +314,10 @@ def test_every_twin_is_named_after_the_first() -> None:
     assert duplicates([host(name, "x") for name in "abc"]) == {"b": "a", "c": "a"}
 
 
+def test_a_host_is_never_skipped_for_its_own_sake() -> None:
+    assert duplicates([host("a", "x"), host("a", "x"), host("b", "x")]) == {"b": "a"}
+
+
 def test_no_port_is_port_22_and_names_have_no_case() -> None:
     assert duplicates([host("a", "Node.Example"), host("b", "node.example", 22)]) == {"b": "a"}
 
