@@ -6,7 +6,7 @@ import functools
 import gc
 import logging
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -18,10 +18,17 @@ from tasks.cli.executor import FleetContext
 from tasks.cli.options import Options, check_choices
 from tasks.cli.run import CommandLine, Run
 from tasks.console.formats import FORMATS
-from tasks.core.errors import UsageError
+from tasks.core.errors import ProfileError, UsageError
 from tasks.core.host import Host, HostKeys
 from tasks.core.profile.profile import Profile, check_together
-from tasks.core.profile.template import Source, check_names
+from tasks.core.profile.template import (
+    Source,
+    TemplateInputs,
+    check_names,
+    is_bounded,
+    render_source,
+    template_names,
+)
 from tasks.core.profile.variables import SAMPLE, template_variables
 from tasks.core.redact import Secret, parse_password
 from tasks.core.run.batches import parse_rollout
@@ -31,9 +38,12 @@ from tasks.core.verb import Verb
 from tasks.fleet import engines
 from tasks.local import files, profiles
 from tasks.local import inventory as local_inventory
+from tasks.local.budget import Report, first_over_budget
 from tasks.node.context import StepContext
 from tasks.node.stamp import new_change_id
 from tasks.ssh.route import Access
+
+RENDER_SECONDS, RENDER_MEBIBYTES = 10, 256  # of one template, rendered for one host
 
 CHOICES = {
     "only": ("", "modules", "sysctl"),
@@ -71,7 +81,9 @@ def load(context: Any, verb: Verb, options: Options) -> Run:
         password=_sudo_password(context.config),
     )
     hosts = engines.hosts_for_engine(options.engine, hosts, secrets=_given_secrets(context.config))
+    try_templates(hosts, step_context)
     for host in hosts:
+        inventory.check_literals(host, _used_names(step_context.profiles[host.name]))
         _check_templates(host, step_context)
     if options.report:
         files.check_writable(Path(options.report))
@@ -116,12 +128,49 @@ def _host_keys(options: Options) -> HostKeys | None:
     return HostKeys(options.host_keys) if options.host_keys else None
 
 
+def try_templates(hosts: Sequence[Host], step_context: StepContext) -> None:
+    """Raise ProfileError for a template that takes too long or too much memory with sample facts.
+
+    Only templates with loops, calls and the like are tried, in a process of their own: the trial cannot end this one.
+    """
+    tried = [
+        (host, source)
+        for host in hosts
+        for source in template_sources(step_context.profiles[host.name])
+        if not is_bounded(source)
+    ]
+    work = functools.partial(_render_all, tried)
+    if tried and (path := first_over_budget(work, seconds=RENDER_SECONDS, mebibytes=RENDER_MEBIBYTES)) is not None:
+        problem = (
+            f"expected a template that renders within {RENDER_SECONDS} s and {RENDER_MEBIBYTES} MiB, got one above"
+        )
+        raise ProfileError(path, 0, problem)
+
+
+def _render_all(sources: Iterable[tuple[Host, Source]], report: Report) -> None:
+    """Render each template once for each set of the variables that it uses, and report its path before."""
+    seen: set[tuple[Source, TemplateInputs]] = set()
+    for host, source in sources:
+        report(source.path)
+        variables = {**template_variables(host), "facts": dict(SAMPLE)}
+        used = template_names(source).used
+        inputs = TemplateInputs({name: variables[name] for name in sorted(used) if name in variables})
+        if (source, inputs) not in seen:
+            seen.add((source, inputs))
+            render_source(source, inputs.variables)
+
+
 def _check_templates(host: Host, step_context: StepContext) -> None:
     """Render a host's profiles with sample facts, so that a mistake in a template costs no connection."""
     known = {*template_variables(host), "facts"}
     for source in template_sources(step_context.profiles[host.name]):
         check_names(source, known)
     check_together(step_context.render(host, dict(SAMPLE)))
+
+
+def _used_names(profiles: tuple[Profile, ...]) -> set[str]:
+    """Return the variables that the templates of some profiles use."""
+    return {name for source in template_sources(profiles) if source.template for name in template_names(source).used}
 
 
 def template_sources(profiles: tuple[Profile, ...]) -> list[Source]:

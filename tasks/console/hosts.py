@@ -8,6 +8,7 @@ from rich.cells import cell_len
 
 from tasks.console.json_report import write_data
 from tasks.console.output import Sink
+from tasks.core.folding import fold
 from tasks.core.host import Host
 from tasks.core.redact import redact
 from tasks.core.sanitize import sanitize
@@ -16,14 +17,25 @@ HEADINGS = ("NAME", "ADDRESS", "PORT", "USER", "GROUPS", "VARIABLES")
 
 
 def show_hosts(hosts: Iterable[Host], sink: Sink, *, as_json: bool) -> None:
-    """Print the hosts in the order of selection."""
+    """Print the hosts in the order of selection, and the settings that are not honoured."""
+    hosts = list(hosts)
     rows = [_host_data(host) for host in hosts]
     if as_json:
         write_data({"hosts": rows}, sink)
         return
-    cells = [[sanitize(_format_value(value)) for value in row.values()] for row in rows]
-    for line in _column_lines([list(HEADINGS), *cells]):
+    cells = [[sanitize(_format_value(value)) for value in list(row.values())[: len(HEADINGS)]] for row in rows]
+    for line in (*_column_lines([list(HEADINGS), *cells]), *map(sanitize, _not_honoured(hosts))):
         sink.file.write(f"{line}\n")
+
+
+def _not_honoured(hosts: Iterable[Host]) -> Iterator[str]:
+    """Yield a line for each setting of the inventory without an effect, with the hosts that have it."""
+    found: dict[str, list[str]] = {}
+    for host in hosts:
+        for text in host.ssh.not_honoured:
+            found.setdefault(text, []).append(host.name)
+    for text, names in found.items():
+        yield f"not honoured on {fold(names)}: {text}"
 
 
 def _column_lines(rows: list[list[str]]) -> Iterator[str]:
@@ -43,6 +55,7 @@ def _host_data(host: Host) -> dict[str, object]:
         "user": host.user,
         "groups": list(host.groups),
         "variables": variables,
+        "not_honoured": list(host.ssh.not_honoured),
     }
 
 

@@ -6,17 +6,32 @@ import re
 from collections.abc import Mapping
 
 # A pattern of the words that tell of a secret in a name. The path of a key file is not a secret, nor is bypass_list.
-SECRET_WORDS = "(?<![a-z])pass(?![a-z])|pass$|passwd|password|passphrase|secret|token|credential|private_key(?!_file)"  # noqa: S105 # a pattern of names
+_KEYS = "(?:private|api|auth|access|certificate|encryption|signing)_?key(?!_?(?:file|path))"
+_SHORT = r"(?<![a-z])(?:pass|pw|pwd|psk)s?(?![a-z])|(?:pass|pwd)(?!\w)"
+SECRET_WORDS = f"{_SHORT}|passwd|password|passphrase|secret|token|credential|{_KEYS}"
 _NAME = re.compile(SECRET_WORDS, re.IGNORECASE)
 
 
+# A password in a value: `scheme://user:password@host`, where a port and a slash are not one, and `sshpass -p password`.
+# The lengths are limited because the time would grow with their square.
+_URL_PASSWORD = re.compile(r"(://[^/\s:@]{0,128}+:)(?![0-9]{1,5}/)[^\s@]{0,1024}+(?:@[^\s@/]{0,256}+(?=@)){0,8}@")
+_SSHPASS_PASSWORD = re.compile(r"(\bsshpass\s+-p\s*)(?:'[^']*'|\"[^\"]*\"|\S+)")
+
+
+def redact_text(text: str) -> str:
+    """Return a text with `[secret]` for the passwords of URLs and of sshpass."""
+    return _SSHPASS_PASSWORD.sub(r"\1[secret]", _URL_PASSWORD.sub(r"\1[secret]@", text))
+
+
 def redact(name: str, value: object) -> object:
-    """Return a variable's value with `[secret]` for it, or for the values inside it, whose name tells of a secret."""
+    """Return a variable's value with `[secret]` for what its name, or a name or a URL inside it, says is secret."""
     if _NAME.search(name):
         return "[secret]"
     if isinstance(value, dict):
         return {str(key): redact(str(key), inner) for key, inner in value.items()}
-    return [redact("", inner) for inner in value] if isinstance(value, list) else value
+    if isinstance(value, list):
+        return [redact("", inner) for inner in value]
+    return redact_text(value) if isinstance(value, str) else value
 
 
 def redact_variables(variables: Mapping[str, object]) -> dict[str, object]:

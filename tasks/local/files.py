@@ -30,27 +30,33 @@ def display_path(path: Path) -> str:
 
 
 def check_writable(path: Path) -> None:
-    """Raise UsageError unless write_whole() can write that file, as far as that can be known now."""
-    target = path.resolve()  # a link stays, and its target is written
-    if target.exists() and not target.is_file():
+    """Raise UsageError unless write_whole() can write that file, as far as that can be known now.
+
+    A link is replaced and not followed: in a folder like /tmp, others choose where it leads.
+    """
+    folder = path.parent.resolve()
+    is_system = folder == Path("/dev") or Path("/proc") in folder.parents  # root would replace the link /dev/stdout
+    if is_system or (path.exists() and not path.is_file()):
         raise UsageError(f"--report {path}: expected a file, got something else")
     try:
-        with _temporary_path(target).open("x"):
-            _temporary_path(target).unlink()
+        with _temporary_path(path).open("x"):
+            _temporary_path(path).unlink()
     except OSError as error:
-        raise UsageError(f"--report {path}: cannot be written: {error.strerror} ({target.parent})") from error
+        raise UsageError(f"--report {path}: cannot be written: {error.strerror} ({folder})") from error
 
 
 def write_whole(path: Path, pieces: Iterable[str]) -> None:
-    """Write a file as a whole: a reader, or a crash, finds the old text or the new one. Raise OSError."""
-    target = path.resolve()
-    temporary = _temporary_path(target)
+    """Write a file as a whole: a reader, or a crash, finds the old text or the new one. Raise OSError.
+
+    A link is replaced by the file; its target stays as it is.
+    """
+    temporary = _temporary_path(path)
     try:
         with temporary.open("x", encoding="utf-8", errors="backslashreplace") as file:
             file.writelines(pieces)
             file.flush()
             os.fsync(file.fileno())
-        temporary.replace(target)
+        temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
 

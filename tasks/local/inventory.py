@@ -18,9 +18,6 @@ from tasks.core.inventory.inventory import Inventory
 from tasks.core.run import retry as retry_report
 from tasks.local.files import display_path, read_text
 
-EXTENSIONS = ("", ".yml", ".yaml", ".json")
-ENCRYPTED = object()  # a value of Ansible's vault, which counts as not set
-
 # A grammar takes the text and the path as the admin knows it; it feeds core/inventory/groups.py.
 GRAMMARS: Mapping[InventoryFormat, Callable[[str, str], Inventory]] = {InventoryFormat.INI: ini.parse_ini}
 
@@ -31,8 +28,11 @@ def load_inventory(path: Path) -> Inventory:
     folders = [path.parent / name for name in ("group_vars", "host_vars")]
     if not any(folder.is_dir() for folder in folders):
         return inventory
-    groups, hosts = _read_variables(folders[0], inventory.groups), _read_variables(folders[1], inventory.hosts)
-    return inventory.with_variables(groups, hosts)
+    from tasks.local.variable_files import read_variables  # noqa: PLC0415 # few inventories need YAML
+
+    return inventory.with_variables(
+        read_variables(folders[0], inventory.groups), read_variables(folders[1], inventory.hosts)
+    )
 
 
 def _parse(text: str, source: str) -> Inventory:
@@ -41,51 +41,6 @@ def _parse(text: str, source: str) -> Inventory:
     if found not in GRAMMARS:
         raise InventoryError(source, line, f"expected an INI inventory ([group] sections of hosts), got {found}")
     return GRAMMARS[found](text, source)
-
-
-def _read_variables(folder: Path, names: Iterable[str]) -> dict[str, dict[str, object]]:
-    """Return {name: variables} from NAME, NAME.yml, NAME.yaml, NAME.json and the files of a folder NAME."""
-    found: dict[str, dict[str, object]] = {}
-    for name in names if folder.is_dir() else ():
-        for file in (file for extension in EXTENSIONS for file in _variable_files(folder / f"{name}{extension}")):
-            found.setdefault(name, {}).update(_read_yaml(file))
-    return found
-
-
-def _variable_files(path: Path) -> list[Path]:
-    """Return the file itself, or the variable files of a folder; empty if there is neither."""
-    if not path.is_dir():
-        return [path] if path.is_file() else []
-    files = [file for file in sorted(path.rglob("*")) if file.is_file()]
-    return [file for file in files if file.suffix in EXTENSIONS and not file.name.startswith(".")]
-
-
-def _read_yaml(path: Path) -> dict[str, object]:
-    import yaml  # noqa: PLC0415 # only inventories with variable files need it
-
-    text = read_text(path, InventoryError)
-    if text.startswith("$ANSIBLE_VAULT"):
-        return {}
-    try:
-        data = yaml.load(text, Loader=_loader(yaml))  # noqa: S506 # a SafeLoader, see there
-    except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        raise InventoryError(display_path(path), mark.line + 1 if mark else 0, f"not YAML: {error}") from error
-    if data is None:
-        return {}
-    if not isinstance(data, dict):
-        raise InventoryError(display_path(path), 1, f"expected `name: value` lines, got a {type(data).__name__}")
-    return {str(name): value for name, value in data.items() if value is not ENCRYPTED}
-
-
-def _loader(yaml: Any) -> Any:
-    """Return yaml's safe loader with Ansible's tags: !unsafe is text, !vault a value that counts as not set."""
-
-    class Loader(yaml.SafeLoader):  # type: ignore[misc]
-        pass
-
-    Loader.add_multi_constructor("!", lambda loader, suffix, node: ENCRYPTED if suffix == "vault" else str(node.value))
-    return Loader
 
 
 def select_from(inventory: Inventory, patterns: str, config: Any, base: Path, retry: str = "") -> tuple[Host, ...]:

@@ -15,6 +15,7 @@ from tasks.core.host import Become, HostKeys, SshOptions
 from tasks.core.inventory.names import ip_literal, name_problem
 from tasks.core.inventory.ssh_args import is_harmless, parse_arguments
 from tasks.core.inventory.variables import VariableReader
+from tasks.core.redact import redact_text
 
 ADDRESS = ("ansible_host", "ansible_ssh_host")
 PORT = ("ansible_port", "ansible_ssh_port")
@@ -81,6 +82,7 @@ def resolve_connection(host: str, variables: Mapping[str, object]) -> Connection
     """
     reader = VariableReader(host, variables)
     settings = _settings(reader)
+    password, become_password = reader.secret(PASSWORD), reader.secret(BECOME_PASSWORD)
     return Connection(
         address=_address(reader),
         port=settings.port,
@@ -92,10 +94,10 @@ def resolve_connection(host: str, variables: Mapping[str, object]) -> Connection
             proxy_jump=settings.proxy_jump,
             proxy_command=settings.proxy_command,
             connect_timeout=settings.timeout,
-            password=reader.secret(PASSWORD),
-            not_honoured=(*_unsupported(reader), *settings.ignored),
+            password=password,
+            not_honoured=tuple(map(redact_text, (*_unsupported(reader), *settings.ignored, *reader.unset))),
         ),
-        become=Become(wanted=reader.boolean(BECOME), password=reader.secret(BECOME_PASSWORD)),
+        become=Become(wanted=reader.boolean(BECOME), password=become_password),
     )
 
 

@@ -40,6 +40,7 @@ class InventoryBuilder:
         self._hosts: dict[str, _DraftHost] = {}
         self._groups = {"all": _DraftGroup("all"), "ungrouped": _DraftGroup("ungrouped")}
         self._edges: list[tuple[str, str, int]] = []
+        self._arrivals: dict[str | tuple[str, str, int], int] = {"all": 0, "ungrouped": 0}  # place of groups and edges
 
     def error(self, line: int, problem: str) -> InventoryError:
         """Return the error that names the file and the line."""
@@ -47,11 +48,14 @@ class InventoryBuilder:
 
     def add_group(self, name: str) -> None:
         """Add a group; `all` and `ungrouped` are always there."""
+        self._arrivals.setdefault(name, len(self._arrivals))
         self._groups.setdefault(name, _DraftGroup(name))
 
     def add_child(self, parent: str, child: str, line: int) -> None:
         """Put a group into another. Both have to be added before `build`, in either order."""
-        self._edges.append((parent, child, line))
+        edge = (parent, child, line)
+        self._edges.append(edge)
+        self._arrivals.setdefault(edge, len(self._arrivals))
 
     def add_host(self, name: str, group: str, line: int, port: int | None = None) -> None:
         """Add a host to a group. Of several ports the one of the first mention counts, as in Ansible."""
@@ -78,7 +82,8 @@ class InventoryBuilder:
 
     def build(self) -> Inventory:
         """Return the Inventory. Raise InventoryError for groups in a loop."""
-        for parent, child, line in self._edges:
+        self._link("all", "ungrouped", 0)
+        for parent, child, line in self._ordered_edges():
             self._link(parent, child, line)
         for group in self._groups.values():
             if group.name != "all" and not group.parents:
@@ -91,6 +96,10 @@ class InventoryBuilder:
             return int(value)  # type: ignore[call-overload, no-any-return]
         except (TypeError, ValueError, OverflowError):
             raise self.error(line, f"{_PRIORITY}: expected a whole number, got {value!r}") from None
+
+    def _ordered_edges(self) -> list[tuple[str, str, int]]:
+        """Return the edges in Ansible's order: a child that is declared later than it is used comes in there."""
+        return sorted(self._edges, key=lambda edge: max(self._arrivals[edge], self._arrivals[edge[1]]))
 
     def _link(self, parent: str, child: str, line: int) -> None:
         if child == "all" or child in self._with_ancestors([parent]):

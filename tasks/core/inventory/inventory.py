@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from tasks.core.errors import InventoryError
-from tasks.core.host import Host
+from tasks.core.host import Host, SshOptions
 from tasks.core.inventory.connection import resolve_connection
 from tasks.core.inventory.names import name_problem
-from tasks.core.inventory.variables import VariableError
+from tasks.core.inventory.variables import (
+    EXPRESSION_PROBLEM,
+    UnsafeSecret,
+    UnsafeText,
+    VariableError,
+    holds_expression,
+)
 from tasks.core.redact import Secret, is_secret_name
+
+_BASTION = "bastion"
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,8 +75,8 @@ class Inventory:
         """Return a new Inventory with the variables of the files under group_vars/ and host_vars/.
 
         The mappings have group and host names as keys. Earlier variables of files are replaced; unknown groups and
-        hosts are ignored. The precedence is Ansible's: groups in the inventory file < group_vars/all <
-        group_vars/GROUP < host lines < host_vars/HOST.
+        hosts are ignored. A value may be a Variable, which has its place. The precedence is Ansible's: groups in the
+        inventory file < group_vars/all < group_vars/GROUP < host lines < host_vars/HOST.
         """
         return replace(
             self,
@@ -96,7 +104,39 @@ class Inventory:
             raise InventoryError(place.source, place.line, str(error)) from None
         groups = tuple(sorted(self.hosts[name].groups))
         address, port, user, ssh, become = connection
+        if problem := self._bastion_problem(groups, ssh):
+            ssh = replace(ssh, not_honoured=(*ssh.not_honoured, problem))
         return Host(name, address, port, user, groups, values, ssh, become)
+
+    def ordered_members(self, group: str) -> tuple[str, ...]:
+        """Return a group's hosts in the order in which Ansible counts them: its own, its children's, theirs.
+
+        Below the children, Ansible's own order changes from run to run (it walks a set); here it is that of the file.
+        """
+        seen: dict[str, None] = {}
+        level = [group]
+        visited = {group}
+        while level:
+            seen.update(dict.fromkeys(host for name in level for host in self.groups[name].hosts))
+            children = dict.fromkeys(child for name in level for child in self.groups[name].children)
+            level = [child for child in children if child not in visited]
+            visited.update(level)
+        return tuple(seen)
+
+    def _bastion_problem(self, groups: Sequence[str], ssh: SshOptions) -> str:
+        """Return a note for a host without a proxy beside a group [bastion]; empty if there is none.
+
+        Kubespray writes an ssh_config for that group (roles/bastion-ssh-config); we do not guess its ways.
+        """
+        members = self.groups[_BASTION].members if _BASTION in self.groups else ()
+        if not members or _BASTION in groups or ssh.proxy_jump or ssh.proxy_command:
+            return ""
+        variables = self.variables(members[0])
+        user, address, port = map(variables.get, ("ansible_user", "ansible_host", "ansible_port"))
+        jump = f"{f'{user}@' if user else ''}{address or members[0]}{f':{port}' if port else ''}"
+        return (
+            f"[{_BASTION}] (Kubespray's jump host: set ansible_ssh_common_args='-J {jump}', or ProxyJump in ssh_config)"
+        )
 
     def has_own_variables(self, name: str) -> bool:
         """Return False if a host has only the variables of its groups, as all hosts in the same groups have."""
@@ -105,6 +145,16 @@ class Inventory:
     def variables(self, name: str) -> dict[str, object]:
         """Return the variables of a host, merged by precedence. Raise KeyError for an unknown name."""
         return {key: variable.value for key, variable in self._resolve(name).items()}
+
+    def check_literals(self, host: Host, names: Iterable[str]) -> None:
+        """Raise InventoryError, with the place, if one of these variables of a host holds a Jinja expression.
+
+        Ansible would evaluate it; a template would get it as text.
+        """
+        for name in names:
+            if holds_expression(host.variables.get(name)):
+                place = self._resolve(host.name).get(name, Variable(None, self.source))
+                raise InventoryError(place.source, place.line, f"host {host.name}: {name}: {EXPRESSION_PROBLEM}")
 
     def _resolve(self, name: str) -> dict[str, Variable]:
         host = self.hosts[name]
@@ -120,11 +170,12 @@ class Inventory:
 
 
 def _file_variables(source: str, values: Mapping[str, object]) -> dict[str, Variable]:
-    return {name: Variable(protect_secret(name, value), source) for name, value in values.items()}
+    given = {name: value if isinstance(value, Variable) else Variable(value, source) for name, value in values.items()}
+    return {name: replace(each, value=protect_secret(name, each.value)) for name, each in given.items()}
 
 
 def protect_secret(name: str, value: object) -> object:
     """Return a Secret for a value whose name tells of one, so that no repr of an inventory or a host shows it."""
     if is_secret_name(name) and isinstance(value, (str, int, float)) and not isinstance(value, bool):
-        return Secret(value)
+        return UnsafeSecret(value) if isinstance(value, UnsafeText) else Secret(value)
     return value

@@ -3,6 +3,10 @@
 nodes,db1          groups and hosts of the inventory       web*,all         globs over both; everything
 nodes,!lab-2       without                                 nodes,&rack1     only those that are in both
 lab-[1-3,5]        ranges; n[01:10] as Ansible writes it   root@10.0.0.7:22 a host outside the inventory
+nodes[0] nodes[-1] the first and the last of a group       nodes[1:2]       from its second to its third host
+
+If the text before [0], [-1], [1:2] or [1:] is a group, a host or a glob over them, its hosts are counted as in Ansible;
+otherwise the brackets are a range or a set of characters. nodes[1-2] is always a range: Ansible has removed that form.
 """
 
 from __future__ import annotations
@@ -24,6 +28,7 @@ _GLOB = re.compile(r"[*?]|\[[^\]]+\]")
 _ITEM = r"(?:[0-9]+|[A-Za-z])"
 _SPAN = rf"{_ITEM}(?:-{_ITEM}|:{_ITEM}(?::[0-9]+)?)?"
 _RANGE = re.compile(rf"\[({_SPAN}(?:,{_SPAN})*)\]")
+_SUBSCRIPT = re.compile(r"(.+)\[(?:(-?[0-9]{1,9})|([0-9]{1,9}):([0-9]{0,9}))\]")
 _SSH_PORT = 22
 
 
@@ -65,7 +70,7 @@ def duplicates(hosts: Iterable[Host]) -> dict[str, str]:
     for host in hosts:
         address = ip_literal(host.address) or host.address.lower()
         key = (address, host.port or _SSH_PORT, host.ssh.proxy_jump, host.ssh.proxy_command)
-        if key in first:
+        if first.get(key, host.name) != host.name:
             repeated[host.name] = first[key]
         else:
             first[key] = host.name
@@ -81,6 +86,20 @@ class _Target(NamedTuple):
     is_explicit: bool = False
 
 
+class _Subscript(NamedTuple):
+    """The parts of `base[first]`, `base[first:last]` and `base[first:]` (last: -1); last is None for a single host."""
+
+    base: str
+    first: int
+    last: int | None
+
+    def pick(self, names: Sequence[str]) -> Sequence[str]:
+        """Return the names that it counts out; none if there are fewer."""
+        if self.last is None:
+            return [names[self.first]] if -len(names) <= self.first < len(names) else []
+        return names[self.first :] if self.last == -1 else names[self.first : self.last + 1]
+
+
 @dataclass(slots=True)
 class _Selector:
     """The hosts chosen so far, by name. Their variables are resolved last, so that excluded hosts cost nothing."""
@@ -91,7 +110,7 @@ class _Selector:
 
     def include(self, term: str) -> None:
         """Add the hosts of a term. A typed user or port also counts for a host that was chosen before."""
-        for pattern in _expand(term):
+        for pattern in self._expand(term):
             for name, target in self._targets(pattern, term):
                 before = self.chosen.get(name, target)
                 user, port = target.user or before.user, target.port or before.port
@@ -100,8 +119,11 @@ class _Selector:
     def matching_names(self, term: str) -> set[str]:
         """Return the names that an exclusion or intersection matches, chosen hosts by name or address among them."""
         found: set[str] = set()
-        for pattern in _expand(term):
+        for pattern in self._expand(term):
             _check_pattern(pattern)
+            if picked := self._pick(pattern):
+                found.update(picked)
+                continue
             known = self._inventory_names(pattern)
             chosen = self._chosen_names(pattern)
             if not (known or chosen or pattern in self.inventory.groups or _GLOB.search(pattern)):
@@ -118,6 +140,32 @@ class _Selector:
             return Host(name, target.name, target.port, target.user, typed=typed)
         host = self.inventory.host(name)
         return replace(host, user=target.user or host.user, port=target.port or host.port, typed=typed)
+
+    def _expand(self, term: str) -> Iterable[str]:
+        """Return one term with its ranges expanded; a subscript of a group stays."""
+        subscript = _parse_subscript(_split_port(term.rpartition("@")[2])[0])
+        return [term] if subscript and self._counted_names(subscript) else _expand(term)
+
+    def _counted_names(self, subscript: _Subscript) -> list[str]:
+        """Return the names that a subscript counts: with repetitions and in Ansible's order."""
+        base, inventory = subscript.base, self.inventory
+        groups = [name for name in inventory.groups if fnmatchcase(name, base)]
+        names = [host for group in groups for host in inventory.ordered_members(group)]
+        if groups and not re.search(r"[.?*\[]", base):
+            return names
+        return [*names, *(name for name in inventory.hosts if fnmatchcase(name, base))]
+
+    def _pick(self, pattern: str) -> list[str]:
+        """Return the names of `group[1]`; empty for other patterns. Raise SelectionError if the group has too few."""
+        subscript = _parse_subscript(pattern)
+        counted = self._counted_names(subscript) if subscript else []
+        if subscript is None or not counted:
+            return []
+        picked = subscript.pick(counted)
+        if not picked:
+            last = len(counted) - 1
+            raise SelectionError(f'"{pattern}" selects no host: "{subscript.base}" has those from [0] to [{last}]')
+        return list(dict.fromkeys(picked))
 
     def _chosen_names(self, pattern: str) -> list[str]:
         """Return the names of the chosen hosts with this name, glob or IP address."""
@@ -148,6 +196,8 @@ class _Selector:
             return list(groups[pattern].members)
         if pattern in hosts:
             return [pattern]
+        if picked := self._pick(pattern):
+            return picked
         if not _GLOB.search(pattern):
             return []
         matching = [group for name, group in groups.items() if name != "all" and fnmatchcase(name, pattern)]
@@ -165,7 +215,7 @@ class _Selector:
 def _parse_target(pattern: str) -> _Target:
     user, at, rest = pattern.rpartition("@")
     name, colon, digits = _split_port(rest)
-    if ":" in name and not ip_literal(name):
+    if ":" in name and not ip_literal(name) and not _parse_subscript(name):
         raise SelectionError(f'"{pattern}": expected user@host:port, a name or an address, got "{name}" for a host')
     if not user and at:
         raise SelectionError(f'"{pattern}": expected a user before the @, got nothing')
@@ -183,9 +233,19 @@ def _split_port(text: str) -> tuple[str, str, str]:
     bracketed = re.fullmatch(r"\[([^\]]+)\](?:(:)([^:]*))?", text)
     if bracketed and (bracketed[2] or ":" in bracketed[1]):
         return bracketed[1], bracketed[2] or "", bracketed[3] or ""
+    if counted := re.fullmatch(r"([^\[\]]+\[[^\]]*\])(?:(:)([^:]*))?", text):
+        return counted[1], counted[2] or "", counted[3] or ""
     if text.count(":") != 1:
         return text, "", ""
     return text.partition(":")
+
+
+def _parse_subscript(text: str) -> _Subscript | None:
+    match = _SUBSCRIPT.fullmatch(text)
+    if match is None:
+        return None
+    base, index, first, last = match.groups()
+    return _Subscript(base, int(index), None) if index else _Subscript(base, int(first), int(last or -1))
 
 
 def _with_port(target: _Target) -> str:

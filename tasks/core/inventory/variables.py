@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from tasks.core.errors import UsageError
 from tasks.core.inventory.names import name_problem, port_number
@@ -12,6 +12,31 @@ from tasks.core.redact import Secret, parse_password
 
 TRUE_WORDS = frozenset({"y", "yes", "on", "1", "true", "t"})
 FALSE_WORDS = frozenset({"n", "no", "off", "0", "false", "f"})
+
+
+class UnsafeText(str):
+    """A text that Ansible takes as it is (!unsafe), `{{ }}` or not."""
+
+    __slots__ = ()
+
+
+class UnsafeSecret(Secret, UnsafeText):
+    """A password that is taken as it is."""
+
+    __slots__ = ()
+
+
+EXPRESSION_PROBLEM = "holds a Jinja expression; expressions are not evaluated here, write the value"
+_REFERENCE = re.compile(r"\s*\{\{\s*([A-Za-z_][A-Za-z0-9_]*)\s*\}\}\s*")
+
+
+def holds_expression(value: object) -> bool:
+    """Return True for a text with `{{` or `{%`, and for a list or dictionary with such a text in it."""
+    if isinstance(value, dict):
+        return any(holds_expression(item) for pair in value.items() for item in pair)
+    if isinstance(value, list):
+        return any(map(holds_expression, value))
+    return isinstance(value, str) and not isinstance(value, UnsafeText) and ("{{" in value or "{%" in value)
 
 
 class VariableError(UsageError):
@@ -24,10 +49,14 @@ class VariableError(UsageError):
 
 @dataclass(slots=True)
 class VariableReader:
-    """A typed reader of one host's variables; None and absent are the same, as in Ansible."""
+    """A typed reader of one host's variables; None and absent are the same, as in Ansible.
+
+    unset: a short text for each password that is a reference to a variable without a value.
+    """
 
     host: str
     variables: Mapping[str, object]
+    unset: list[str] = field(default_factory=list)
 
     def find(self, names: tuple[str, ...]) -> tuple[str, object] | None:
         """Return the last of some variables that is set, and its value; None if none is."""
@@ -41,27 +70,47 @@ class VariableReader:
     def plain(self, names: tuple[str, ...]) -> tuple[str, str]:
         """Return the variable that counts and its text; ("", "") if none is set."""
         found = self.find(names)
-        if found is None:
-            return "", ""
-        variable, value = found
+        return (found[0], self._literal(*found)) if found else ("", "")
+
+    def _literal(self, variable: str, value: object) -> str:
+        """Return a value as text. Raise VariableError for a list, a dictionary or an expression."""
         if isinstance(value, (list, tuple, dict, set)):
             raise self.error(variable, f"expected a text, got a {type(value).__name__}")
-        text = str(value)
-        if "{{" in text or "{%" in text:
-            raise self.error(variable, "holds a Jinja expression; expressions are not evaluated here, write the value")
-        return variable, text
+        if holds_expression(value):
+            raise self.error(variable, EXPRESSION_PROBLEM)
+        return str(value)
 
     def text(self, names: tuple[str, ...]) -> str | None:
         """Return a value as text; None if it is not set or empty."""
         return self.plain(names)[1] or None
 
     def secret(self, names: tuple[str, ...]) -> Secret | None:
-        """Return a value as a Secret; None if it is not set or empty. Raise VariableError for a line break in it."""
-        variable, text = self.plain(names)
+        """Return a value as a Secret; None if it is not set or empty. Raise VariableError for a line break in it.
+
+        `{{ name }}` is the value of that variable. Without one, as where Ansible's vault has it, the password counts as
+        not set and the reference is added to `unset`.
+        """
+        found = self.find(names)
+        value = self._referenced(*found) if found else None
+        if found is None or value is None:
+            return None
         try:
-            return parse_password(text)
+            return parse_password(self._literal(found[0], value))
         except ValueError as error:
-            raise self.error(variable, str(error)) from None
+            raise self.error(found[0], str(error)) from None
+
+    def _referenced(self, variable: str, value: object) -> object:
+        """Return the value that a chain of references leads to; None if it leads to no value."""
+        seen: set[str] = set()
+        while isinstance(value, str) and not isinstance(value, UnsafeText) and (match := _REFERENCE.fullmatch(value)):
+            name = match[1]
+            if name in seen:
+                raise self.error(variable, f"expected a value, got {name}, which refers to itself")
+            seen.add(name)
+            value = self.variables.get(name)
+            if value is None:
+                self.unset.append(f"{variable}: {name} is not set (encrypted values are not read)")
+        return value
 
     def boolean(self, names: tuple[str, ...]) -> bool | None:
         """Return a value as a boolean, by Ansible's words; None if it is not set."""

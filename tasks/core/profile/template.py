@@ -52,13 +52,30 @@ _JINJA = ImmutableSandboxedEnvironment(
 
 _ENCODER = json.JSONEncoder(sort_keys=True, default=repr)
 
+MAX_RENDERED = 1024 * 1024  # characters of a rendered file
+_MAX_BOUNDED = 64 * 1024  # characters of a template that can be bounded
+_MAX_BOUNDED_NAMES = 200  # each may be a variable of half a megabyte
+# With these alone, rendering takes no more time and memory than in proportion to the template and its variables. Not
+# among them: loops, calls, products, `~` and `+`, which double a text each time, and most filters.
+_BOUNDED_NODES = (
+    *(nodes.Template, nodes.Output, nodes.TemplateData, nodes.Const, nodes.Name, nodes.Getattr, nodes.Getitem),
+    *(nodes.If, nodes.CondExpr, nodes.Compare, nodes.Operand, nodes.And, nodes.Or, nodes.Not, nodes.Test),
+    *(nodes.Assign, nodes.Sub, nodes.Div, nodes.FloorDiv, nodes.Neg, nodes.Pos, nodes.Filter),
+)
+_BOUNDED_FILTERS = frozenset(
+    {"default", "d", "int", "float", "lower", "upper", "trim", "abs", "length", "first", "last"}
+)
+
 
 class TemplateInputs:
     """The variables that one template uses. Equal content compares equal, so hosts that share it share the result."""
 
     def __init__(self, variables: Mapping[str, object]) -> None:
         self.variables = variables
-        self._key = _ENCODER.encode(variables)
+        try:
+            self._key = _ENCODER.encode(variables)
+        except (TypeError, ValueError):  # keys that JSON cannot sort or does not have
+            self._key = repr(variables)
 
     def __hash__(self) -> int:
         return hash(self._key)
@@ -84,12 +101,45 @@ def numbered_lines(rendered: str, source: str) -> Iterator[tuple[int, str]]:
             yield number, text
 
 
+@memoized(maxsize=64)
+def is_bounded(source: Source) -> bool:
+    """Return True for a file that renders in time and memory in proportion to its text, by its constructs alone."""
+    if not source.template:
+        return True
+    if len(source.text) > _MAX_BOUNDED:
+        return False
+    try:
+        tree = _JINJA.parse(source.text)
+    except (jinja2.TemplateSyntaxError, RecursionError):
+        return True  # it is not rendered
+    found = list(_all_nodes(tree))
+    filters = {node.name for node in found if isinstance(node, nodes.Filter)}
+    names = [node for node in found if isinstance(node, nodes.Name)]
+    bounded = all(isinstance(node, _BOUNDED_NODES) for node in found)
+    return bounded and filters <= _BOUNDED_FILTERS and len(names) <= _MAX_BOUNDED_NAMES
+
+
+def _all_nodes(tree: nodes.Node) -> Iterator[nodes.Node]:
+    left = [tree]
+    while left:
+        node = left.pop()
+        yield node
+        left.extend(node.iter_child_nodes())
+
+
 def render_source(source: Source, variables: Mapping[str, object]) -> str:
-    """Render a file of a profile. Raise ProfileError with path and line."""
+    """Render a file of a profile. Raise ProfileError with path and line, or for more than MAX_RENDERED characters."""
     if "\0" in source.text:
         raise ProfileError(source.path, 0, "expected text, got a file with a NUL byte")
     if not source.template:
         return source.text.replace("\r\n", "\n")
+    text = _render_template(source, variables)
+    if len(text) > MAX_RENDERED:
+        raise ProfileError(source.path, 0, f"expected at most {MAX_RENDERED} rendered characters, got {len(text)}")
+    return text
+
+
+def _render_template(source: Source, variables: Mapping[str, object]) -> str:
     try:
         return _compile(source.text).render(variables)
     except jinja2.TemplateSyntaxError as error:
@@ -145,6 +195,8 @@ def template_names(source: Source) -> _Names:
         used = meta.find_undeclared_variables(tree)  # also finds filters that do not exist
     except jinja2.TemplateSyntaxError as error:
         raise ProfileError(source.path, error.lineno, f"template syntax: {error.message}") from error
+    except RecursionError:
+        raise ProfileError(source.path, 0, "template syntax: expected fewer levels in each other") from None
     required = used - set(_JINJA.globals) - _guarded(tree)
     uses = [(name.lineno, name.name) for name in tree.find_all(nodes.Name) if name.name in required]
     return _Names(frozenset(used), tuple(sorted(uses)))

@@ -26,7 +26,7 @@ def unfinished_hosts(text: str, source: str) -> tuple[str, ...]:
         raise SourceError(source, 0, f"expected {_OWN_REPORT}, got another JSON document") from None
     if not all(isinstance(host, str) for host, _, _ in outcomes):
         raise SourceError(source, 0, f"expected {_OWN_REPORT}, got a node whose host is not a text")
-    unfinished = tuple(host for host, status, same_as in outcomes if is_unfinished(status, same_as))
+    unfinished = tuple(dict.fromkeys(host for host, status, same_as in outcomes if is_unfinished(status, same_as)))
     if not unfinished:
         raise SourceError(source, 0, f"nothing to do again: all of its {len(outcomes)} nodes are done")
     return unfinished

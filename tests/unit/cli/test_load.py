@@ -5,10 +5,18 @@ from __future__ import annotations
 import re
 import socket
 from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
+from tasks.cli import load
+from tasks.core.errors import ProfileError
+from tasks.core.host import Host
+from tasks.core.profile.profile import Profile
+from tasks.core.profile.template import Source
+from tasks.node.context import StepContext
+from tasks.node.stamp import new_change_id
 from tests.support.project import fab, untouched
 
 SYSCTL, MODULES = "templates/kubernetes/sysctl.conf.j2", "templates/kubernetes/modules-load.conf.j2"
@@ -24,6 +32,11 @@ def line_of(path: Path, text: str) -> int:
     return next(number for number, line in enumerate(path.read_text().splitlines(), 1) if text in line)
 
 
+def use_an_expression(root: Path) -> None:
+    replace(root / SYSCTL, "kernel.msgmax = 65536", "kernel.msgmax = {{ msgmax }}")
+    replace(root / "hosts.ini", "[nodes]\n", "[all:vars]\nmsgmax={{ other }}\n[nodes]\n")
+
+
 PLAN = ("-H", "nodes", "plan")
 Damage = Callable[[Path], object]
 USAGE: dict[str, tuple[tuple[str, ...], Damage, str]] = {
@@ -36,6 +49,16 @@ USAGE: dict[str, tuple[tuple[str, ...], Damage, str]] = {
         PLAN,
         lambda root: replace(root / SYSCTL, "net.ipv4.ip_forward = 1", "net.ipv4.ip_forward = {{ nope }}"),
         f"{SYSCTL}:LINE: undefined: 'nope'",
+    ),
+    "a template that takes all memory": (
+        PLAN,
+        lambda root: replace(root / SYSCTL, "kernel.msgmax = 65536", "kernel.msgmax = {{ 'x' * 10 ** 11 }}"),
+        f"{SYSCTL}: expected a template that renders within 10 s and 256 MiB",
+    ),
+    "a variable that is an expression": (
+        PLAN,
+        use_an_expression,
+        "hosts.ini:[0-9]+: host [^:]+: msgmax: holds a Jinja expression",
     ),
     "a pasted modprobe": (
         PLAN,
@@ -151,3 +174,29 @@ def test_an_old_word_still_works_and_says_its_new_one_once(
     assert done.stderr.splitlines()[0] == f"{old} is now {new}: the old word goes away with the next release"
     assert done.stderr.count("old word") == 1
     assert old not in done.stdout.replace(new, "").split()
+
+
+BOMBS = [
+    "{{ lipsum(n=100000000) }}",
+    "{% for a in range(99999) %}{% for b in range(99999) %}{% endfor %}{% endfor %}",
+    "{{ 9 ** (9 ** 9) }}",
+    "{{ 1.5 | round(999999999, 'ceil') }}",
+    "{% macro m(n) %}{% if n %}{{ m(n - 1) }}{{ m(n - 1) }}{% endif %}{% endmacro %}{{ m(60) }}",
+    "{% set ns = namespace(x='x') %}{% for a in range(99) %}{% set ns.x = ns.x ~ ns.x %}{% endfor %}",
+]
+
+
+@pytest.mark.parametrize("text", BOMBS)
+def test_a_template_that_would_not_end_is_refused(text: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(load, "RENDER_SECONDS", 1)
+    bomb = Profile("mine", None, Source("templates/mine/sysctl.conf.j2", text))
+    context = StepContext({"n1": (bomb,)}, change=new_change_id("plan", datetime.now(UTC)))
+    with pytest.raises(ProfileError, match=r"^templates/mine/sysctl\.conf\.j2: expected a template that renders"):
+        load.try_templates([Host("n1", "n1")], context)
+
+
+def test_a_template_is_tried_with_the_variables_of_each_host_and_its_own_mistakes_are_left_to_the_rest() -> None:
+    looping = Profile("mine", None, Source("t", "{% for a in names %}# {{ a }}\n{% endfor %}vm.x = {{ nope }}\n"))
+    context = StepContext(dict.fromkeys(("n1", "n2"), (looping,)), change=new_change_id("plan", datetime.now(UTC)))
+    hosts = [Host(name, name, variables={"names": [name]}) for name in ("n1", "n2")]
+    load.try_templates(hosts, context)

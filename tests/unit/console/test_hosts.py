@@ -39,6 +39,20 @@ def test_hosts_are_shown_without_their_secrets(as_json: bool) -> None:
         assert word in text
 
 
+def test_what_has_no_effect_is_reported_with_the_hosts_that_have_it() -> None:
+    fleet = [Host(name, name, ssh=SshOptions(not_honoured=("-4 (ansible_ssh_common_args)",))) for name in ("n1", "n2")]
+    screen, stream = plain()
+    show_hosts([*fleet, Host("n3", "n3", ssh=SshOptions(not_honoured=("a\x1bb",)))], screen, as_json=False)
+    assert stream.getvalue().splitlines()[-2:] == [
+        "not honoured on n[1-2]: -4 (ansible_ssh_common_args)",
+        "not honoured on n3: a?b",
+    ]
+    screen, stream = plain()
+    show_hosts([*fleet, HOST], screen, as_json=True)
+    told = [host["not_honoured"] for host in json.loads(stream.getvalue())["hosts"]]
+    assert told == [["-4 (ansible_ssh_common_args)"], ["-4 (ansible_ssh_common_args)"], []]
+
+
 def test_hosts_are_json_too() -> None:
     screen, stream = plain()
     show_hosts([HOST, Host("n2", "n2")], screen, as_json=True)

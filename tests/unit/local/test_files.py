@@ -32,12 +32,31 @@ def test_a_file_is_saved_as_a_whole_with_the_rights_that_new_files_have(tmp_path
     assert list(tmp_path.iterdir()) == [path]
 
 
-def test_a_link_stays_and_what_it_leads_to_is_saved(tmp_path: Path) -> None:
-    (tmp_path / "link").symlink_to("real")
-    check_writable(tmp_path / "link")
-    write_whole(tmp_path / "link", ["x"])
-    assert (tmp_path / "link").is_symlink()
-    assert (tmp_path / "real").read_text() == "x"
+@pytest.mark.parametrize("target", ["real", "missing", "../outside"])
+def test_a_link_is_replaced_and_never_followed(target: str, tmp_path: Path) -> None:
+    folder = tmp_path / "reports"
+    folder.mkdir()
+    for name in ("reports/real", "outside"):
+        (tmp_path / name).write_text("of somebody else")
+    (folder / "link").symlink_to(target)
+    check_writable(folder / "link")
+    write_whole(folder / "link", ["x"])
+    assert not (folder / "link").is_symlink()
+    assert (folder / "link").read_text() == "x"
+    assert (folder / "real").read_text() == (tmp_path / "outside").read_text() == "of somebody else"
+    assert not (folder / "missing").exists()
+
+
+def test_a_link_to_something_that_is_not_a_file_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "link").symlink_to(tmp_path)
+    with pytest.raises(UsageError, match="expected a file, got something else"):
+        check_writable(tmp_path / "link")
+
+
+@pytest.mark.parametrize("path", ["/dev/stdout", "/dev/fd/1", "/proc/self/fd/1", "/dev/shm/../run.json"])
+def test_nothing_is_put_in_the_place_of_a_device(path: str) -> None:
+    with pytest.raises(UsageError, match="expected a file, got something else"):
+        check_writable(Path(path))
 
 
 def test_a_file_that_cannot_be_saved_leaves_the_old_one_and_no_draft(
@@ -63,3 +82,9 @@ def test_where_nothing_can_be_saved_is_known_before(path: str, why: str, tmp_pat
 def test_a_device_is_not_replaced_by_a_report() -> None:
     with pytest.raises(UsageError, match="expected a file, got something else"):
         check_writable(Path("/dev/null"))
+
+
+def test_a_report_may_lie_in_memory(tmp_path: Path) -> None:
+    path = Path("/dev/shm") / f"nodeprep-{os.getpid()}.json"
+    check_writable(path)
+    assert not path.exists()

@@ -11,6 +11,7 @@ import pytest
 from tasks.core.errors import InventoryError, SourceError, UsageError
 from tasks.core.host import SshOptions
 from tasks.core.inventory.ini import parse_ini
+from tasks.core.inventory.selection import duplicates
 from tasks.local.inventory import load_inventory, select_from
 
 
@@ -165,6 +166,15 @@ def test_a_retry_needs_no_hosts_and_those_of_h_narrow_it(tmp_path: Path) -> None
     statuses = {"n4": "failed", "n1": "ok", "n2": "unreachable", "n3": "skipped"}
     assert retried(tmp_path, "", **statuses) == ["n4", "n2", "n3"]
     assert retried(tmp_path, "nodes,!n3", **statuses) == ["n2", "n4"]
+
+
+def test_a_node_that_is_twice_in_a_report_is_done_once(tmp_path: Path) -> None:
+    nodes = [{"host": name, "status": "failed", "same_as": ""} for name in ("n2", "n1", "n2")]
+    (tmp_path / "run.json").write_text(json.dumps({"nodes": nodes}))
+    for patterns in ("", "all"):
+        found = select_from(NODES, patterns, Config(), tmp_path, retry=str(tmp_path / "run.json"))
+        assert sorted(host.name for host in found) == ["n1", "n2"]
+        assert duplicates(found) == {}
 
 
 def test_a_retry_of_a_node_that_the_inventory_does_not_have_any_more_names_it(tmp_path: Path) -> None:

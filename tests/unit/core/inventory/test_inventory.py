@@ -8,7 +8,7 @@ import pytest
 
 from tasks.core.errors import InventoryError
 from tasks.core.inventory.ini import parse_ini
-from tasks.core.inventory.inventory import Inventory
+from tasks.core.inventory.inventory import Inventory, Variable
 from tasks.core.profile.variables import template_variables
 
 FOLDER = Path(__file__).parent / "inventories"
@@ -108,3 +108,37 @@ def test_a_kubeasz_inventory_works_as_it_is() -> None:
     variables = template_variables(found.host("192.168.1.4"))
     assert variables["kube_proxy_mode"] == "ipvs"
     assert variables["NODE_PORT_RANGE"] == "30000-32767"
+
+
+def test_a_variable_with_an_expression_is_named_with_its_place_if_a_template_uses_it() -> None:
+    found = inventory("[web]\nn1 own=1\n[web:vars]\nmtu={{ base_mtu }}\n")
+    found.check_literals(found.host("n1"), ["own", "nothing"])
+    with pytest.raises(InventoryError, match=r"^hosts\.ini:4: host n1: mtu: holds a Jinja expression"):
+        found.check_literals(found.host("n1"), ["own", "mtu"])
+
+
+def test_a_variable_of_a_file_has_its_line() -> None:
+    place = Variable({"a": ["{{ x }}"]}, "group_vars/all.yml", 7)
+    found = inventory("n1\n").with_variables({"all": {"mtu": place}}, {})
+    with pytest.raises(InventoryError, match=r"^group_vars/all\.yml:7: host n1: mtu: holds a Jinja expression"):
+        found.check_literals(found.host("n1"), ["mtu"])
+
+
+BASTION = "[bastion]\nbastion ansible_host=203.0.113.5 ansible_user=jump ansible_port=2222\n"
+BASTION += "[kube_node]\nn1\nn2 ansible_ssh_common_args='-J b'\n"
+
+
+def test_a_bastion_of_kubespray_that_no_host_goes_through_is_reported() -> None:
+    found = inventory(BASTION)
+    (told,) = found.host("n1").ssh.not_honoured
+    assert "[bastion]" in told
+    assert "ansible_ssh_common_args='-J jump@203.0.113.5:2222'" in told
+    assert found.host("n2").ssh.not_honoured == found.host("bastion").ssh.not_honoured == ()
+
+
+def test_an_empty_bastion_is_none() -> None:
+    assert inventory("[bastion]\n[kube_node]\nn1\n").host("n1").ssh.not_honoured == ()
+
+
+def test_a_bastion_without_variables_is_named_as_it_is() -> None:
+    assert "-J jump1'" in inventory("[bastion]\njump1\n[kube_node]\nn1\n").host("n1").ssh.not_honoured[0]

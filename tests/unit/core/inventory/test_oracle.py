@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -14,14 +13,16 @@ from typing import Any
 import pytest
 import yaml
 
-from tasks.core.errors import InventoryError
+from tasks.core.errors import InventoryError, SelectionError
 from tasks.core.inventory.ini import parse_ini
 from tasks.core.inventory.inventory import Inventory
+from tasks.core.inventory.names import name_problem
+from tasks.core.inventory.selection import select_hosts
 from tasks.core.redact import Secret
+from tests.support.ansible import ORACLE, ansible_environment, run_ansible_inventory
 
 FOLDER = Path(__file__).parent / "inventories"
 FILES = [*sorted(path for path in FOLDER.iterdir() if path.is_file()), FOLDER / "beside" / "hosts.ini"]
-ORACLE = Path(sys.executable).parent / "ansible-inventory"
 
 pytestmark = pytest.mark.skipif(not ORACLE.exists(), reason="ansible-core is not installed in this environment")
 
@@ -34,29 +35,8 @@ def answers(tmp_path_factory: pytest.TempPathFactory) -> dict[Path, dict[str, An
         return dict(zip(FILES, pool.map(lambda path: ask_ansible(path, home), FILES), strict=True))
 
 
-def empty_configuration(home: Path) -> Path:
-    path = home / "ansible.cfg"
-    path.touch()
-    return path
-
-
-def run_ansible(paths: Sequence[Path], home: Path) -> subprocess.CompletedProcess[str]:
-    environment = {
-        "PATH": os.environ["PATH"],
-        "HOME": str(home),
-        "LC_ALL": "C.UTF-8",
-        "ANSIBLE_CONFIG": str(empty_configuration(home)),
-        "ANSIBLE_LOCAL_TEMP": str(home),
-        "ANSIBLE_LOCALHOST_WARNING": "0",
-        "ANSIBLE_INVENTORY_UNPARSED_WARNING": "0",
-        "ANSIBLE_DEPRECATION_WARNINGS": "0",
-    }
-    command = [str(ORACLE), *(word for path in paths for word in ("-i", str(path))), "--list"]
-    return subprocess.run(command, env=environment, cwd=home, capture_output=True, text=True, check=False, timeout=60)
-
-
 def ask_ansible(path: Path, home: Path) -> dict[str, Any]:
-    done = run_ansible([path], home)
+    done = run_ansible_inventory([path], home)
     assert done.returncode == 0, done.stderr
     assert "Unable to parse" not in done.stderr, done.stderr
     answer: dict[str, Any] = json.loads(done.stdout)
@@ -156,5 +136,75 @@ def test_what_ansible_refuses_we_refuse_too(tmp_path: Path) -> None:
         path.write_text(REFUSED[path.stem], encoding="utf-8")
         with pytest.raises(InventoryError):
             parse_ini(path.read_text(encoding="utf-8"), path.name)
-    said = "".join(run_ansible(paths, tmp_path).stderr.split())  # its warnings are wrapped, anywhere
+    said = "".join(run_ansible_inventory(paths, tmp_path).stderr.split())  # its warnings are wrapped, anywhere
     assert [path.name for path in paths if f"Unabletoparse{path}asaninventorysource" not in said] == []
+
+
+# ---------------------------------------------------------------- -H 'group[1]', counted as Ansible counts
+
+COUNTER = """
+import json, sys
+from ansible.inventory.manager import InventoryManager
+from ansible.parsing.dataloader import DataLoader
+
+answers = []
+for source, patterns in json.load(sys.stdin):
+    manager = InventoryManager(loader=DataLoader(), sources=[source])
+    for pattern in patterns:
+        try:
+            answers.append([source, pattern, [host.name for host in manager.get_hosts(pattern)]])
+        except Exception:
+            answers.append([source, pattern, []])
+print(json.dumps(answers))
+"""
+SUBSCRIPTS = ("[0]", "[1]", "[2]", "[-1]", "[-2]", "[0:0]", "[0:1]", "[1:2]", "[1:]", "[0:]", "[2:9]", "[99]")
+
+
+def countable_groups(inventory: Inventory) -> list[str]:
+    """The groups whose order Ansible fixes: it walks the groups below a group's children in the order of a set."""
+    return [name for name in inventory.groups if all(ordered_levels(inventory, name))]
+
+
+def ordered_levels(inventory: Inventory, group: str) -> Iterator[bool]:
+    level = [group]
+    while level:
+        yield len([name for name in level if inventory.groups[name].children]) <= 1
+        level = list(dict.fromkeys(child for name in level for child in inventory.groups[name].children))
+
+
+def our_choice(inventory: Inventory, pattern: str) -> list[str] | None:
+    """Return the names that a pattern selects; None if one of them has a name that SSH is not given."""
+    try:
+        return [host.name for host in select_hosts(inventory, pattern, reachable_name=lambda _: False)]
+    except SelectionError:
+        return []
+    except InventoryError:
+        return None
+
+
+def test_a_number_after_a_group_picks_what_ansible_picks(tmp_path: Path) -> None:
+    forward = tmp_path / "forward.ini"
+    forward.write_text("[z]\nn9\n[p:children]\na\nz\nb\n[b]\nn1\nn2\n[a]\nn2\nn3\nn1\n[c]\n[all]\nn4\n")
+    asked = []
+    for path in [*FILES, forward]:
+        inventory = our_inventory(path)
+        bases = [*countable_groups(inventory), *inventory.names()[:3], "n*", "*"]
+        bases = [base for base in bases if ":" not in base and not name_problem(base, allowed="*")]
+        asked.append((str(path), [base + subscript for base in bases for subscript in SUBSCRIPTS]))
+        asked[-1][1].extend(f"all,!{base}[0]" for base in bases)
+    environment = ansible_environment(tmp_path)
+    command = [sys.executable, "-c", COUNTER]
+    done = subprocess.run(
+        command, input=json.dumps(asked), env=environment, capture_output=True, text=True, check=True, timeout=120
+    )
+    inventories = {str(path): our_inventory(path) for path in [*FILES, forward]}
+    answers = [
+        (source, pattern, our_choice(inventories[source], pattern), theirs)
+        for source, pattern, theirs in json.loads(done.stdout)
+    ]
+    answers = [answer for answer in answers if answer[2] is not None]
+    assert len(answers) > 1000
+    # The rest of a whole group is in the order of the file here, and in that of the groups there.
+    in_any_order = [(sorted(ours or ()), sorted(theirs)) for _, what, ours, theirs in answers if "!" in what]
+    assert [pair for pair in in_any_order if pair[0] != pair[1]] == []
+    assert [answer for answer in answers if answer[2] != answer[3] and "!" not in answer[1]] == []

@@ -64,7 +64,6 @@ SELECTIONS = [
     ("web*", ["web1", "web2"]),
     ("*1", ["web1", "web2", "db1", "lab-1", "n11"]),  # rack1 is a group that ends in 1
     ("web?", ["web1", "web2"]),
-    ("web[12]", ["web1", "web2"]),
     ("web[!2]", ["web1"]),
     ("no*", ["web1", "web2", "db1"]),
     ("nodes,!web2", ["web1", "db1"]),
@@ -315,6 +314,10 @@ def test_every_twin_is_named_after_the_first() -> None:
     assert duplicates([host(name, "x") for name in "abc"]) == {"b": "a", "c": "a"}
 
 
+def test_a_host_is_never_skipped_for_its_own_sake() -> None:
+    assert duplicates([host("a", "x"), host("a", "x"), host("b", "x")]) == {"b": "a"}
+
+
 def test_no_port_is_port_22_and_names_have_no_case() -> None:
     assert duplicates([host("a", "Node.Example"), host("b", "node.example", 22)]) == {"b": "a"}
 
@@ -326,3 +329,51 @@ def test_one_ipv6_address_may_be_written_in_two_ways() -> None:
 def test_other_ports_and_other_bastions_are_other_nodes() -> None:
     fleet = [host("a", "10.0.0.1"), host("b", "10.0.0.1", 2222), host("c", "10.0.0.1", jump="dc2")]
     assert duplicates(fleet) == {}
+
+
+# ---------------------------------------------------------------- the first, the last, and some of a group
+
+SUBSCRIPTS = [
+    ("web[0]", ["web1"]),
+    ("web[-1]", ["web2"]),
+    ("web[-2]", ["web1"]),
+    ("web[0:1]", ["web1", "web2"]),
+    ("web[1:]", ["web2"]),
+    ("lab[1:3]", ["lab-2", "lab-3", "lab-4"]),
+    ("lab[3:99]", ["lab-4", "lab-5"]),
+    ("nodes[2]", ["db1"]),
+    ("all[0]", ["web2"]),
+    ("web1[0]", ["web1"]),
+    ("nodes[0:1],!web[0]", ["web2"]),
+    ("nodes,&web[1]", ["web2"]),
+    ("web,!*[0]", ["web1"]),
+    ("lab[0],web[-1]", ["lab-1", "web2"]),
+    ("web[1-2]", ["web1", "web2"]),  # a range of names: Ansible has given up [x-y] as a count
+    ("lab-[1:2]", ["lab-1", "lab-2"]),  # nothing is called lab-, so these are a range
+    ("we[b]1", ["web1"]),
+]
+
+
+@pytest.mark.parametrize(("text", "expected"), SUBSCRIPTS)
+def test_a_number_after_a_group_counts_its_hosts(text: str, expected: list[str]) -> None:
+    assert names(text) == expected
+
+
+def test_a_number_after_a_group_counts_its_hosts_with_a_user_and_a_port_too() -> None:
+    assert [(host.name, host.user, host.port) for host in hosts("root@web[1]:22,me@lab[1:2]")] == [
+        ("web2", "root", 22),
+        ("lab-2", "me", None),
+        ("lab-3", "me", None),
+    ]
+
+
+@pytest.mark.parametrize(
+    "text", ["web[2]", "web[-3]", "web[12]", "web[2:]", "lab,!web[5]", "root@web[2]:22", "web[1:0]"]
+)
+def test_a_number_that_a_group_does_not_have_is_refused_and_never_taken_for_a_glob(text: str) -> None:
+    assert '"web" has those from [0] to [1]' in refusal(text)
+
+
+def test_a_group_is_counted_in_ansibles_order_and_not_in_that_of_the_file() -> None:
+    fleet = parse_ini("n1\nn2\n[late]\nn2\n[early]\nn1\n[both:children]\nlate\nearly\n", "hosts.ini")
+    assert names("both[0]", fleet=fleet) == ["n2"]

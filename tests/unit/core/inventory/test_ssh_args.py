@@ -124,3 +124,8 @@ def test_whatever_the_arguments_are_they_are_understood_said_or_refused(text: st
         arguments(text)
     except VariableError as error:
         assert error.variable == "ansible_ssh_common_args"
+
+
+def test_a_password_in_an_argument_without_effect_is_not_shown() -> None:
+    (told,) = arguments("-J a -o ProxyCommand='sshpass -p hunter2 ssh b'").not_honoured
+    assert told.startswith("-o ProxyCommand=sshpass -p [secret] ssh b")

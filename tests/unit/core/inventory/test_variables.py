@@ -5,7 +5,9 @@ from __future__ import annotations
 import pytest
 
 from tasks.core.inventory.connection import Connection, resolve_connection
-from tasks.core.inventory.variables import VariableError
+from tasks.core.inventory.inventory import protect_secret
+from tasks.core.inventory.variables import UnsafeText, VariableError, holds_expression
+from tasks.core.redact import Secret
 
 
 def read(**variables: object) -> Connection:
@@ -44,11 +46,66 @@ def test_a_user_with_characters_no_user_has_is_an_error(value: str) -> None:
         "ansible_connection",
     ],
 )
-@pytest.mark.parametrize("value", ["{{ other }}", "{% if a %}b{% endif %}"])
+@pytest.mark.parametrize("value", ["{{ other.name }}", "{% if a %}b{% endif %}", "a {{ b }}", "{{ a | default('') }}"])
 def test_a_jinja_expression_in_a_connection_variable_is_an_error(variable: str, value: str) -> None:
     with pytest.raises(VariableError, match=f"^host n1: {variable}: holds a Jinja expression") as caught:
         resolve_connection("n1", {variable: value})
     assert "other" not in str(caught.value)
+
+
+@pytest.mark.parametrize("variable", ["ansible_host", "ansible_port", "ansible_user"])
+def test_a_reference_is_followed_for_passwords_only(variable: str) -> None:
+    with pytest.raises(VariableError, match="holds a Jinja expression"):
+        resolve_connection("n1", {variable: "{{ other }}", "other": "1"})
+
+
+PASSWORDS = ("ansible_password", "ansible_become_password")
+
+
+@pytest.mark.parametrize("variable", PASSWORDS)
+@pytest.mark.parametrize("value", ["{{ vault_x }}", "{{vault_x}}", " {{  vault_x }}\n", "{{ through }}"])
+def test_a_password_that_refers_to_no_value_counts_as_not_given_and_is_reported(variable: str, value: str) -> None:
+    found = resolve_connection("n1", {variable: value, "through": "{{ vault_x }}"})
+    assert (found.ssh.password, found.become.password) == (None, None)
+    assert found.ssh.not_honoured == (f"{variable}: vault_x is not set (encrypted values are not read)",)
+
+
+@pytest.mark.parametrize("variable", PASSWORDS)
+def test_a_password_that_refers_to_a_value_is_that_value(variable: str) -> None:
+    found = resolve_connection("n1", {variable: "{{ a }}", "a": "{{ b }}", "b": "hunter2\n"})
+    assert [found.ssh.password, found.become.password].count(Secret("hunter2")) == 1
+    assert (found.ssh.not_honoured, "hunter2" in repr(found)) == ((), False)
+
+
+def test_a_password_that_refers_to_itself_is_an_error() -> None:
+    with pytest.raises(
+        VariableError, match=r"^host n1: ansible_password: expected a value, got a, which refers to itself"
+    ):
+        read(ansible_password="{{ a }}", a="{{ b }}", b="{{ a }}")
+
+
+def test_an_unsafe_password_is_taken_as_it_is() -> None:
+    unsafe = protect_secret("ansible_password", UnsafeText("{{ vault_x }}"))
+    assert isinstance(unsafe, Secret)
+    assert read(ansible_password=unsafe).ssh.password == "{{ vault_x }}"
+
+
+@pytest.mark.parametrize(
+    ("value", "found"),
+    [
+        ("{{ x }}", True),
+        ("a {% if x %}b{% endif %}", True),
+        ([1, {"a": ["{{ x }}"]}], True),
+        ({"{{ x }}": 1}, True),
+        (UnsafeText("{{ x }}"), False),
+        ([UnsafeText("{{ x }}")], False),
+        ("{ x }", False),
+        (1, False),
+        (None, False),
+    ],
+)
+def test_an_expression_is_found_wherever_it_is_in_a_value(value: object, found: bool) -> None:
+    assert holds_expression(value) is found
 
 
 @pytest.mark.parametrize("end", ["", "\n", "\r\n"])

@@ -3,13 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 
 import pytest
 
 from tasks.core.errors import ProfileError
 from tasks.core.profile.entries import SysctlEntry
 from tasks.core.profile.profile import render
-from tasks.core.profile.template import Source, check_names
+from tasks.core.profile.template import (
+    MAX_RENDERED,
+    Source,
+    TemplateInputs,
+    check_names,
+    is_bounded,
+    render_source,
+    template_names,
+)
 from tasks.core.profile.variables import SAMPLE
 from tests.support.builders import profile, rendered
 from tests.support.profiles import profile_error
@@ -160,3 +169,68 @@ def test_a_plain_file_is_taken_as_it_is_with_braces_and_all() -> None:
 def test_windows_line_ends_do_no_harm(template: bool) -> None:
     found = render(profile("# a\r\nvm.x = 1\r\nvm.y = 2\r\n", template=template), {})
     assert found.sysctl == ("# a", SysctlEntry(2, "vm.x", "1", False, False), SysctlEntry(3, "vm.y", "2", False, False))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "vm.x = 1\n",
+        "{% if a | default('x') == 'x' %}\nvm.x = {{ b.c // 4 }}\n{% endif %}\n",
+        "{% set x = 3 %}\nvm.x = {{ x - 1 }}\n",
+        "{% if %}",
+        "{{ " + "(" * 10_000,
+    ],
+)
+def test_a_template_of_plain_expressions_is_bounded(text: str) -> None:
+    assert is_bounded(Source("t", text))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "{{ lipsum(n=100000000) }}",
+        "{% for a in range(9) %}{% endfor %}",
+        "{% macro m() %}{{ m() }}{% endmacro %}",
+        "{{ 'x' * 1000000000 }}",
+        "{{ 9 ** 9 ** 9 }}",
+        "{{ '%999999999d' % 1 }}",
+        "{% set x = x ~ x %}",
+        "{% set x = x + x %}",
+        "{% set x = [x, x] %}",
+        "{{ 1.5 | round(999999999) }}",
+        "{{ 'x' | center(999999999) }}",
+        "{{ 'x'.ljust(999999999) }}",
+        "{% set x %}{{ x }}{{ x }}{% endset %}",
+        "{{ x }}" * 1000,
+        "# " * 100_000,
+    ],
+)
+def test_a_template_that_can_make_much_out_of_little_is_not_bounded(text: str) -> None:
+    assert not is_bounded(Source("t", text))
+
+
+def test_the_shipped_templates_are_bounded_and_cost_no_process() -> None:
+    files = sorted((Path(__file__).parents[4] / "templates").glob("*/*.j2"))
+    assert files
+    assert [file.name for file in files if not is_bounded(Source("t", file.read_text(encoding="utf-8")))] == []
+
+
+def test_a_plain_file_is_bounded() -> None:
+    assert is_bounded(Source("t", "{{ lipsum(n=100000000) }}", template=False))
+
+
+def test_a_template_that_renders_too_much_is_refused() -> None:
+    with pytest.raises(ProfileError, match=rf"^t: expected at most {MAX_RENDERED} rendered characters, got 1048577"):
+        render_source(Source("t", "{{ x }}"), {"x": "x" * (MAX_RENDERED + 1)})
+
+
+def test_a_template_that_is_nested_too_deeply_is_a_mistake() -> None:
+    with pytest.raises(ProfileError, match="template syntax: expected fewer levels"):
+        template_names(Source("t", "{{ " + "(" * 10_000))
+
+
+@pytest.mark.parametrize("value", [{1: "a", "b": 2}, {(1, 2): 3}, {None: 1, "x": 2}])
+def test_keys_that_json_cannot_sort_are_no_obstacle(value: object) -> None:
+    assert TemplateInputs({"x": value}) == TemplateInputs({"x": value})
+    assert TemplateInputs({"x": value}) != TemplateInputs({"x": 1})
+    assert render(profile("vm.x = {{ x | length }}\n"), {"x": value}).sysctl is not None
