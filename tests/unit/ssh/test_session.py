@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import random
+import re
 import shutil
 import socket
+import struct
 import subprocess
 import time
 from collections.abc import Callable, Iterator
@@ -22,7 +25,7 @@ from tasks.ssh import session as module
 from tasks.ssh.deadline import Deadline
 from tasks.ssh.route import Access
 from tasks.ssh.session import Session, load_known_hosts
-from tests.support.ssh_server import HOST_KEY, KEY, OTHER, SECONDS, Rules, listening
+from tests.support.ssh_server import HOST_KEY, KEY, OTHER, SECONDS, Rules, interjecting, listening
 
 
 def access(config: str = "", host_keys: HostKeys | None = None) -> Access:
@@ -215,6 +218,48 @@ def test_a_refused_session_is_told_from_a_refused_login(nodes: Nodes) -> None:
 def test_the_stderr_of_a_proxy_command_is_the_reason_if_there_is_one(nodes: Nodes) -> None:
     host = nodes.host(("127.0.0.1", 1), proxy_command="sh -c 'echo no route to %h %p >&2'")
     assert problem(host).problem == "ProxyCommand: no route to 127.0.0.1 1"
+
+
+# ---- hostile servers ----
+
+MOMENTS = ("keys", "login", "success", "command")
+KINDS = (1, 2, 3, 4, 5, 6, 7, 20, 21, 30, 31, 50, 51, 52, 53, 60, 80, 81, 82, *range(90, 101))
+NUMBERS = (0, 1, 2, 3, 255, 2**15, 2**21, 2**31, 2**32 - 1)
+TEXTS = (b"", b"exit-status", b"exit-signal", b"ssh-userauth", b"publickey", b"session", b"\xff\xfe", b"\x1b[31m")
+
+
+def random_message(chance: random.Random) -> bytes:
+    """Return a message of a random type with random fields, some of them cut off or of a wrong size."""
+    message = bytes([chance.choice(KINDS) if chance.random() < 0.9 else chance.randrange(1, 256)])
+    if chance.random() < 0.5:
+        message += struct.pack(">I", 0)  # the channel of the request
+    for _ in range(chance.randrange(6)):
+        said = chance.choice(TEXTS)
+        size = len(said) if chance.random() < 0.8 else chance.choice(NUMBERS)
+        number = struct.pack(">I", chance.choice(NUMBERS))
+        message += chance.choice([number, struct.pack(">I", size) + said, b"\0", b"\1"])
+    return message[: chance.randrange(1, len(message) + 1)] if chance.random() < 0.1 else message
+
+
+@pytest.mark.parametrize("first", range(0, 500, 100))
+def test_random_messages_are_the_trouble_of_that_node_and_never_a_bug(first: int, nodes: Nodes) -> None:
+    """Connect 100 times to servers that send random messages, the same ones in each run of the test."""
+    problems = set()
+    for seed in range(first, first + 100):
+        chance = random.Random(seed)
+        messages = [random_message(chance) for _ in range(chance.randrange(1, 6))]
+        kind = interjecting(chance.choice(MOMENTS), *messages)
+        with listening(Rules(), kind) as address:
+            host = nodes.host(address, connect_timeout=0.5)
+            with Session(host, access(), Deadline(0.7)) as session:
+                try:
+                    session.start("true", b"MARK")
+                    session.receive(b"MARK")
+                except NodeError as error:
+                    problems.add(re.sub("[0-9]+", "N", error.problem))
+                except Exception as error:
+                    raise AssertionError(f"seed {seed}") from error
+    assert len(problems) > 5
 
 
 # ---- host keys ----
