@@ -140,10 +140,12 @@ def _with_absolute_paths(host: Host, base: Path, pool: Interner) -> Host:
         host.ssh,
         key_files=tuple(_absolute_paths(host.ssh.key_files, base)),
         known_hosts=tuple(_absolute_paths(host.ssh.known_hosts, base)),
+        global_known_hosts=tuple(_absolute_paths(host.ssh.global_known_hosts, base)),
+        revoked_host_keys="".join(_absolute_paths(filter(None, [host.ssh.revoked_host_keys]), base)),
     )
     return replace(host, groups=pool.intern(host.groups), ssh=pool.intern(options), become=pool.intern(host.become))
 
 
 def _absolute_paths(files: Iterable[str], base: Path) -> list[str]:
     """Return paths relative to the inventory: OpenSSH's working directory differs from one admin to the next."""
-    return [str(base / Path(file).expanduser()) for file in files]
+    return [file if file.lower() == "none" else str(base / Path(file).expanduser()) for file in files]

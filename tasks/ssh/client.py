@@ -23,6 +23,17 @@ class Client(_Client):  # type: ignore[misc]
         self._system_host_keys: dict[str, Any] = {}
         self._host_keys: dict[str, Any] = {}
 
+    def _auth(self, username: str, password: str | None, *keys: Any) -> None:
+        """Log in. A server whose host key is not the known one gets no password, as OpenSSH does it."""
+        if not self._policy.unsafe or password is None:
+            super()._auth(username, password, *keys)
+            return
+        try:
+            super()._auth(username, None, *keys)
+        except paramiko.SSHException as error:
+            problem = f"{error}; no password was sent, because its host key is not the known one"
+            raise paramiko.AuthenticationException(problem) from error
+
     def _key_from_filepath(self, filename: str, klass: Any, password: str | None) -> paramiko.PKey:
         """Return the key of a file, read for the first host only: an encrypted one takes 0.1 s of CPU and more."""
         which = (str(filename), klass, password)

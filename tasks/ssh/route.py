@@ -31,7 +31,7 @@ class _Config(_Engine):  # type: ignore[misc]
     def __init__(self, read: Any) -> None:
         """Take over the entries of a configuration that was read already."""
         super().__init__()
-        self._config = read._config
+        self._config = read._config  # noqa: SLF001 # the same class
 
     def _tokenize(self, config: Any, target_hostname: str, key: str, value: str) -> str:
         expands = "%" in value or "~" in value

@@ -21,6 +21,7 @@ from paramiko.packet import NeedRekeyException
 from paramiko.ssh_exception import MessageOrderError
 
 from tasks.ssh.deadline import Deadline
+from tasks.ssh.message import CheckedMessage
 
 # OpenSSH's defaults without chacha20 and umac, which paramiko does not have. GCM comes first: it needs no separate
 # checksum, which saves 10 % of a connection's CPU. paramiko prefers CTR, and also accepts CBC, 3DES and MD5.
@@ -44,21 +45,6 @@ class DeadlineExceededError(Exception):
 
 class ClosedError(SSHException):
     """The server ended the connection and gave a reason."""
-
-
-class CheckedMessage(Message):
-    """A message whose fields must fit in it. Raise SSHException for one that claims more than it has.
-
-    paramiko pads what is missing with zeros: an EXT_INFO or INFO_REQUEST that claims 2^32 entries made it loop for
-    hours, and a string that claims 1 MB in a message of 10 bytes made it allocate that megabyte.
-    """
-
-    def get_bytes(self, n: int) -> bytes:
-        """Return the next n bytes."""
-        data: bytes = self.packet.read(n)
-        if len(data) < n:
-            raise SSHException("the server sent a message that ends early")
-        return data
 
 
 class DeadlineSocket:
@@ -202,18 +188,23 @@ class Transport(_Engine):  # type: ignore[misc]
     server gets both in the same flight as the first key of the login: it handles messages strictly in order, numbers
     channels from 0, opens a window of 2 MB as soon as it has read the command, and answers UNIMPLEMENTED to all of
     these messages if it refuses the key (dispatch_protocol_error in its dispatch.c). Other servers get one step at a
-    time.
+    time. host_key_algorithms: what to accept, the preferred first; () for all.
     """
 
     _preferred_ciphers, _preferred_macs = CIPHERS, CHECKSUMS
     _preferred_kex = order_key_exchanges(_Engine._preferred_kex)
 
     def __init__(
-        self, stream: DeadlineSocket, handshake_timeout: float, request: tuple[str, bytes] | None = None, **options: Any
+        self,
+        stream: DeadlineSocket,
+        handshake_timeout: float,
+        request: tuple[str, bytes] | None = None,
+        host_key_algorithms: Sequence[str] = (),
     ) -> None:
         self._login: Any = None
+        self._host_key_algorithms = tuple(host_key_algorithms)
         self._expected_packet: tuple[int, ...] = ()
-        super().__init__(stream, **options)
+        super().__init__(stream)
         self.stream, self._handshake_timeout = stream, handshake_timeout
         self._request = request or ("", b"")
         self._early: paramiko.Channel | None = None  # the channel of a request that was sent with the login
@@ -223,6 +214,12 @@ class Transport(_Engine):  # type: ignore[misc]
         self._over: Exception | None = None  # the error that ended the connection
         self._handling = False  # a message is being handled
         self._held: list[Message] = []  # answers that wait for the end of a key exchange
+
+    @property
+    def preferred_keys(self) -> tuple[str, ...]:
+        """Return the host key algorithms to offer."""
+        every: tuple[str, ...] = super().preferred_keys
+        return self._host_key_algorithms or every
 
     # ---- reading ----
 

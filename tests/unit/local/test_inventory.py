@@ -90,13 +90,16 @@ def test_a_variable_file_that_is_none_is_told_by_name(text: str, words: str, tmp
     assert words in str(caught.value)
 
 
-FLEET = "n1 ansible_ssh_private_key_file=keys/id ansible_ssh_common_args='-o UserKnownHostsFile=known'\n"
+ARGUMENTS = "-o UserKnownHostsFile=known -o GlobalKnownHostsFile=none -o RevokedHostKeys=gone"
+FLEET = f"n1 ansible_ssh_private_key_file=keys/id ansible_ssh_common_args='{ARGUMENTS}'\n"
 
 
 def test_paths_of_the_inventory_are_beside_it(tmp_path: Path) -> None:
     (found,) = select_from(parse_ini(FLEET, "hosts.ini"), "n1", Config(), tmp_path)
     assert found.ssh.key_files == (str(tmp_path / "keys/id"),)
     assert found.ssh.known_hosts == (str(tmp_path / "known"),)
+    assert found.ssh.global_known_hosts == ("none",)
+    assert found.ssh.revoked_host_keys == str(tmp_path / "gone")
 
 
 def test_hosts_that_are_reached_alike_share_what_says_how(tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ import struct
 import subprocess
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from io import StringIO
 from pathlib import Path
 from threading import Thread
@@ -21,10 +22,12 @@ import pytest
 
 from tasks.core.errors import NodeError, RemoteError, ShellEndedError, UnreachableError
 from tasks.core.host import Host, HostKeys, SshOptions
+from tasks.core.redact import Secret
 from tasks.ssh import session as module
 from tasks.ssh.deadline import Deadline
 from tasks.ssh.route import Access
 from tasks.ssh.session import Session, load_known_hosts
+from tasks.ssh.session import _known_hosts as load_cache
 from tests.support.ssh_server import HOST_KEY, KEY, OTHER, SECONDS, Rules, interjecting, listening
 
 
@@ -274,6 +277,51 @@ def test_an_unknown_host_key_ends_the_connection_before_the_login(nodes: Nodes) 
         with Session(host, access(host_keys=HostKeys.ACCEPT_NEW), Deadline(SECONDS)) as session:
             session.start("true", b"")
     assert rules.ran == ["true"]
+
+
+def test_no_password_is_sent_where_the_key_has_changed_and_checking_is_off(nodes: Nodes) -> None:
+    for methods in ("password", "password,keyboard-interactive"):
+        rules = Rules(methods=methods)
+        with listening(rules) as address:
+            host = nodes.host(address, host_keys=HostKeys.OFF, password=Secret("right"), key_files=())
+            known = Path(host.ssh.known_hosts[0])
+            known.write_text(known.read_text().replace(HOST_KEY.get_base64(), OTHER.get_base64()))
+            assert "no password was sent, because its host key is not the known one" in problem(host).problem
+            assert rules.passwords == []
+            known.write_text("")
+            load_cache.cache_clear()
+            with Session(host, access(), Deadline(SECONDS)) as session:
+                session.start("true", b"")
+                assert not session.unsafe
+            assert rules.passwords == ["right"]
+
+
+@pytest.mark.parametrize("where", ["inventory", "fabric"])
+def test_a_password_is_for_the_node_and_not_for_its_jump_hosts(where: str, nodes: Nodes) -> None:
+    rules = Rules(methods="password")
+    with listening(rules) as address:
+        host = nodes.host(("192.0.2.1", 22), proxy_jump=f"admin@127.0.0.1:{address[1]}")
+        secret = Secret("right")
+        given = access(host_keys=HostKeys.OFF)
+        if where == "fabric":
+            given = given._replace(login={**given.login, "password": secret})
+        else:
+            host = replace(host, ssh=replace(host.ssh, password=secret))
+        assert "jump host" in problem(host, given).problem
+    assert rules.passwords == []
+
+
+def test_a_host_is_refused_where_ssh_config_names_a_command_for_its_keys(nodes: Nodes) -> None:
+    with listening(Rules()) as address:
+        said = problem(nodes.host(address), access("Host *\n  KnownHostsCommand /bin/keys %H\n"))
+    assert "KnownHostsCommand" in said.problem
+
+
+@pytest.mark.parametrize("known", [("none",), ("None",)])
+def test_none_is_no_file(known: tuple[str, ...], nodes: Nodes) -> None:
+    with listening(Rules()) as address:
+        assert "unknown" in problem(nodes.host(address, known_hosts=known)).problem
+    assert not Path("none").exists()
 
 
 def test_known_hosts_are_read_once_for_all_hosts(tmp_path: Path) -> None:
