@@ -28,6 +28,7 @@ from tasks.local import files, profiles
 from tasks.local import inventory as local_inventory
 from tasks.node.context import StepContext
 from tasks.node.stamp import new_change_id
+from tasks.ssh.config import load_ssh_config
 from tasks.ssh.route import Access
 
 
@@ -47,9 +48,12 @@ def load(context: Any, verb: str, options: Options) -> Run:
     settings = context.config.get("nodeprep", {})
     path = Path(options.inventory) if options.inventory else files.ROOT / settings.get("inventory", "hosts.ini")
     inventory = local_inventory.load_inventory(path)
+    ssh_config = load_ssh_config(context.config)
     hosts = local_inventory.select_from(
-        inventory, context.patterns, context.config, path.resolve().parent, retry=options.retry
+        inventory, context.patterns, ssh_config.aliases, path.resolve().parent, retry=options.retry
     )
+    for host in hosts[:1]:
+        ssh_config.check(host.address, host.user or "")
     step_context = StepContext(
         _profiles(verb, options.profile, hosts, settings),
         change=new_change_id(verb, datetime.now(UTC)),
@@ -61,7 +65,7 @@ def load(context: Any, verb: str, options: Options) -> Run:
         _check_templates(host, step_context)
     if options.report:
         files.check_writable(Path(options.report))
-    access = Access.of(context.config, _host_keys(options))
+    access = Access.of(context.config, _host_keys(options), ssh_config)
     # What is here now stays to the end. Looked at again for garbage with each full collection, and at exit, it costs 45
     # ms of CPU with one node and 80 with 50.
     gc.freeze()

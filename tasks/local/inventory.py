@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import socket
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Collection, Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -88,7 +88,9 @@ def _loader(yaml: Any) -> Any:
     return Loader
 
 
-def select_from(inventory: Inventory, patterns: str, config: Any, base: Path, retry: str = "") -> tuple[Host, ...]:
+def select_from(
+    inventory: Inventory, patterns: str, aliases: Collection[str], base: Path, retry: str = ""
+) -> tuple[Host, ...]:
     """Return the hosts of -H, with the paths of keys and known_hosts made absolute from the inventory's folder.
 
     retry: the report of an earlier run; only its unfinished nodes are returned, and of these only those of -H, if it is
@@ -98,7 +100,7 @@ def select_from(inventory: Inventory, patterns: str, config: Any, base: Path, re
     if unfinished and not patterns:
         chosen = _named_hosts(inventory, unfinished, retry)
     else:
-        chosen = selection.select_hosts(inventory, patterns, reachable_name=_name_resolver(config))
+        chosen = selection.select_hosts(inventory, patterns, reachable_name=_name_resolver(aliases))
     if unfinished and not (chosen := tuple(host for host in chosen if host.name in set(unfinished))):
         raise UsageError(f"-H {patterns} selects none of the {len(unfinished)} nodes that {retry} leaves to do")
     pool = Interner()
@@ -119,9 +121,8 @@ def _named_hosts(inventory: Inventory, names: Sequence[str], source: str) -> tup
     return tuple(inventory.host(name) for name in names)
 
 
-def _name_resolver(config: Any) -> Callable[[str], bool]:
+def _name_resolver(aliases: Collection[str]) -> Callable[[str], bool]:
     """Return a function that is True for ssh_config's aliases and for names that the resolver knows."""
-    aliases = set(config.base_ssh_config.get_hostnames())
 
     def can_resolve(name: str) -> bool:
         if name in aliases:

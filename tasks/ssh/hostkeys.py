@@ -322,6 +322,9 @@ class Policy(paramiko.MissingHostKeyPolicy):
         offered = [*certified, *plain] if self._entries(AUTHORITY) else plain
         if self._allowed:
             offered = sorted(set(offered) & set(self._allowed), key=[*self._allowed].index)
+            if not offered:
+                problem = "HostKeyAlgorithms of ssh_config leave none that its known keys have and nodeprep supports"
+                raise UnreachableError(problem, "correct it in ssh_config")
         return tuple(offered)
 
     def missing_host_key(self, client: paramiko.SSHClient, hostname: str, key: paramiko.PKey) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import random
 import re
 import socket
@@ -17,11 +18,11 @@ from paramiko import ChannelException, PasswordRequiredException, SSHException
 from tasks.core.errors import NodeError, RemoteError, ShellEndedError, UnreachableError
 from tasks.core.host import Host, HostKeys, SshOptions
 from tasks.core.inventory.connection import strict_host_key_checking
-from tasks.ssh.client import Client
+from tasks.ssh.client import Client, public_keys
 from tasks.ssh.deadline import Deadline
 from tasks.ssh.hostkeys import GLOBAL_FILES, USER_FILES, KnownHosts, Policy, RevokedKeys, host_key_names
 from tasks.ssh.proxy import Proxy, expand
-from tasks.ssh.route import Access, Hop, find_route
+from tasks.ssh.route import Access, Hop, expand_path, find_route
 from tasks.ssh.transport import DeadlineExceededError, DeadlineSocket, Transport
 
 LARGEST_REPLY = 2 * 1024 * 1024  # bytes; a healthy reply has about 5 kB, and its facts take twenty times its size
@@ -129,7 +130,7 @@ class Session:
             with self.deadline.within(self._handshake_timeout):
                 return self._transports[-1].tunnel(hop.host, hop.port)
         if self._route.proxy_command:
-            self._proxy = Proxy(expand(self._route.proxy_command, hop.host, hop.port, hop.user))
+            self._proxy = Proxy(expand(self._route.proxy_command, hop.host, hop.port, hop.user, hop.name))
             return self._proxy.socket
         sock = socket.create_connection((hop.host, hop.port), min(self._handshake_timeout, self.deadline.remaining()))
         # A login in single steps would lose twice 40 ms to Nagle's algorithm and delayed ACKs.
@@ -140,7 +141,7 @@ class Session:
         stream = DeadlineSocket(sock, self.deadline)
         transport = Transport(stream, self._handshake_timeout, request, policy.algorithms())
         self._transports.append(transport)
-        client = Client()
+        client = Client(*_agent_rules(hop))
         client.set_missing_host_key_policy(policy)
         client.connect(
             hop.host,
@@ -259,7 +260,29 @@ def _policy(hop: Hop, options: SshOptions, access: Access) -> Policy:
         host_key_names(hop.host, hop.port, settings.get("hostkeyalias", "")),
         revoking=[load_known_hosts((*USER_FILES, *GLOBAL_FILES))],
         revoked=frozenset() if revoked.lower() == "none" else load_revoked_keys(revoked),
+        allowed=_algorithms(settings.get("hostkeyalgorithms", "")),
     )
+
+
+def _algorithms(text: str) -> tuple[str, ...]:
+    """Return the names of HostKeyAlgorithms; () for a change of OpenSSH's list, which only `ssh -G` resolves."""
+    return () if text[:1] in ("", "+", "-", "^") else tuple(text.split(","))
+
+
+def _agent_rules(hop: Hop) -> tuple[str, frozenset[bytes] | None]:
+    """Return the socket of the agent ("" for $SSH_AUTH_SOCK, "none"), and the public keys that it may use (None: all).
+
+    IdentityAgent and IdentitiesOnly of ssh_config(5).
+    """
+    agent = hop.settings.get("identityagent", "")
+    if agent == "SSH_AUTH_SOCK" or not agent:
+        agent = ""
+    elif agent.startswith("$"):
+        agent = os.environ.get(agent[1:].strip("{}"), "none")
+    elif agent.lower() != "none":
+        agent = expand_path(agent, hop)
+    only = str(hop.settings.get("identitiesonly", "no")).lower() in ("yes", "true")
+    return agent, public_keys(hop.key_files) if only else None
 
 
 def _files(settings: Mapping[str, str], name: str, default: tuple[str, ...]) -> tuple[str, ...]:

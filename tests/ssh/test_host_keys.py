@@ -303,6 +303,48 @@ def test_the_settings_of_ssh_config_lead_through_a_jump_host(suite: Suite) -> No
     assert suite.fleet.connections(host) == 1
 
 
+def test_match_and_include_of_ssh_config_count(suite: Suite) -> None:
+    between, host = next(suite.unused), next(suite.unused)
+    common = f"  Port {suite.fleet.port}\n  User root\n  IdentityFile {suite.key}\n"
+    (suite.folder / "more").write_text(f"Host *\n{common}  UserKnownHostsFile {suite.known_hosts}\n")
+    config = suite.folder / "ssh_config"
+    config.write_text(
+        f'Match originalhost behind exec "test %n = behind"\n  HostName {host}\n  ProxyJump {between}\n'
+        f"Host behind\nInclude {suite.folder}/more\nMatch all\nInclude {suite.folder}/more\n"
+    )
+    done = suite.json("plan", on="behind", core=["-S", str(config)])
+    assert done.statuses == {"behind": "drift"}, done.problem("behind")
+    assert [suite.fleet.connections(each) for each in (between, host)] == [1, 1]
+
+
+def test_what_openssh_refuses_of_ssh_config_ends_before_any_connection(suite: Suite) -> None:
+    host = suite.fresh("n")
+    config = suite.folder / "ssh_config"
+    config.write_text("Host *\n  Prot 22\n")
+    done = suite.fab("plan", core=["-S", str(config)])
+    assert (done.code, done.stdout) == (2, "")
+    assert "line 2: Bad configuration option: prot" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert suite.fleet.connections(host) == 0
+
+
+@pytest.mark.parametrize("where", ["inventory", "ssh_config"])
+def test_a_jump_host_runs_no_command_here(suite: Suite, where: str) -> None:
+    mark = suite.folder / "ran"
+    word = f"$(touch${{IFS}}{mark})@b"
+    config = suite.folder / "ssh_config"
+    config.write_text(f"Host *\n  ProxyJump {word}\n" if where == "ssh_config" else "")
+    suite.fresh("n", args=f"-J '{word}'" if where == "inventory" else "")
+    done = (
+        suite.json("plan", core=["-S", str(config)])
+        if where == "inventory"
+        else suite.fab("plan", core=["-S", str(config)])
+    )
+    assert done.code in (2, 4)
+    assert "Traceback" not in done.text
+    assert not mark.exists()
+
+
 def test_a_proxy_command_leads_to_the_node_and_its_key_is_checked(suite: Suite) -> None:
     between, host = next(suite.unused), next(suite.unused)
     ssh = f"ssh -F {suite.fleet.client}/ssh_config -W %h:%p root@{between}"
