@@ -41,6 +41,7 @@ from tasks.local import inventory as local_inventory
 from tasks.local.budget import Report, first_over_budget
 from tasks.node.context import StepContext
 from tasks.node.stamp import new_change_id
+from tasks.ssh.config import load_ssh_config
 from tasks.ssh.route import Access
 
 RENDER_SECONDS, RENDER_MEBIBYTES = 10, 256  # of one template, rendered for one host
@@ -71,9 +72,12 @@ def load(context: Any, verb: Verb, options: Options) -> Run:
     settings = context.config.get("nodeprep", {})
     path = Path(options.inventory) if options.inventory else files.ROOT / settings.get("inventory", "hosts.ini")
     inventory = local_inventory.load_inventory(path)
+    ssh_config = load_ssh_config(context.config)
     hosts = local_inventory.select_from(
-        inventory, context.core.patterns, context.config, path.resolve().parent, retry=options.retry
+        inventory, context.core.patterns, ssh_config.aliases, path.resolve().parent, retry=options.retry
     )
+    for host in hosts[:1]:
+        ssh_config.check(host.address, host.user or "")
     step_context = StepContext(
         _profiles(verb, options.profile, hosts, settings),
         change=new_change_id(verb.name, datetime.now(UTC)),
@@ -87,7 +91,7 @@ def load(context: Any, verb: Verb, options: Options) -> Run:
         _check_templates(host, step_context)
     if options.report:
         files.check_writable(Path(options.report))
-    access = Access.of(context.config, _host_keys(options))
+    access = Access.of(context.config, _host_keys(options), ssh_config)
     # The objects that exist now live to the end. Examined for garbage by each full collection, and at exit, they cost
     # 45 ms of CPU with one node and 80 with 50.
     gc.freeze()

@@ -33,6 +33,8 @@ class SshOptions:
     connect_timeout: float | None = None
     password: Secret | None = None
     not_honoured: tuple[str, ...] = ()
+    global_known_hosts: tuple[str, ...] = ()
+    revoked_host_keys: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -27,6 +27,7 @@ from tasks.fleet.engine import Job, run_on_host
 from tasks.node.context import StepContext
 from tasks.node.conversation import NodeStep
 from tasks.node.results import failure_result
+from tasks.ssh.config import load_ssh_config
 from tasks.ssh.route import Access
 
 CODE = Path(__file__).resolve().parents[1]
@@ -89,7 +90,7 @@ def _worker_access(key_files: tuple[str, ...], host_keys: HostKeys | None) -> tu
         password = parse_password(str(config.sudo.get("password") or ""))
     except ValueError as error:
         raise RemoteError(f"the dask worker's sudo password: {error}", "correct its FABRIC_SUDO_PASSWORD") from None
-    return Access.of(config, host_keys), password
+    return Access.of(config, host_keys, load_ssh_config(config)), password
 
 
 class Workers:

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import socket
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from tasks.core import folding
 from tasks.core.errors import InventoryError, SourceError, UsageError
@@ -43,7 +42,9 @@ def _parse(text: str, source: str) -> Inventory:
     return GRAMMARS[found](text, source)
 
 
-def select_from(inventory: Inventory, patterns: str, config: Any, base: Path, retry: str = "") -> tuple[Host, ...]:
+def select_from(
+    inventory: Inventory, patterns: str, aliases: Collection[str], base: Path, retry: str = ""
+) -> tuple[Host, ...]:
     """Return the hosts of -H, with the paths of keys and known_hosts made absolute from the inventory's folder.
 
     retry: the report of an earlier run; only its unfinished nodes are returned, and of these only those of -H, if it is
@@ -53,7 +54,7 @@ def select_from(inventory: Inventory, patterns: str, config: Any, base: Path, re
     if unfinished and not patterns:
         chosen = _named_hosts(inventory, unfinished, retry)
     else:
-        chosen = selection.select_hosts(inventory, patterns, reachable_name=_name_resolver(config))
+        chosen = selection.select_hosts(inventory, patterns, reachable_name=_name_resolver(aliases))
     if unfinished and not (chosen := tuple(host for host in chosen if host.name in set(unfinished))):
         raise UsageError(f"-H {patterns} selects none of the {len(unfinished)} nodes that {retry} leaves to do")
     pool = Interner()
@@ -74,9 +75,8 @@ def _named_hosts(inventory: Inventory, names: Sequence[str], source: str) -> tup
     return tuple(inventory.host(name) for name in names)
 
 
-def _name_resolver(config: Any) -> Callable[[str], bool]:
+def _name_resolver(aliases: Collection[str]) -> Callable[[str], bool]:
     """Return a function that is True for ssh_config's aliases and for names that the resolver knows."""
-    aliases = set(config.base_ssh_config.get_hostnames())
 
     def can_resolve(name: str) -> bool:
         if name in aliases:
@@ -95,10 +95,12 @@ def _with_absolute_paths(host: Host, base: Path, pool: Interner) -> Host:
         host.ssh,
         key_files=tuple(_absolute_paths(host.ssh.key_files, base)),
         known_hosts=tuple(_absolute_paths(host.ssh.known_hosts, base)),
+        global_known_hosts=tuple(_absolute_paths(host.ssh.global_known_hosts, base)),
+        revoked_host_keys="".join(_absolute_paths(filter(None, [host.ssh.revoked_host_keys]), base)),
     )
     return replace(host, groups=pool.intern(host.groups), ssh=pool.intern(options), become=pool.intern(host.become))
 
 
 def _absolute_paths(files: Iterable[str], base: Path) -> list[str]:
     """Return paths relative to the inventory: OpenSSH's working directory differs from one admin to the next."""
-    return [str(base / Path(file).expanduser()) for file in files]
+    return [file if file.lower() == "none" else str(base / Path(file).expanduser()) for file in files]

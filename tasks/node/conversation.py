@@ -30,6 +30,10 @@ class Channel(Protocol):
     def seconds_left(self) -> float:
         """Return the seconds until the host's deadline."""
 
+    @property
+    def unsafe(self) -> bool:
+        """Tell if the node may be another one: its host key is not the known one, and checking is off."""
+
     def start(self, command: str, data: bytes) -> None:
         """Run a command and send the beginning of its stdin."""
 
@@ -73,6 +77,11 @@ class Conversation:
             self.known.clear()  # root gets a shell of its own
         data = self._request(lines, changes=True)
         password = host.become.password or context.password
+        if password and facts.uid != 0 and host.become.wanted is not False and self.channel.unsafe:
+            raise RemoteError(
+                "its host key is not the known one, so no sudo password is sent, although host keys are not checked",
+                "put the right key into known_hosts",
+            )
         if facts.uid == 0:
             self.channel.send(f"again {len(data)}\n".encode() + data)
         elif host.become.wanted is False:

@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
+import base64
+import contextlib
+import os
+import socket
+from collections.abc import Sequence
 from functools import cache
+from pathlib import Path
 from threading import Lock
 from typing import Any
 
@@ -17,11 +23,28 @@ _keys: dict[tuple[str, Any, str | None], paramiko.PKey | Exception] = {}
 class Client(_Client):  # type: ignore[misc]
     """A client with paramiko's order of logins: the named keys, the agent's, those of ~/.ssh, a password."""
 
-    def __init__(self) -> None:
+    def __init__(self, agent: str = "", identities: frozenset[bytes] | None = None) -> None:
+        """Take the rules for the agent.
+
+        agent: its socket, "" for $SSH_AUTH_SOCK, "none" for no agent. identities: the public keys that may be used of
+        it; None for all.
+        """
         super().__init__()
+        self._socket, self._identities = agent, identities
         # The policy holds the host keys. paramiko's own tables create a class for each lookup.
         self._system_host_keys: dict[str, Any] = {}
         self._host_keys: dict[str, Any] = {}
+
+    def _auth(self, username: str, password: str | None, *keys: Any) -> None:
+        """Log in. A server whose host key is not the known one gets no password, as OpenSSH does it."""
+        if not self._policy.unsafe or password is None:
+            super()._auth(username, password, *keys)
+            return
+        try:
+            super()._auth(username, None, *keys)
+        except paramiko.SSHException as error:
+            problem = f"{error}; no password was sent, because its host key is not the known one"
+            raise paramiko.AuthenticationException(problem) from error
 
     def _key_from_filepath(self, filename: str, klass: Any, password: str | None) -> paramiko.PKey:
         """Return the key of a file, read for the first host only: an encrypted one takes 0.1 s of CPU and more."""
@@ -39,24 +62,60 @@ class Client(_Client):  # type: ignore[misc]
 
     @property
     def _agent(self) -> Any:
+        if self._socket == "none":
+            return _Identities(())
         with _LOADING:
-            return _the_agent()
+            keys = _load_agent(self._socket).get_keys()
+        return _Identities(keys if self._identities is None else _only(keys, self._identities))
 
     @_agent.setter
     def _agent(self, _: None) -> None:
         """Ignore the agent that paramiko opens for each client."""
 
 
+class _Identities:
+    """Keys of an agent, as paramiko's client asks for them."""
+
+    def __init__(self, keys: Sequence[Any]) -> None:
+        self._keys = tuple(keys)
+
+    def get_keys(self) -> tuple[Any, ...]:
+        """Return the keys."""
+        return self._keys
+
+
+def _only(keys: Sequence[Any], identities: frozenset[bytes]) -> list[Any]:
+    return [key for key in keys if key.asbytes() in identities]
+
+
+def public_keys(files: Sequence[str]) -> frozenset[bytes]:
+    """Return the public keys of private key files, read from FILE.pub or, if FILE is one itself, from FILE."""
+    found = set()
+    for file in files:
+        for path in (Path(f"{file}.pub"), Path(file)):
+            with contextlib.suppress(OSError, ValueError, IndexError):
+                found.add(base64.b64decode(path.read_text(encoding="utf-8").split()[1], validate=True))
+                break
+    return frozenset(found)
+
+
 class _SharedAgent(_Agent):  # type: ignore[misc]
     """The agent's keys, listed once. One request at a time, since its answers carry no identifier."""
 
-    def __init__(self) -> None:
+    def __init__(self, path: str) -> None:
+        """Connect to a socket, "" for that of $SSH_AUTH_SOCK. An agent that is not there has no keys, as in OpenSSH."""
         self._asking = Lock()
-        super().__init__()
+        paramiko.agent.AgentSSH.__init__(self)
+        connection = socket.socket(socket.AF_UNIX)  # paramiko's own would leave it open where no agent listens
+        try:
+            connection.connect(path or os.environ.get("SSH_AUTH_SOCK", ""))
+            self._connect(connection)
+        except OSError:
+            connection.close()
 
     def _send_message(self, message: Any) -> Any:
         with self._asking:
             return super()._send_message(message)
 
 
-_the_agent = cache(_SharedAgent)
+_load_agent = cache(_SharedAgent)

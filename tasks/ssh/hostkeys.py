@@ -5,35 +5,44 @@ from __future__ import annotations
 import base64
 import contextlib
 import hashlib
+import struct
 import sys
+import time
 from array import array
 from bisect import bisect_left
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Container, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from enum import Enum
 from fnmatch import fnmatchcase
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from threading import Lock
+from typing import NamedTuple
 
 import paramiko
 
 from tasks.core.errors import UnreachableError
 from tasks.core.host import HostKeys
+from tasks.ssh.certificates import SUFFIX, Certificate, parse_certificate
 
-DEFAULT_FILES = ("~/.ssh/known_hosts", "~/.ssh/known_hosts2", "/etc/ssh/ssh_known_hosts")
+USER_FILES = ("~/.ssh/known_hosts", "~/.ssh/known_hosts2")  # ssh_config(5): UserKnownHostsFile
+GLOBAL_FILES = ("/etc/ssh/ssh_known_hosts", "/etc/ssh/ssh_known_hosts2")  # GlobalKnownHostsFile
 
-# One key of type ssh-rsa serves three signature algorithms.
-ALGORITHMS = {"ssh-rsa": ("rsa-sha2-512", "rsa-sha2-256", "ssh-rsa")}
+# One key of type ssh-rsa serves two signature algorithms (and SHA-1's, which paramiko has not any more).
+ALGORITHMS = {"ssh-rsa": ("rsa-sha2-512", "rsa-sha2-256")}
+_KEY_TYPES = {name: kind for kind, names in ALGORITHMS.items() for name in names}
+REVOKED, AUTHORITY = "@revoked", "@cert-authority"
+KRL_MAGIC = b"SSHKRL\n\0"
 
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One line. names: as written. kind: the key's type. blob: the key in base64."""
+    """One line. names: as written. kind: the key's type. blob: the key in base64. marker: "" for a host's key."""
 
     names: str
     kind: str
     blob: str
-    revoked: bool
+    marker: str = ""
 
     def matches(self, name: str) -> bool:
         """Tell if a line applies to this name, written as `[name]:port` unless its port is 22."""
@@ -148,7 +157,7 @@ class KnownHosts:
         return [*(entry for plain in self._plain for entry in plain.entries(name)), *self._added.get(name, ())]
 
     def lookup(self, name: str) -> list[Entry]:
-        """Return every line that applies to a name, @revoked lines included."""
+        """Return every line that applies to a name, those with a marker included."""
         if not (self._patterns or self._hashed):
             return self._named(name)
         found = self._found
@@ -162,28 +171,45 @@ class KnownHosts:
         return found[name]
 
     def remember(self, name: str, kind: str, blob: str) -> None:
-        """Append a host's key to the first file, once, even if many hosts connect through the same jump host."""
-        path = Path(self.files[0])
+        """Add a host's key, once, even if many hosts connect through the same jump host.
+
+        It is appended to the first file; without files it is known for this run. Raise OSError if it cannot be written.
+        """
         with self._lock:
-            if any(entry.blob == blob for entry in self.lookup(name)):
+            if any(entry.blob == blob and not entry.marker for entry in self.lookup(name)):
                 return
-            path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            with path.open("a+", encoding="utf-8") as file:
-                file.seek(0, 2)
-                start = "\n" if file.tell() and not path.read_bytes().endswith(b"\n") else ""
-                file.write(f"{start}{name} {kind} {blob}\n")
+            if self.files:
+                _append(Path(self.files[0]), f"{name} {kind} {blob}\n")
             self._found = {}
-            self._added.setdefault(name, []).append(Entry(name, kind, blob, False))
+            self._added.setdefault(name, []).append(Entry(name, kind, blob))
+
+
+def _append(path: Path, line: str) -> None:
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    with path.open("a+", encoding="utf-8") as file:
+        file.seek(0, 2)
+        start = "\n" if file.tell() and not path.read_bytes().endswith(b"\n") else ""
+        file.write(start + line)
 
 
 def _entry(line: bytes) -> Entry | None:
     words = line.decode("utf-8", "replace").split()
     marker = words.pop(0) if words and words[0].startswith("@") else ""
-    # Certificate authorities are not honoured: paramiko does not check host certificates.
-    if len(words) < 3 or words[0].startswith("#") or marker not in ("", "@revoked"):
+    if len(words) < 3 or words[0].startswith("#") or marker not in ("", REVOKED, AUTHORITY):
+        return None
+    kind = sys.intern(_KEY_TYPES.get(words[1], words[1]))
+    if not words[2].startswith(_blob_start(kind)):  # OpenSSH passes over a key that is of another type than it says
         return None
     names = words[0] if words[0].startswith("|") else words[0].lower()  # OpenSSH compares names without case
-    return Entry(names, sys.intern(words[1]), words[2], marker == "@revoked")
+    return Entry(names, kind, words[2], marker)
+
+
+@cache
+def _blob_start(kind: str) -> str:
+    """Return the first characters of the base64 text of each key of a type: the type's length and name."""
+    name = kind.encode()
+    start = struct.pack(">I", len(name)) + name
+    return base64.b64encode(start).decode()[: len(start) // 3 * 4]
 
 
 def entry_name(host: str, port: int) -> str:
@@ -191,14 +217,14 @@ def entry_name(host: str, port: int) -> str:
     return host.lower() if port == 22 else f"[{host.lower()}]:{port}"
 
 
-def host_key_names(host: str, port: int, alias: str) -> tuple[str, str]:
-    """Return the name to look a host up by and the fallback ("" for none), as OpenSSH does.
+def host_key_names(host: str, port: int, alias: str) -> Names:
+    """Return the names to look a host up by, as OpenSSH does.
 
     An alias (HostKeyAlias) is used as it is. An entry without a port counts for any port if none has the port.
     """
     if alias:
-        return alias.lower(), ""
-    return entry_name(host, port), host.lower() if port != 22 else ""
+        return Names(alias.lower(), "", alias.lower())
+    return Names(entry_name(host, port), host.lower() if port != 22 else "", host.lower())
 
 
 def fingerprint(key: paramiko.PKey) -> str:
@@ -207,49 +233,153 @@ def fingerprint(key: paramiko.PKey) -> str:
     return f"{key.get_name()} SHA256:{digest}"
 
 
+class RevokedKeys:
+    """The keys of a RevokedHostKeys file: public keys, one a line."""
+
+    def __init__(self, file: str) -> None:
+        """Read the file. Raise UnreachableError if it cannot be read: OpenSSH then refuses every host, too."""
+        try:
+            text = Path(file).expanduser().read_bytes()
+        except OSError as error:
+            raise UnreachableError(
+                f"RevokedHostKeys {file} cannot be read: {error.strerror}", "correct it in ssh_config"
+            ) from error
+        if text.startswith(KRL_MAGIC):
+            problem = f"RevokedHostKeys {file} is a binary revocation list (KRL), which is not read here"
+            raise UnreachableError(problem, "name a file with one public key a line")
+        lines = (line.split() for line in text.decode("utf-8", "replace").splitlines())
+        self._blobs = {words[1] for words in lines if len(words) > 1 and not words[0].startswith("#")}
+
+    def __contains__(self, blob: object) -> bool:
+        return blob in self._blobs
+
+
+class Names(NamedTuple):
+    """The names of a host in known_hosts. bare: looked up if there is no entry for name; "" for none.
+
+    host: the name that a certificate must hold.
+    """
+
+    name: str
+    bare: str = ""
+    host: str = ""
+
+
+class Status(Enum):
+    """The result of looking up a key: it is listed, no key of the host is, or only others are."""
+
+    KNOWN, NEW, CHANGED = range(3)
+
+
 class Policy(paramiko.MissingHostKeyPolicy):
-    """Accept or refuse the key of one host. paramiko's own table of hosts is empty, so it always asks this policy."""
+    """Accept or refuse the key of one host. paramiko's own table of hosts is empty, so it always asks this policy.
 
-    def __init__(self, mode: HostKeys, known: KnownHosts, name: str, bare_name: str = "") -> None:
-        """Take the mode, the files, and the names. bare_name: used if there is no entry for name."""
-        self.mode, self.known, self.name, self.bare_name = mode, known, name, bare_name
+    The rules are those of check_host_key in OpenSSH's sshconnect.c. It is stricter in one: a key that is @revoked is
+    refused even if checking is off, also by a line of the default files if others are set, and with or without a port.
+    unsafe: the host key differs from the known one and checking is off, so no password may be sent.
+    """
 
-    @property
-    def entries(self) -> list[Entry]:
-        """Return the entries of the name, looked up anew: another connection to a jump host may have added one."""
-        return self.known.lookup(self.name)
+    def __init__(
+        self,
+        mode: HostKeys,
+        known: KnownHosts,
+        names: Names,
+        *,
+        revoking: Sequence[KnownHosts] = (),
+        revoked: Container[str] = frozenset(),
+        allowed: Sequence[str] = (),
+    ) -> None:
+        """Take the mode, the files, and the names.
 
-    @property
-    def trusted(self) -> list[Entry]:
-        """Return the entries of the name, or else of the bare name."""
-        return self.entries or (self.known.lookup(self.bare_name) if self.bare_name else [])
+        revoking: more files, only for their @revoked lines. revoked: more revoked keys, in base64. allowed: host key
+        algorithms by preference (HostKeyAlgorithms); () for all.
+        """
+        self.mode, self.known, self.names = mode, known, names
+        self._revoking, self._revoked, self._allowed = (known, *revoking), revoked, allowed
+        self.unsafe = False
 
-    def refused_algorithms(self) -> list[str]:
-        """Return the host key algorithms to leave out of the handshake, so that the host sends a key of a known type.
+    def _entries(self, marker: str) -> list[Entry]:
+        """Return the entries that count for the host: those of its name, or else of its bare name.
+
+        They are looked up anew: another connection to a jump host may have added one.
+        """
+        for name in filter(None, (self.names.name, self.names.bare)):
+            if found := [entry for entry in self.known.lookup(name) if entry.marker == marker]:
+                return found
+        return []
+
+    def algorithms(self) -> tuple[str, ...]:
+        """Return the host key algorithms to offer, so that the host sends a key of a known type; () for all.
 
         Otherwise a host with an RSA entry would send its Ed25519 key, and that would count as changed.
         """
-        kinds = {entry.kind for entry in self.trusted if not entry.revoked}
-        if self.mode is HostKeys.OFF or not kinds:
-            return []
-        wanted = {name for kind in kinds for name in ALGORITHMS.get(kind, (kind,))}
-        return [name for name in _all_algorithms() if name not in wanted]
+        kinds = {entry.kind for entry in self._entries("")}
+        plain = [*_all_algorithms()]
+        certified = [f"{name}{SUFFIX}" for name in plain]
+        if kinds and self.mode is not HostKeys.OFF:
+            wanted = {name for kind in kinds for name in ALGORITHMS.get(kind, (kind,))}
+            plain = [name for name in plain if name in wanted] or plain
+        offered = [*certified, *plain] if self._entries(AUTHORITY) else plain
+        if self._allowed:
+            offered = sorted(set(offered) & set(self._allowed), key=[*self._allowed].index)
+            if not offered:
+                problem = "HostKeyAlgorithms of ssh_config leave none that its known keys have and nodeprep supports"
+                raise UnreachableError(problem, "correct it in ssh_config")
+        return tuple(offered)
 
     def missing_host_key(self, client: paramiko.SSHClient, hostname: str, key: paramiko.PKey) -> None:
         """Accept the key by returning; raise UnreachableError to refuse it."""
         del client, hostname
-        same = [entry for entry in self.trusted if entry.blob == key.get_base64()]
-        if self.mode is HostKeys.OFF:
+        certificate = parse_certificate(key)
+        self._refuse_revoked(key, certificate)
+        if certificate and self._is_certified(certificate):
             return
-        if any(entry.revoked for entry in same):
-            raise UnreachableError(f"its host key {fingerprint(key)} is marked @revoked", "find out why it was revoked")
-        if same:
+        status = self._status(key.get_base64())
+        self.unsafe = self.mode is HostKeys.OFF and status is Status.CHANGED
+        if self.mode is HostKeys.OFF or status is Status.KNOWN:
             return
-        if [entry for entry in self.entries if not entry.revoked]:
+        if status is Status.CHANGED:
             raise _changed(key, self)
         if self.mode is HostKeys.STRICT:
             raise _unknown(key, self)
-        self.known.remember(self.name, key.get_name(), key.get_base64())
+        self._remember(key)
+
+    def _refuse_revoked(self, key: paramiko.PKey, certificate: Certificate | None) -> None:
+        blobs = [key.get_base64(), *([certificate.authority_text] if certificate else [])]
+        names = {name for name in (self.names.name, self.names.bare, self.names.host) if name}
+        marked = {
+            entry.blob
+            for known in self._revoking
+            for name in names
+            for entry in known.lookup(name)
+            if entry.marker == REVOKED
+        }
+        if any(blob in marked for blob in blobs):
+            raise UnreachableError(f"its host key {fingerprint(key)} is marked @revoked", "find out why it was revoked")
+        if any(blob in self._revoked for blob in blobs):
+            problem = f"its host key {fingerprint(key)} is in the file of RevokedHostKeys"
+            raise UnreachableError(problem, "find out why it was revoked")
+
+    def _is_certified(self, certificate: Certificate) -> bool:
+        """Tell if an authority that is known for the host signed the certificate, and for this host and time."""
+        known = any(entry.blob == certificate.authority_text for entry in self._entries(AUTHORITY))
+        return known and not certificate.problem(self.names.host or self.names.name, time.time())
+
+    def _status(self, blob: str) -> Status:
+        for name in filter(None, (self.names.name, self.names.bare)):
+            entries = [entry for entry in self.known.lookup(name) if not entry.marker]
+            if any(entry.blob == blob for entry in entries):
+                return Status.KNOWN
+            if entries and name == self.names.name:
+                return Status.CHANGED
+        return Status.NEW
+
+    def _remember(self, key: paramiko.PKey) -> None:
+        try:
+            self.known.remember(self.names.name, key.get_name(), key.get_base64())
+        except OSError as error:
+            problem = f"its host key cannot be added to {self.known.files[0]}: {error.strerror}"
+            raise UnreachableError(problem, "correct the file's permissions, or UserKnownHostsFile") from error
 
 
 def _all_algorithms() -> tuple[str, ...]:
@@ -261,7 +391,7 @@ def _all_algorithms() -> tuple[str, ...]:
 def _changed(key: paramiko.PKey, policy: Policy) -> UnreachableError:
     return UnreachableError(
         f"its host key is not the known one: got {fingerprint(key)}",
-        f"if the node was reinstalled: ssh-keygen -f {policy.known.files[0]} -R '{policy.name}'; if not, someone may "
+        f"if the node was reinstalled: ssh-keygen -f {_file_of(policy)} -R '{policy.names.name}'; if not, someone may "
         "be intercepting the connection",
     )
 
@@ -270,5 +400,10 @@ def _unknown(key: paramiko.PKey, policy: Policy) -> UnreachableError:
     return UnreachableError(
         f"its host key is unknown: {fingerprint(key)}",
         f"check that fingerprint on the node, then run again with --host-keys accept-new (adds it to "
-        f"{policy.known.files[0]})",
+        f"{_file_of(policy)})",
     )
+
+
+def _file_of(policy: Policy) -> str:
+    """Return the file that a host's key is added to."""
+    return policy.known.files[0] if policy.known.files else "no file: UserKnownHostsFile is none"

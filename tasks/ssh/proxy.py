@@ -9,6 +9,9 @@ import socket
 import subprocess
 import tempfile
 
+from tasks.core.errors import UnreachableError
+from tasks.core.inventory.names import name_problem
+
 SECRET_VARIABLE = "FABRIC_SUDO_PASSWORD"  # noqa: S105 # a name; a child process would inherit its value
 
 
@@ -47,7 +50,12 @@ class Proxy:
         self._errors.close()
 
 
-def expand(command: str, host: str, port: int, user: str) -> str:
-    """Return the command with %h, %n, %p, %r and %% filled in. host and user hold nothing special to a shell."""
-    values = {"h": host, "n": host, "p": str(port), "r": user, "%": "%"}
+def expand(command: str, host: str, port: int, user: str, name: str) -> str:
+    """Return the command with %h, %n (the name as given), %p, %r and %% filled in.
+
+    Raise UnreachableError for a user whose name could mean something else to the shell that runs it.
+    """
+    if "%r" in command and (problem := name_problem(user)):
+        raise UnreachableError(f"the user of ProxyCommand: {problem}", "name another user")
+    values = {"h": host, "n": name, "p": str(port), "r": user, "%": "%"}
     return re.sub("%([hnpr%])", lambda match: values[match[1]], command)

@@ -2,40 +2,24 @@
 
 from __future__ import annotations
 
+import getpass
+import os
 import re
+import socket
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from paramiko import SSHConfig
-
 from tasks.core.errors import UnreachableError
 from tasks.core.host import Host, HostKeys
+from tasks.core.inventory.names import name_problem
+from tasks.ssh.config import SshConfig
 
 CONNECT_SECONDS = 10.0
 
 _JUMP = re.compile(
     r"(?:(.*)@)?(?:\[([^]]+)\]|([^:]+|.*:.*:.*))(?::([0-9]+))?"
 )  # an IPv6 address has a port in brackets
-
-_Engine: Any = SSHConfig  # the stubs lack members that a subclass needs
-
-
-class _Config(_Engine):  # type: ignore[misc]
-    """An ssh_config that expands only values with something to expand.
-
-    paramiko computes all replacements for each setting of each host, and asks the resolver for the local machine's full
-    name for %l.
-    """
-
-    def __init__(self, read: Any) -> None:
-        """Take over the entries of a configuration that was read already."""
-        super().__init__()
-        self._config = read._config
-
-    def _tokenize(self, config: Any, target_hostname: str, key: str, value: str) -> str:
-        expands = "%" in value or "~" in value
-        return super()._tokenize(config, target_hostname, key, value) if expands else value
 
 
 class Access(NamedTuple):
@@ -46,7 +30,7 @@ class Access(NamedTuple):
     key_filename. proxy_command: used if neither the inventory nor ssh_config has one. seconds: the connect timeout.
     """
 
-    ssh_config: SSHConfig
+    ssh_config: SshConfig
     user: str
     port: int
     login: Mapping[str, Any]
@@ -55,12 +39,15 @@ class Access(NamedTuple):
     host_keys: HostKeys | None
 
     @classmethod
-    def of(cls, config: Any, host_keys: HostKeys | None) -> Access:
-        """Return the settings of fabric's configuration, which `fab` filled from ssh_config, -i and its prompts."""
+    def of(cls, config: Any, host_keys: HostKeys | None, ssh_config: SshConfig | None = None) -> Access:
+        """Return the settings of fabric's configuration, which `fab` filled from ssh_config, -i and its prompts.
+
+        ssh_config: None for fabric's own reading of it.
+        """
         login = dict(config.connect_kwargs)
         seconds = login.pop("timeout", None) or config.timeouts.connect or CONNECT_SECONDS
         return cls(
-            _Config(config.base_ssh_config),
+            ssh_config or SshConfig(config.base_ssh_config),
             str(config.user),
             int(config.port),
             login,
@@ -71,8 +58,12 @@ class Access(NamedTuple):
 
 
 class Hop(NamedTuple):
-    """One SSH server of a route. key_files: in the order to try. settings: ssh_config's for this server."""
+    """One SSH server of a route. name: as it was given, before ssh_config's HostName.
 
+    key_files: in the order to try. settings: ssh_config's for this server.
+    """
+
+    name: str
     host: str
     port: int
     user: str
@@ -129,17 +120,61 @@ def _jump_host(word: str, access: Access) -> Hop:
     if not (found := _JUMP.fullmatch(word)):
         raise UnreachableError(f"{word!r} is not a jump host", "write it as user@host:port")
     user, bracketed, plain, port = found.groups()
+    for part in filter(None, (user, bracketed or plain)):
+        if problem := name_problem(part):  # both may become part of a ProxyCommand, which a shell runs
+            raise UnreachableError(f"{word!r} is not a jump host: {problem}", "write it as user@host:port")
     return _hop(bracketed or plain, user or None, int(port) if port else None, (), access)
 
 
 def _hop(name: str, user: str | None, port: int | None, key_files: tuple[str, ...], access: Access) -> Hop:
-    settings = access.ssh_config.lookup(name)
+    settings = access.ssh_config.lookup(name, user or "")
     given = access.login.get("key_filename") or []
-    files = [*([given] if isinstance(given, str) else given), *key_files, *settings.get("identityfile", [])]
-    return Hop(
+    files = [*([given] if isinstance(given, str) else given), *key_files]
+    hop = Hop(
+        name=name,
         host=settings.get("hostname", name),
         port=port or int(settings.get("port", access.port)),
         user=user or settings.get("user", access.user),
-        key_files=tuple(dict.fromkeys(str(Path(file).expanduser()) for file in files)),
+        key_files=(),
         settings=settings,
     )
+    if problem := name_problem(hop.host):
+        raise UnreachableError(f"HostName of {name} in ssh_config: {problem}", "correct it in ssh_config")
+    own = configured_paths(hop, "identityfile") + configured_paths(hop, "certificatefile")
+    return hop._replace(key_files=tuple(dict.fromkeys([*(str(Path(file).expanduser()) for file in files), *own])))
+
+
+def configured_paths(hop: Hop, setting: str) -> list[str]:
+    """Return the paths of a setting of ssh_config that exist, with their tokens and `~` expanded (ssh_config(5)).
+
+    OpenSSH passes over those that do not exist. `none` names no file.
+    """
+    paths = [expand_path(path, hop) for path in hop.settings.get(setting, []) if path.lower() != "none"]
+    return [path for path in paths if os.path.exists(path)]  # noqa: PTH110 # the text is what counts
+
+
+def expand_path(path: str, hop: Hop) -> str:
+    """Return a path with its tokens, `${VARIABLE}` and `~` expanded. Raise UnreachableError for an unknown token."""
+    values = {
+        "%": "%",
+        "d": str(Path("~").expanduser()),
+        "h": hop.host,
+        "i": str(os.getuid()),
+        "k": hop.settings.get("hostkeyalias", hop.name),
+        "L": socket.gethostname().split(".")[0],
+        "n": hop.name,
+        "p": str(hop.port),
+        "r": hop.user,
+        "u": getpass.getuser(),
+    }
+
+    def fill(match: re.Match[str]) -> str:
+        if match[2]:
+            return os.environ.get(match[2], "")
+        if match[1] == "l":  # asked for only where it is used: it may cost a question to the resolver
+            return socket.getfqdn()
+        if match[1] not in values:
+            raise UnreachableError(f"{match[0]} in {path} of ssh_config is not supported here", "write the path out")
+        return str(values[match[1]])
+
+    return str(Path(re.sub(r"%(.)|\$\{([A-Za-z_0-9]+)\}", fill, path)).expanduser())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import random
 import re
 import socket
@@ -10,18 +11,18 @@ import time
 from collections.abc import Mapping
 from functools import cache
 from threading import Lock
-from typing import Any
+from typing import Any, Self
 
 from paramiko import ChannelException, PasswordRequiredException, SSHException
 
 from tasks.core.errors import NodeError, RemoteError, ShellEndedError, UnreachableError
-from tasks.core.host import Host, HostKeys
+from tasks.core.host import Host, HostKeys, SshOptions
 from tasks.core.inventory.connection import strict_host_key_checking
-from tasks.ssh.client import Client
+from tasks.ssh.client import Client, public_keys
 from tasks.ssh.deadline import Deadline
-from tasks.ssh.hostkeys import DEFAULT_FILES, KnownHosts, Policy, host_key_names
+from tasks.ssh.hostkeys import GLOBAL_FILES, USER_FILES, KnownHosts, Policy, RevokedKeys, host_key_names
 from tasks.ssh.proxy import Proxy, expand
-from tasks.ssh.route import Access, Hop, find_route
+from tasks.ssh.route import Access, Hop, expand_path, find_route
 from tasks.ssh.transport import DeadlineExceededError, DeadlineSocket, Transport
 
 LARGEST_REPLY = 2 * 1024 * 1024  # bytes; a healthy reply has about 5 kB, and its facts take twenty times its size
@@ -48,6 +49,7 @@ class Session:
         self._proxy: Proxy | None = None
         self._channel: Any = None  # paramiko.Channel, whose stubs lack half of its members
         self._buffer = bytearray()
+        self.unsafe = False  # the node's host key is not the known one, and checking is off
 
     @property
     def user(self) -> str:
@@ -59,7 +61,7 @@ class Session:
         """Return the seconds until the deadline."""
         return self.deadline.remaining()
 
-    def __enter__(self) -> Session:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -107,7 +109,8 @@ class Session:
         prefix = "" if hop is self._route.hops[-1] else f"jump host {hop}: "
         reached = len(self._transports)
         try:
-            policy = _policy(hop, self.host, self._access)  # before the socket, which nobody would close if this fails
+            options = self.host.ssh if hop is self._route.hops[-1] else SshOptions()
+            policy = _policy(hop, options, self._access)  # before the socket, which nobody would close if this fails
             return self._log_in(hop, policy, self._socket(hop), request)
         except Exception as error:
             reason = self._proxy.last_errors() if self._proxy else ""
@@ -127,7 +130,7 @@ class Session:
             with self.deadline.within(self._handshake_timeout):
                 return self._transports[-1].tunnel(hop.host, hop.port)
         if self._route.proxy_command:
-            self._proxy = Proxy(expand(self._route.proxy_command, hop.host, hop.port, hop.user))
+            self._proxy = Proxy(expand(self._route.proxy_command, hop.host, hop.port, hop.user, hop.name))
             return self._proxy.socket
         sock = socket.create_connection((hop.host, hop.port), min(self._handshake_timeout, self.deadline.remaining()))
         # A login in single steps would lose twice 40 ms to Nagle's algorithm and delayed ACKs.
@@ -136,11 +139,9 @@ class Session:
 
     def _log_in(self, hop: Hop, policy: Policy, sock: Any, request: tuple[str, bytes] | None) -> Transport:
         stream = DeadlineSocket(sock, self.deadline)
-        transport = Transport(
-            stream, self._handshake_timeout, request, disabled_algorithms={"keys": policy.refused_algorithms()}
-        )
+        transport = Transport(stream, self._handshake_timeout, request, policy.algorithms())
         self._transports.append(transport)
-        client = Client()
+        client = Client(*_agent_rules(hop))
         client.set_missing_host_key_policy(policy)
         client.connect(
             hop.host,
@@ -149,13 +150,15 @@ class Session:
             transport_factory=lambda *_, **__: transport,
             **self._login(hop),
         )
+        self.unsafe = policy.unsafe
         return transport
 
     def _login(self, hop: Hop) -> dict[str, Any]:
-        """Return the login arguments: fabric's settings for every hop, the inventory's password for the node only."""
+        """Return the login arguments. A password, of the inventory or of fabric's settings, is for the node only."""
         login = {**self._access.login, "username": hop.user, "key_filename": list(hop.key_files)}
-        if self.host.ssh.password is not None and hop is self._route.hops[-1]:
-            login["password"] = str(self.host.ssh.password)
+        password = self.host.ssh.password or login.pop("password", None)
+        if password is not None and hop is self._route.hops[-1]:
+            login["password"] = str(password)
         return login
 
     # ---- the command's streams ----
@@ -237,14 +240,59 @@ class Session:
             raise UnreachableError(problem, "run the same command again") from error
 
 
-def _policy(hop: Hop, host: Host, access: Access) -> Policy:
-    """Return the policy for the host key of a hop."""
+def _policy(hop: Hop, options: SshOptions, access: Access) -> Policy:
+    """Return the policy for the host key of a hop.
+
+    options: the inventory's for this hop. For a jump host there are none, as in OpenSSH, where -o of the command line
+    is for the node and ssh_config alone for its jump hosts.
+    """
     settings = hop.settings
+    user = options.known_hosts or _files(settings, "userknownhostsfile", USER_FILES)
+    shared = options.global_known_hosts or _files(settings, "globalknownhostsfile", GLOBAL_FILES)
+    revoked = options.revoked_host_keys or settings.get("revokedhostkeys", "none")
+    if settings.get("knownhostscommand", "none").lower() != "none":
+        raise UnreachableError(
+            "KnownHostsCommand of ssh_config is not run here", "put the keys into a known_hosts file"
+        )
     return Policy(
-        access.host_keys or host.ssh.host_keys or _configured_mode(settings),
-        load_known_hosts(host.ssh.known_hosts or _configured_files(settings)),
-        *host_key_names(hop.host, hop.port, settings.get("hostkeyalias", "")),
+        access.host_keys or options.host_keys or _configured_mode(settings),
+        load_known_hosts((*_without_none(user), *_without_none(shared))),
+        host_key_names(hop.host, hop.port, settings.get("hostkeyalias", "")),
+        revoking=[load_known_hosts((*USER_FILES, *GLOBAL_FILES))],
+        revoked=frozenset() if revoked.lower() == "none" else load_revoked_keys(revoked),
+        allowed=_algorithms(settings.get("hostkeyalgorithms", "")),
     )
+
+
+def _algorithms(text: str) -> tuple[str, ...]:
+    """Return the names of HostKeyAlgorithms; () for a change of OpenSSH's list, which only `ssh -G` resolves."""
+    return () if text[:1] in ("", "+", "-", "^") else tuple(text.split(","))
+
+
+def _agent_rules(hop: Hop) -> tuple[str, frozenset[bytes] | None]:
+    """Return the socket of the agent ("" for $SSH_AUTH_SOCK, "none"), and the public keys that it may use (None: all).
+
+    IdentityAgent and IdentitiesOnly of ssh_config(5).
+    """
+    agent = hop.settings.get("identityagent", "")
+    if agent == "SSH_AUTH_SOCK" or not agent:
+        agent = ""
+    elif agent.startswith("$"):
+        agent = os.environ.get(agent[1:].strip("{}"), "none")
+    elif agent.lower() != "none":
+        agent = expand_path(agent, hop)
+    only = str(hop.settings.get("identitiesonly", "no")).lower() in ("yes", "true")
+    return agent, public_keys(hop.key_files) if only else None
+
+
+def _files(settings: Mapping[str, str], name: str, default: tuple[str, ...]) -> tuple[str, ...]:
+    """Return the files that ssh_config names, or else OpenSSH's own."""
+    return tuple(settings.get(name, "").split()) or default
+
+
+def _without_none(files: tuple[str, ...]) -> tuple[str, ...]:
+    """Return the files; `none` alone means no file."""
+    return () if len(files) == 1 and files[0].lower() == "none" else files
 
 
 def _configured_mode(settings: Mapping[str, str]) -> HostKeys:
@@ -252,11 +300,6 @@ def _configured_mode(settings: Mapping[str, str]) -> HostKeys:
         return strict_host_key_checking(settings.get("stricthostkeychecking", "yes"))
     except ValueError as error:
         raise UnreachableError(str(error), "correct it in ssh_config") from None
-
-
-def _configured_files(settings: Mapping[str, str]) -> tuple[str, ...]:
-    given = [*settings.get("userknownhostsfile", "").split(), *settings.get("globalknownhostsfile", "").split()]
-    return tuple(given) or DEFAULT_FILES
 
 
 def load_known_hosts(files: tuple[str, ...]) -> KnownHosts:
@@ -267,6 +310,15 @@ def load_known_hosts(files: tuple[str, ...]) -> KnownHosts:
 
 _READING = Lock()  # a cache alone may compute twice, and keys added to one of the two would be unknown to the other
 _known_hosts = cache(KnownHosts)
+
+
+def load_revoked_keys(file: str) -> RevokedKeys:
+    """Return the keys of a RevokedHostKeys file, read once a run. Raise UnreachableError if it cannot be read."""
+    with _READING:
+        return _revoked_keys(file)
+
+
+_revoked_keys = cache(RevokedKeys)
 
 
 def _unreachable(hop: Hop, transport: Transport | None, error: Exception, prefix: str) -> NodeError:

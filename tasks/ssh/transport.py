@@ -21,6 +21,7 @@ from paramiko.packet import NeedRekeyException
 from paramiko.ssh_exception import MessageOrderError
 
 from tasks.ssh.deadline import Deadline
+from tasks.ssh.message import CheckedMessage
 
 # OpenSSH's defaults without chacha20 and umac, which paramiko does not have. GCM comes first: it needs no separate
 # checksum, which saves 10 % of a connection's CPU. paramiko prefers CTR, and also accepts CBC, 3DES and MD5.
@@ -33,6 +34,8 @@ REFUSALS = (b"Exceeded MaxStartups", b"Not allowed at this time")  # sshd's text
 CHUNK_SIZE = 32 * 1024 - 64  # bytes of data in one message: paramiko's own size for a peer with 32 kB packets
 # Bytes a read. Buffers of 64 kB, allocated and freed with each read, left holes of 10 to 20 MB in a process's heaps.
 READ_SIZE = 8 * 1024
+LARGEST_WINDOW = 2**32 - 1  # bytes (RFC 4254, 5.2)
+MAX_HELD = 1000  # answers that may wait for the end of a key exchange
 MAX_PIPELINED = 512 * 1024  # bytes sent before the window is known: a quarter of the window that OpenSSH opens
 
 
@@ -154,6 +157,28 @@ def order_key_exchanges(names: Sequence[str]) -> tuple[str, ...]:
 _P256 = "ecdh-sha2-nistp256"
 _Engine: Any = paramiko.Transport  # the stubs lack members that a subclass needs
 _Handler: Any = paramiko.auth_handler.AuthHandler
+_Channel: Any = paramiko.Channel
+
+
+class Channel(_Channel):  # type: ignore[misc]
+    """A channel that counts the bytes that the server may still send, as OpenSSH's client does."""
+
+    _receivable = 0
+
+    def _set_window(self, window_size: int, max_packet_size: int) -> None:
+        super()._set_window(window_size, max_packet_size)
+        self._receivable = window_size
+
+    def _check_add_window(self, n: int) -> int:
+        added: int = super()._check_add_window(n)
+        self._receivable += added
+        return added
+
+    def check_window(self, size: int) -> None:
+        """Count size bytes of incoming data. Raise SSHException if the window does not allow them."""
+        self._receivable -= size
+        if self._receivable < 0:
+            raise SSHException("the server sent more data than the channel's window allows")
 
 
 class Transport(_Engine):  # type: ignore[misc]
@@ -163,18 +188,23 @@ class Transport(_Engine):  # type: ignore[misc]
     server gets both in the same flight as the first key of the login: it handles messages strictly in order, numbers
     channels from 0, opens a window of 2 MB as soon as it has read the command, and answers UNIMPLEMENTED to all of
     these messages if it refuses the key (dispatch_protocol_error in its dispatch.c). Other servers get one step at a
-    time.
+    time. host_key_algorithms: what to accept, the preferred first; () for all.
     """
 
     _preferred_ciphers, _preferred_macs = CIPHERS, CHECKSUMS
     _preferred_kex = order_key_exchanges(_Engine._preferred_kex)
 
     def __init__(
-        self, stream: DeadlineSocket, handshake_timeout: float, request: tuple[str, bytes] | None = None, **options: Any
+        self,
+        stream: DeadlineSocket,
+        handshake_timeout: float,
+        request: tuple[str, bytes] | None = None,
+        host_key_algorithms: Sequence[str] = (),
     ) -> None:
         self._login: Any = None
+        self._host_key_algorithms = tuple(host_key_algorithms)
         self._expected_packet: tuple[int, ...] = ()
-        super().__init__(stream, **options)
+        super().__init__(stream)
         self.stream, self._handshake_timeout = stream, handshake_timeout
         self._request = request or ("", b"")
         self._early: paramiko.Channel | None = None  # the channel of a request that was sent with the login
@@ -182,6 +212,14 @@ class Transport(_Engine):  # type: ignore[misc]
         self._unasked = 0  # bytes of its stdin, sent before the server announced its window
         self._accepts = 0  # SERVICE_ACCEPT messages that are still to come and need no reaction
         self._over: Exception | None = None  # the error that ended the connection
+        self._handling = False  # a message is being handled
+        self._held: list[Message] = []  # answers that wait for the end of a key exchange
+
+    @property
+    def preferred_keys(self) -> tuple[str, ...]:
+        """Return the host key algorithms to offer."""
+        every: tuple[str, ...] = super().preferred_keys
+        return self._host_key_algorithms or every
 
     # ---- reading ----
 
@@ -195,13 +233,20 @@ class Transport(_Engine):  # type: ignore[misc]
         while not done():
             if self._over:
                 raise self._over
-            try:
-                self._take()
-            except Exception as error:
-                self._over = error
-                raise
+            self._take()
 
     def _take(self) -> None:
+        """Handle one message, and keep the error that ends the connection."""
+        try:
+            self._handle_next()
+        except (DeadlineExceededError, SSHException, EOFError, OSError) as error:
+            self._over = error
+            raise
+        except Exception as error:  # paramiko does not check all that it parses, such as the encoding of a text
+            self._over = SSHException(f"the server sent a malformed message ({type(error).__name__}: {error})")
+            raise self._over from error
+
+    def _handle_next(self) -> None:
         """Read and handle one message, with each check of the loop in paramiko's Transport.run.
 
         tests/unit/ssh/test_transport.py fails when that loop changes.
@@ -212,7 +257,13 @@ class Transport(_Engine):  # type: ignore[misc]
             kind, message = self.packetizer.read_message()
         except NeedRekeyException:  # no message arrived, and new keys are due
             return
-        self._handle(kind, message)
+        checked = CheckedMessage(message.asbytes())
+        checked.seqno = message.seqno
+        outer, self._handling = self._handling, True
+        try:
+            self._handle(kind, checked)
+        finally:
+            self._handling = outer
 
     def _handle(self, kind: int, message: Message) -> None:
         if kind in (ssh.MSG_IGNORE, ssh.MSG_DEBUG):
@@ -237,24 +288,37 @@ class Transport(_Engine):  # type: ignore[misc]
         elif kind in self._handler_table:
             self._handler_table[kind](message)
         elif kind in self._channel_handler_table:
-            self._for_channel(message.get_int(), self._channel_handler_table[kind], message)
+            self._for_channel(kind, message)
         elif self._login and kind in (login := self._login._handler_table):
             login[kind](message)
         elif kind != ssh.MSG_UNIMPLEMENTED:
             self._send(ssh.MSG_UNIMPLEMENTED, message.seqno)
 
-    def _for_channel(self, number: int, handler: Callable[..., None], message: Message) -> None:
-        if channel := self._channels.get(number):
-            handler(channel, message)
-        elif number not in self.channels_seen:
-            raise SSHException(f"the server sent a message for channel {number}, which does not exist")
+    def _for_channel(self, kind: int, message: Message) -> None:
+        """Handle a message for a channel. Raise SSHException before the login, and for a channel that is not open."""
+        number = message.get_int()
+        channel: Any = self._channels.get(number)
+        if channel is None and number in self.channels_seen:  # closed by now
+            return
+        if not (channel and channel.active and self.is_authenticated()):
+            raise SSHException(f"the server sent message {kind} for channel {number}, which is not open")
+        if kind in (ssh.MSG_CHANNEL_DATA, ssh.MSG_CHANNEL_EXTENDED_DATA):
+            channel.check_window(_data_size(kind, message))
+        self._channel_handler_table[kind](channel, message)
+        if channel.out_window_size > LARGEST_WINDOW:
+            raise SSHException("the server opened a window of more than 4 GiB")
 
     def _parse_channel_open_success(self, message: Message) -> None:
+        channel: Any = self._channels.get(CheckedMessage(message.asbytes()[:4]).get_int())
+        if not (channel and self.is_authenticated()) or channel.active:
+            raise SSHException("the server opened a channel that was not asked for")
         super()._parse_channel_open_success(message)
         if self._early and self._early.active and self._early.remote_chanid != 0:
             raise SSHException(f"expected the number 0 for the first channel, got {self._early.remote_chanid}")
 
     def _parse_channel_open_failure(self, message: Message) -> None:
+        if not self.is_authenticated():
+            raise SSHException("the server refused a channel before it answered the login")
         super()._parse_channel_open_failure(message)
         raise self.get_exception() or SSHException("the server refused a channel")
 
@@ -274,9 +338,24 @@ class Transport(_Engine):  # type: ignore[misc]
         self._send_message(message)
 
     def _send_user_message(self, data: Message) -> None:
-        """Send a message of one of paramiko's channels, after any key exchange under way."""
+        """Send a message of one of paramiko's channels, after any key exchange under way.
+
+        The answer to a message that is being handled waits in a list: reading on for it would nest a call in a call for
+        each message of a server that sends requests in the middle of a key exchange.
+        """
+        if self._handling and not self.clear_to_send.is_set():
+            self._held.append(data)
+            if len(self._held) > MAX_HELD:
+                raise SSHException(f"the server sent more than {MAX_HELD} requests during a key exchange")
+            return
         self.read_until(self.clear_to_send.is_set)
         self._send_message(data)
+
+    def _parse_newkeys(self, message: Message) -> None:
+        super()._parse_newkeys(message)
+        held, self._held = self._held, []
+        for data in held:
+            self._send_user_message(data)
 
     # ---- the handshake and the login ----
 
@@ -356,7 +435,7 @@ class Transport(_Engine):  # type: ignore[misc]
 
     def _open(self, kind: str, *fields: str | int) -> paramiko.Channel:
         """Send the request for a channel, without waiting for the answer. stderr is merged into stdout."""
-        channel: Any = paramiko.Channel(self._next_channel())
+        channel: Any = Channel(self._next_channel())
         self._channels.put(channel.chanid, channel)
         self.channels_seen[channel.chanid] = True
         channel._set_transport(self)
@@ -380,7 +459,7 @@ class Transport(_Engine):  # type: ignore[misc]
         if self._granted and self._early:
             return self._early
         channel = self._open("session")
-        self.read_until(lambda: channel.active)
+        self.read_until(lambda: channel.active)  # ends with an error if the server refuses or closes it
         command, data = self._request
         self._send(ssh.MSG_CHANNEL_REQUEST, channel.remote_chanid, "exec", True, command)
         self._unasked = 0
@@ -395,12 +474,23 @@ class Transport(_Engine):  # type: ignore[misc]
 
     def send(self, channel: Any, data: bytes) -> None:
         """Send data to a channel, waiting for its window to open. Raise OSError if it is closed."""
-        while data:
+        left = memoryview(data)
+        while left:
             self.read_until(lambda: channel.out_window_size > self._unasked or channel.closed)
             if not channel.closed:
                 channel.out_window_size -= self._unasked
                 self._unasked = 0
-            data = data[channel.send(data) :]
+            left = left[channel.send(left[:CHUNK_SIZE]) :]
+
+
+def _data_size(kind: int, message: Message) -> int:
+    """Return the size of the data that follows a channel's number in CHANNEL_DATA and CHANNEL_EXTENDED_DATA."""
+    start = message.packet.tell()
+    if kind == ssh.MSG_CHANNEL_EXTENDED_DATA:
+        message.get_int()
+    size = message.get_int()
+    message.packet.seek(start)
+    return size
 
 
 class Tunnel:

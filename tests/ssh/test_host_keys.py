@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 
 import pytest
 
-from lab.fleet.fleet import Fleet
+from lab.fleet.fleet import PASSWORD, Fleet
 from tests.ssh.suite import Completed, Suite, command_lines
 
 KEYS = ("/etc/ssh/ssh_host_rsa_key", "/etc/ssh/ssh_host_ecdsa_key")
@@ -187,8 +187,13 @@ def test_a_key_known_without_a_port_is_taken_for_any_port_but_not_one_of_another
 # ---- jump hosts ----
 
 
-def jump(suite: Suite, host: str) -> str:
-    return f"-J root@{host}:{suite.fleet.port}"
+def jump(suite: Suite, *hosts: str) -> str:
+    """Return ssh's arguments for jump hosts, whose keys the admin's own file holds: -o is for the node alone."""
+    own = suite.folder / ".ssh/known_hosts"
+    if not own.exists():
+        own.parent.mkdir()
+        own.symlink_to(suite.known_hosts)
+    return "-J " + ",".join(f"root@{host}:{suite.fleet.port}" for host in hosts)
 
 
 def test_a_jump_host_leads_to_the_node(suite: Suite) -> None:
@@ -202,8 +207,7 @@ def test_a_jump_host_leads_to_the_node(suite: Suite) -> None:
 
 def test_a_node_behind_two_jump_hosts_is_reached(suite: Suite) -> None:
     hosts = [next(suite.unused) for _ in range(3)]
-    hops = ",".join(f"root@{host}:{suite.fleet.port}" for host in hosts[:2])
-    suite.add("n", hosts[2], args=f"-J {hops}")
+    suite.add("n", hosts[2], args=jump(suite, *hosts[:2]))
     assert seen(suite, core=["-i", str(suite.key)])[0] == "drift"
     assert [suite.fleet.connections(host) for host in hosts] == [1, 1, 1]
 
@@ -221,6 +225,38 @@ def test_the_keys_of_both_hops_are_checked(suite: Suite, wrong: str) -> None:
     assert suite.fleet.connections(hosts["behind"]) == (0 if wrong == "between" else 1)
 
 
+@pytest.mark.parametrize("how", ["args", "variable"])
+def test_a_node_without_checking_does_not_take_the_check_from_its_jump_host(suite: Suite, how: str) -> None:
+    between, host = next(suite.unused), next(suite.unused)
+    off = {"args": {"args": f"-o StrictHostKeyChecking=no {jump(suite, between)}"}}
+    off["variable"] = {"args": jump(suite, between), "host_key_checking": "no"}
+    suite.add("n", host, **off[how])
+    suite.fleet.replace_host_key(host)
+    assert seen(suite, core=["-i", str(suite.key)])[0] == "drift"
+    suite.fleet.replace_host_key(between)
+    status, problem = seen(suite, core=["-i", str(suite.key)])
+    assert (status, "jump host" in problem, "not the known one" in problem) == ("unreachable", True, True)
+
+
+def test_known_hosts_of_a_node_are_not_believed_about_its_jump_host(suite: Suite) -> None:
+    between = next(suite.unused)
+    suite.add("n", next(suite.unused), args=f"-J root@{between}:{suite.fleet.port}")
+    assert "jump host" in seen(suite, core=["-i", str(suite.key)])[1]
+    assert suite.fleet.connections(between) == 1
+
+
+def test_no_sudo_password_goes_to_a_node_whose_key_has_changed_where_checking_is_off(suite: Suite) -> None:
+    host = suite.fresh("n", user="operator", become_password=PASSWORD, host_key_checking="no")
+    suite.log_sudo(host)
+    suite.fleet.replace_host_key(host)
+    status, problem = suite.json("apply").statuses["n"], suite.json("apply").problem("n")
+    assert status == "failed"
+    assert "no sudo password is sent" in problem
+    assert suite.sudo_log(host) == ""
+    know(suite)
+    assert suite.json("apply").statuses["n"] == "changed"
+
+
 def test_accept_new_remembers_a_jump_host_once_for_many_nodes(suite: Suite) -> None:
     between = next(suite.unused)
     for number in range(5):
@@ -228,7 +264,8 @@ def test_accept_new_remembers_a_jump_host_once_for_many_nodes(suite: Suite) -> N
     know(suite)
     done = suite.json("plan", "--host-keys", "accept-new", core=["-i", str(suite.key)])
     assert set(done.statuses.values()) == {"drift"}
-    names = [line.split()[0] for line in suite.known_hosts.read_text().splitlines()]
+    own = (suite.folder / ".ssh/known_hosts").read_text() + suite.known_hosts.read_text()
+    names = sorted({line.split()[0] for line in own.splitlines()})
     assert len(names) == 6
     assert names.count(f"[{between}]:{suite.fleet.port}") == 1
 
@@ -264,6 +301,48 @@ def test_the_settings_of_ssh_config_lead_through_a_jump_host(suite: Suite) -> No
     status, problem = seen(suite, on="behind", core=["-S", str(config)])
     assert (status, "unknown" in problem) == ("unreachable", True)
     assert suite.fleet.connections(host) == 1
+
+
+def test_match_and_include_of_ssh_config_count(suite: Suite) -> None:
+    between, host = next(suite.unused), next(suite.unused)
+    common = f"  Port {suite.fleet.port}\n  User root\n  IdentityFile {suite.key}\n"
+    (suite.folder / "more").write_text(f"Host *\n{common}  UserKnownHostsFile {suite.known_hosts}\n")
+    config = suite.folder / "ssh_config"
+    config.write_text(
+        f'Match originalhost behind exec "test %n = behind"\n  HostName {host}\n  ProxyJump {between}\n'
+        f"Host behind\nInclude {suite.folder}/more\nMatch all\nInclude {suite.folder}/more\n"
+    )
+    done = suite.json("plan", on="behind", core=["-S", str(config)])
+    assert done.statuses == {"behind": "drift"}, done.problem("behind")
+    assert [suite.fleet.connections(each) for each in (between, host)] == [1, 1]
+
+
+def test_what_openssh_refuses_of_ssh_config_ends_before_any_connection(suite: Suite) -> None:
+    host = suite.fresh("n")
+    config = suite.folder / "ssh_config"
+    config.write_text("Host *\n  Prot 22\n")
+    done = suite.fab("plan", core=["-S", str(config)])
+    assert (done.code, done.stdout) == (2, "")
+    assert "line 2: Bad configuration option: prot" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert suite.fleet.connections(host) == 0
+
+
+@pytest.mark.parametrize("where", ["inventory", "ssh_config"])
+def test_a_jump_host_runs_no_command_here(suite: Suite, where: str) -> None:
+    mark = suite.folder / "ran"
+    word = f"$(touch${{IFS}}{mark})@b"
+    config = suite.folder / "ssh_config"
+    config.write_text(f"Host *\n  ProxyJump {word}\n" if where == "ssh_config" else "")
+    suite.fresh("n", args=f"-J '{word}'" if where == "inventory" else "")
+    done = (
+        suite.json("plan", core=["-S", str(config)])
+        if where == "inventory"
+        else suite.fab("plan", core=["-S", str(config)])
+    )
+    assert done.code in (2, 4)
+    assert "Traceback" not in done.text
+    assert not mark.exists()
 
 
 def test_a_proxy_command_leads_to_the_node_and_its_key_is_checked(suite: Suite) -> None:

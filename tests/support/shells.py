@@ -42,6 +42,7 @@ class Process:
 
     user = "admin"
     seconds_left = SECONDS
+    unsafe = False
 
     def __init__(self, login: Sequence[str], environment: dict[str, str], umask: int, directory: Path | None) -> None:
         self._login, self._environment, self._umask, self._directory = login, environment, umask, directory

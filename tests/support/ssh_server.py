@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import socket
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from threading import Event, Thread
 from typing import Any
 
 import paramiko
+from paramiko import Message
 
 from tasks.ssh.deadline import Deadline
 from tasks.ssh.transport import DeadlineSocket
@@ -114,3 +115,53 @@ def listening(
         finally:
             listener.shutdown(socket.SHUT_RDWR)
             thread.join(SECONDS)
+
+
+class Interjecting(Server):
+    """A server that sends messages of a test at one moment of a connection, once.
+
+    moment: "keys" (after the first NEWKEYS), "login" (before it answers a login), "success" (after it accepted one),
+    or "command" (after it started a command).
+    """
+
+    moment = "keys"
+    messages: tuple[bytes, ...] = ()
+
+    def interject(self, moment: str) -> None:
+        """Send the messages if this is their moment."""
+        if moment == self.moment:
+            self.moment = ""
+            for message in self.messages:
+                self._send_message(Message(message))
+
+    def start_server(self, event: Event | None = None, server: Any = None) -> None:
+        for name in ("check_auth_publickey", "check_auth_interactive"):
+            setattr(server, name, self._with("login", getattr(server, name)))
+        server.check_channel_exec_request = self._with("command", server.check_channel_exec_request, after=True)
+        super().start_server(event, server)
+
+    def _with(self, moment: str, answer: Callable[..., Any], *, after: bool = False) -> Callable[..., Any]:
+        """Return the answer to a request with the messages before or after it."""
+
+        def answered(*given: Any) -> Any:
+            if not after:
+                self.interject(moment)
+            found = answer(*given)
+            if after:
+                self.interject(moment)
+            return found
+
+        return answered
+
+    def _parse_newkeys(self, m: Message) -> None:
+        super()._parse_newkeys(m)
+        self.interject("keys")
+
+    def _auth_trigger(self) -> None:
+        super()._auth_trigger()
+        self.interject("success")
+
+
+def interjecting(moment: str, *messages: bytes) -> type[Interjecting]:
+    """Return a server that sends these messages, each with its type as first byte."""
+    return type("Interjecting", (Interjecting,), {"moment": moment, "messages": messages})

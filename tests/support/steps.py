@@ -75,6 +75,7 @@ class DictChannel:
 
     user = "root"
     seconds_left = 60.0
+    unsafe = False
 
     def __init__(self, far: Node) -> None:
         self.far, self.requests = far, 0
@@ -120,6 +121,7 @@ class ScriptedChannel:
     says: list[str | bytes | Exception]
     user: str = "admin"
     seconds_left: float = 60.0
+    unsafe: bool = False
     sent: list[bytes] = field(default_factory=list)
     mark: str = ""
 

@@ -60,8 +60,6 @@ _HOST_KEY_WORDS: Mapping[str, HostKeys] = {  # OpenSSH, readconf.c: multistate_s
     "off": HostKeys.OFF,
 }
 
-_DEFAULT_KNOWN_HOSTS = "~/.ssh/known_hosts"
-
 
 class Connection(NamedTuple):
     """The connection to one host; the fields are those of core.host.Host."""
@@ -89,7 +87,9 @@ def resolve_connection(host: str, variables: Mapping[str, object]) -> Connection
         user=settings.user,
         ssh=SshOptions(
             key_files=tuple(settings.key_files),
-            known_hosts=settings.known_hosts() or (),
+            known_hosts=settings.user_known_hosts or (),
+            global_known_hosts=settings.global_known_hosts or (),
+            revoked_host_keys=settings.revoked_host_keys,
             host_keys=settings.host_keys,
             proxy_jump=settings.proxy_jump,
             proxy_command=settings.proxy_command,
@@ -137,13 +137,8 @@ class _Settings:
     proxy_jump: str | None = None
     proxy_command: str | None = None
     timeout: float | None = None
+    revoked_host_keys: str = ""
     ignored: list[str] = field(default_factory=list)
-
-    def known_hosts(self) -> tuple[str, ...] | None:
-        """Return the files of host keys, None for the default; a system-wide file leaves the user's own in place."""
-        if self.global_known_hosts is None:
-            return self.user_known_hosts
-        return (*(self.user_known_hosts or (_DEFAULT_KNOWN_HOSTS,)), *self.global_known_hosts)
 
 
 def _settings(reader: VariableReader) -> _Settings:
@@ -203,6 +198,10 @@ def _set_global_known_hosts(settings: _Settings, _reader: VariableReader, _varia
         settings.global_known_hosts = tuple(value.split())
 
 
+def _set_revoked_host_keys(settings: _Settings, _reader: VariableReader, _variable: str, value: str) -> None:
+    settings.revoked_host_keys = settings.revoked_host_keys or value
+
+
 def _set_host_keys(settings: _Settings, reader: VariableReader, variable: str, value: str) -> None:
     try:
         mode = strict_host_key_checking(value)
@@ -236,6 +235,7 @@ _HONOURED: Mapping[str, Callable[[_Settings, VariableReader, str, str], None]] =
     "identityfile": _add_key_file,
     "userknownhostsfile": _set_user_known_hosts,
     "globalknownhostsfile": _set_global_known_hosts,
+    "revokedhostkeys": _set_revoked_host_keys,
     "stricthostkeychecking": _set_host_keys,
     "proxyjump": _set_proxy_jump,
     "proxycommand": _set_proxy_command,

@@ -14,17 +14,7 @@ from tasks.core.inventory.ini import parse_ini
 from tasks.core.inventory.selection import duplicates
 from tasks.local.inventory import load_inventory, select_from
 
-
-class Config:
-    """As much of fabric's configuration as finding a host needs: an ssh_config with one alias."""
-
-    class base_ssh_config:  # noqa: N801
-        """As fabric names it."""
-
-        @staticmethod
-        def get_hostnames() -> set[str]:
-            """The aliases."""
-            return {"*", "alias"}
+ALIASES = frozenset({"alias"})  # of ssh_config
 
 
 def test_a_file_that_cannot_be_read_is_told_by_name(tmp_path: Path) -> None:
@@ -62,7 +52,7 @@ def test_variable_files_beside_the_inventory_count(tmp_path: Path) -> None:
     (tmp_path / "group_vars" / ".swp").write_text("[")
     (tmp_path / "host_vars").mkdir()
     (tmp_path / "host_vars" / "n1").write_text("kube_proxy_mode: ipvs\n")
-    (found,) = select_from(load_inventory(tmp_path / "hosts.ini"), "n1", Config(), tmp_path)
+    (found,) = select_from(load_inventory(tmp_path / "hosts.ini"), "n1", ALIASES, tmp_path)
     assert found.variables["profiles"] == "mine"
     assert found.variables["kube_proxy_mode"] == "ipvs"
 
@@ -71,10 +61,10 @@ def test_hosts_of_the_same_groups_share_their_variables_unless_they_have_their_o
     (tmp_path / "hosts.ini").write_text("[a]\nn[1:4]\n[a:vars]\nx=1\n[b]\nn2\nn3 x=2\n[b:vars]\nx=3\n")
     (tmp_path / "host_vars").mkdir()
     (tmp_path / "host_vars" / "n4").write_text("x: true\n")
-    found = select_from(load_inventory(tmp_path / "hosts.ini"), "all,192.0.2.9", Config(), tmp_path)
+    found = select_from(load_inventory(tmp_path / "hosts.ini"), "all,192.0.2.9", ALIASES, tmp_path)
     assert [host.variables.get("x") for host in found] == [1, 3, 2, True, None]
     (tmp_path / "hosts.ini").write_text("[a]\nn[1:4]\n[a:vars]\nx=1\n")
-    found = select_from(load_inventory(tmp_path / "hosts.ini"), "all", Config(), tmp_path)
+    found = select_from(load_inventory(tmp_path / "hosts.ini"), "all", ALIASES, tmp_path)
     assert [host.variables is found[0].variables for host in found] == [True, True, True, False]
 
 
@@ -91,37 +81,40 @@ def test_a_variable_file_that_is_none_is_told_by_name(text: str, words: str, tmp
     assert words in str(caught.value)
 
 
-FLEET = "n1 ansible_ssh_private_key_file=keys/id ansible_ssh_common_args='-o UserKnownHostsFile=known'\n"
+ARGUMENTS = "-o UserKnownHostsFile=known -o GlobalKnownHostsFile=none -o RevokedHostKeys=gone"
+FLEET = f"n1 ansible_ssh_private_key_file=keys/id ansible_ssh_common_args='{ARGUMENTS}'\n"
 
 
 def test_paths_of_the_inventory_are_beside_it(tmp_path: Path) -> None:
-    (found,) = select_from(parse_ini(FLEET, "hosts.ini"), "n1", Config(), tmp_path)
+    (found,) = select_from(parse_ini(FLEET, "hosts.ini"), "n1", ALIASES, tmp_path)
     assert found.ssh.key_files == (str(tmp_path / "keys/id"),)
     assert found.ssh.known_hosts == (str(tmp_path / "known"),)
+    assert found.ssh.global_known_hosts == ("none",)
+    assert found.ssh.revoked_host_keys == str(tmp_path / "gone")
 
 
 def test_hosts_that_are_reached_alike_share_what_says_how(tmp_path: Path) -> None:
-    one, other = select_from(parse_ini(FLEET + FLEET.replace("n1", "n2"), "hosts.ini"), "n1,n2", Config(), tmp_path)
+    one, other = select_from(parse_ini(FLEET + FLEET.replace("n1", "n2"), "hosts.ini"), "n1,n2", ALIASES, tmp_path)
     assert one.ssh is other.ssh
     assert (one.name, other.name) == ("n1", "n2")
 
 
 def test_absolute_paths_and_homes_stay_what_they_are(tmp_path: Path) -> None:
     text = FLEET.replace("keys/id", "~/.ssh/id").replace("=known", "=/etc/known")
-    (found,) = select_from(parse_ini(text, "hosts.ini"), "n1", Config(), tmp_path)
+    (found,) = select_from(parse_ini(text, "hosts.ini"), "n1", ALIASES, tmp_path)
     assert found.ssh.key_files == (str(Path.home() / ".ssh/id"),)
     assert found.ssh.known_hosts == ("/etc/known",)
 
 
 @pytest.mark.parametrize("name", ["alias", "localhost", "127.0.0.1"])
 def test_a_name_that_no_inventory_knows_is_found_where_ssh_would_find_it(name: str, tmp_path: Path) -> None:
-    (found,) = select_from(parse_ini("", "hosts.ini"), name, Config(), tmp_path)
+    (found,) = select_from(parse_ini("", "hosts.ini"), name, ALIASES, tmp_path)
     assert (found.name, found.ssh) == (name, SshOptions())
 
 
 @pytest.mark.parametrize("broken", ["no_such_name.invalid", "a..b", "x" * 300])
 def test_a_name_that_cannot_be_found_is_a_usage_error(broken: str, tmp_path: Path) -> None:
-    find: Callable[[], object] = lambda: select_from(parse_ini("", "hosts.ini"), broken, Config(), tmp_path)  # noqa: E731
+    find: Callable[[], object] = lambda: select_from(parse_ini("", "hosts.ini"), broken, ALIASES, tmp_path)  # noqa: E731
     with pytest.raises(UsageError):
         find()
 
@@ -158,7 +151,7 @@ NODES = parse_ini("[nodes]\nn[1:4] ansible_user=admin\n", "hosts.ini")
 
 
 def retried(folder: Path, patterns: str, **statuses: str) -> list[str]:
-    found = select_from(NODES, patterns, Config(), folder, retry=report(folder, **statuses))
+    found = select_from(NODES, patterns, ALIASES, folder, retry=report(folder, **statuses))
     return [host.name for host in found]
 
 
@@ -172,7 +165,7 @@ def test_a_node_that_is_twice_in_a_report_is_done_once(tmp_path: Path) -> None:
     nodes = [{"host": name, "status": "failed", "same_as": ""} for name in ("n2", "n1", "n2")]
     (tmp_path / "run.json").write_text(json.dumps({"nodes": nodes}))
     for patterns in ("", "all"):
-        found = select_from(NODES, patterns, Config(), tmp_path, retry=str(tmp_path / "run.json"))
+        found = select_from(NODES, patterns, ALIASES, tmp_path, retry=str(tmp_path / "run.json"))
         assert sorted(host.name for host in found) == ["n1", "n2"]
         assert duplicates(found) == {}
 
@@ -185,7 +178,7 @@ def test_a_retry_of_a_node_that_the_inventory_does_not_have_any_more_names_it(tm
 
 def test_a_node_from_outside_the_inventory_is_retried_as_h_names_it(tmp_path: Path) -> None:
     path = report(tmp_path, **{"192.0.2.7:22": "failed"})
-    (found,) = select_from(NODES, "me@192.0.2.7:22,n1", Config(), tmp_path, retry=path)
+    (found,) = select_from(NODES, "me@192.0.2.7:22,n1", ALIASES, tmp_path, retry=path)
     assert (found.name, found.user) == ("192.0.2.7:22", "me")
 
 
@@ -196,4 +189,4 @@ def test_a_retry_that_nothing_is_left_of_is_a_mistake(tmp_path: Path) -> None:
 
 def test_a_report_that_is_not_there_is_told_by_name(tmp_path: Path) -> None:
     with pytest.raises(SourceError, match=r"none.json: cannot be read: No such file"):
-        select_from(NODES, "n1", Config(), tmp_path, retry=str(tmp_path / "none.json"))
+        select_from(NODES, "n1", ALIASES, tmp_path, retry=str(tmp_path / "none.json"))

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import gc
 from collections import Counter
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -66,11 +66,28 @@ def test_what_does_not_open_is_tried_once_and_said_each_time(
     assert read == {name: 1}
 
 
-@pytest.mark.filterwarnings("ignore:unclosed <socket:ResourceWarning")  # paramiko leaves it open where no agent listens
-def test_there_is_one_agent_for_all_clients(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture
+def no_agent(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.setenv("SSH_AUTH_SOCK", "/nowhere")
-    login._the_agent.cache_clear()
-    assert Client()._agent is Client()._agent
-    assert Client()._agent.get_keys() == ()
-    login._the_agent.cache_clear()
-    gc.collect()  # while the filter is in force
+    login._load_agent.cache_clear()
+    yield
+    login._load_agent.cache_clear()
+
+
+@pytest.mark.usefixtures("no_agent")
+def test_there_is_one_agent_for_all_clients_and_none_is_no_trouble() -> None:
+    assert login._load_agent("") is login._load_agent("")
+    for socket in ("", "none", "/nowhere/else"):
+        assert Client(socket)._agent.get_keys() == ()
+
+
+def test_only_the_named_identities_of_an_agent_are_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    keys = [paramiko.ECDSAKey.generate() for _ in range(3)]
+    monkeypatch.setattr(login, "_load_agent", lambda _: login._Identities(keys))
+    for number, name in enumerate(("a.pub", "b")):  # beside a private key that need not be there, and by itself
+        (tmp_path / name).write_text(f"{keys[number].get_name()} {keys[number].get_base64()} me\n")
+    (tmp_path / "private").write_text("-----BEGIN OPENSSH PRIVATE KEY-----\n")
+    named = login.public_keys([str(tmp_path / name) for name in ("a", "b", "private", "none")])
+    assert list(Client("", named)._agent.get_keys()) == keys[:2]
+    assert list(Client("", frozenset())._agent.get_keys()) == []
+    assert list(Client()._agent.get_keys()) == keys

@@ -16,7 +16,7 @@ import pytest
 
 from tasks.core.errors import UnreachableError
 from tasks.core.host import HostKeys
-from tasks.ssh.hostkeys import KnownHosts, Policy, entry_name, fingerprint, host_key_names
+from tasks.ssh.hostkeys import KnownHosts, Names, Policy, RevokedKeys, entry_name, fingerprint, host_key_names
 
 CLIENT = paramiko.SSHClient()
 ONE, OTHER = paramiko.ECDSAKey.generate(), paramiko.ECDSAKey.generate()
@@ -164,8 +164,8 @@ VERDICTS = [
     ("another host's line", line("n2"), ("is unknown", "", "")),
     ("another key", line("n1", OTHER), ("is not the known one", "is not the known one", "")),
     ("one of two keys", line("n1", OTHER) + line("n1"), ("", "", "")),
-    ("a revoked key", line("n1", ONE, "@revoked"), ("@revoked", "@revoked", "")),
-    ("a revoked key that is listed too", line("n1") + line("*", ONE, "@revoked"), ("@revoked", "@revoked", "")),
+    ("a revoked key", line("n1", ONE, "@revoked"), ("@revoked", "@revoked", "@revoked")),
+    ("a revoked key that is listed too", line("n1") + line("*", ONE, "@revoked"), ("@revoked", "@revoked", "@revoked")),
     ("another revoked key", line("n1", OTHER, "@revoked"), ("is unknown", "", "")),
     ("a hashed name", line(hashed("n1")), ("", "", "")),
     ("an authority", line("n1", ONE, "@cert-authority"), ("is unknown", "", "")),
@@ -178,7 +178,7 @@ def test_each_mode_decides_about_a_key(
     case: str, text: str, problems: tuple[str, ...], mode: HostKeys, column: int, tmp_path: Path
 ) -> None:
     del case
-    said = verdict(Policy(mode, known(tmp_path, text), "n1"))
+    said = verdict(Policy(mode, known(tmp_path, text), Names("n1")))
     assert problems[column] in said
     assert bool(said) is bool(problems[column])
 
@@ -186,10 +186,10 @@ def test_each_mode_decides_about_a_key(
 def test_an_accepted_key_is_remembered_for_this_run_and_the_next(tmp_path: Path) -> None:
     file = tmp_path / "made" / "known_hosts"
     found = KnownHosts([str(file), str(tmp_path / "second")])
-    assert verdict(Policy(HostKeys.ACCEPT_NEW, found, "[n1]:2222")) == ""
+    assert verdict(Policy(HostKeys.ACCEPT_NEW, found, Names("[n1]:2222"))) == ""
     for again in (found, KnownHosts([str(file)])):
-        assert verdict(Policy(HostKeys.STRICT, again, "[n1]:2222")) == ""
-        assert "is not the known one" in verdict(Policy(HostKeys.ACCEPT_NEW, again, "[n1]:2222"), OTHER)
+        assert verdict(Policy(HostKeys.STRICT, again, Names("[n1]:2222"))) == ""
+        assert "is not the known one" in verdict(Policy(HostKeys.ACCEPT_NEW, again, Names("[n1]:2222")), OTHER)
     assert file.read_text() == line("[n1]:2222")
     assert file.parent.stat().st_mode & 0o077 == 0
     assert not (tmp_path / "second").exists()
@@ -204,7 +204,7 @@ def test_a_line_is_added_after_a_file_without_an_end(tmp_path: Path) -> None:
 @pytest.mark.parametrize("mode", [HostKeys.STRICT, HostKeys.OFF])
 def test_only_accept_new_writes(mode: HostKeys, tmp_path: Path) -> None:
     found = known(tmp_path, "")
-    verdict(Policy(mode, found, "n1"))
+    verdict(Policy(mode, found, Names("n1")))
     assert (tmp_path / "known_hosts").read_text() == ""
 
 
@@ -226,20 +226,23 @@ def test_many_hosts_remembered_at_once_are_all_there(tmp_path: Path) -> None:
     assert sorted(lines) == sorted([line("jump"), *(line(f"n{number}") for number in range(8))])
 
 
+PLAIN = set(paramiko.Transport._preferred_keys)  # type: ignore[attr-defined]
+CERTIFIED = {f"{name}-cert-v01@openssh.com" for name in PLAIN}
+
+
 @pytest.mark.parametrize(
-    ("text", "kept"),
+    ("text", "offered"),
     [
         (line("n1"), {ONE.get_name()}),
-        (line("n1", RSA), {"rsa-sha2-512", "rsa-sha2-256", "ssh-rsa"}),
-        (line("n1", RSA) + line("n1", ONE), {"rsa-sha2-512", "rsa-sha2-256", "ssh-rsa", ONE.get_name()}),
+        (line("n1", RSA), {"rsa-sha2-512", "rsa-sha2-256"}),
+        (line("n1", RSA) + line("n1", ONE), {"rsa-sha2-512", "rsa-sha2-256", ONE.get_name()}),
+        (line("n1", ONE, "@cert-authority"), PLAIN | CERTIFIED),
+        (line("n1", ONE, "@cert-authority") + line("n1", RSA), {"rsa-sha2-512", "rsa-sha2-256"} | CERTIFIED),
     ],
-    ids=["ecdsa", "rsa", "both"],
+    ids=["ecdsa", "rsa", "both", "authority", "authority and rsa"],
 )
-def test_a_host_is_asked_for_a_key_of_a_type_that_is_known(text: str, kept: set[str], tmp_path: Path) -> None:
-    refused = Policy(HostKeys.STRICT, known(tmp_path, text), "n1").refused_algorithms()
-    everything = set(paramiko.Transport._preferred_keys)  # type: ignore[attr-defined]
-    assert everything
-    assert everything - set(refused) == kept & everything
+def test_a_host_is_asked_for_a_key_of_a_type_that_is_known(text: str, offered: set[str], tmp_path: Path) -> None:
+    assert set(Policy(HostKeys.STRICT, known(tmp_path, text), Names("n1")).algorithms()) == offered
 
 
 @pytest.mark.parametrize(
@@ -252,17 +255,90 @@ def test_a_host_is_asked_for_a_key_of_a_type_that_is_known(text: str, kept: set[
     ],
 )
 def test_any_key_may_be_shown_where_none_is_known(mode: HostKeys, text: str, tmp_path: Path) -> None:
-    assert Policy(mode, known(tmp_path, text), "n1").refused_algorithms() == []
+    assert set(Policy(mode, known(tmp_path, text), Names("n1")).algorithms()) == PLAIN
+
+
+def test_the_order_and_choice_of_algorithms_are_the_admins(tmp_path: Path) -> None:
+    allowed = ["ssh-dss", "rsa-sha2-512", "ssh-ed25519"]
+    policy = Policy(HostKeys.STRICT, known(tmp_path, ""), Names("n1"), allowed=allowed)
+    assert policy.algorithms() == ("rsa-sha2-512", "ssh-ed25519")
+
+
+# ---- revoked keys ----
+
+
+@pytest.mark.parametrize("mode", HostKeys)
+@pytest.mark.parametrize("name", ["n1", "[n1]:2222", "*", "[n1]:*", hashed("n1")])
+def test_a_revoked_key_is_refused_in_each_mode_with_and_without_its_port(
+    name: str, mode: HostKeys, tmp_path: Path
+) -> None:
+    (tmp_path / "more").write_text(line(name, ONE, "@revoked"))
+    names = host_key_names("n1", 2222, "")
+    policy = Policy(mode, known(tmp_path, line("[n1]:2222")), names, revoking=[KnownHosts([str(tmp_path / "more")])])
+    assert "@revoked" in verdict(policy)
+
+
+def test_a_file_of_revoked_keys_holds_one_a_line(tmp_path: Path) -> None:
+    file = tmp_path / "revoked"
+    file.write_text(f"# none\n\n{OTHER.get_name()} {OTHER.get_base64()} a comment\n")
+    policy = Policy(HostKeys.OFF, known(tmp_path, ""), Names("n1"), revoked=RevokedKeys(str(file)))
+    assert verdict(policy) == ""
+    assert "RevokedHostKeys" in verdict(policy, OTHER)
+
+
+@pytest.mark.parametrize(("content", "problem"), [(None, "cannot be read"), (b"SSHKRL\n\0\0\0", "binary")])
+def test_a_file_of_revoked_keys_that_cannot_be_read_refuses_every_host(
+    content: bytes | None, problem: str, tmp_path: Path
+) -> None:
+    file = tmp_path / "revoked"
+    if content is not None:
+        file.write_bytes(content)
+    with pytest.raises(UnreachableError, match=problem):
+        RevokedKeys(str(file))
+
+
+# ---- where checking is off, and where nothing can be written ----
+
+
+def test_a_changed_key_is_unsafe_where_checking_is_off_and_an_unknown_one_is_not(tmp_path: Path) -> None:
+    for text, unsafe in ((line("n1", OTHER), True), (line("n2", OTHER), False), (line("n1"), False)):
+        policy = Policy(HostKeys.OFF, known(tmp_path, text), Names("n1"))
+        assert verdict(policy) == ""
+        assert policy.unsafe is unsafe
+
+
+def test_a_key_without_a_file_is_known_for_this_run() -> None:
+    found = KnownHosts([])
+    with pytest.raises(UnreachableError) as caught:
+        Policy(HostKeys.STRICT, found, Names("n1")).missing_host_key(CLIENT, "n1", ONE)
+    assert "no file" in caught.value.next_step
+    assert verdict(Policy(HostKeys.ACCEPT_NEW, found, Names("n1"))) == ""
+    assert "is not the known one" in verdict(Policy(HostKeys.STRICT, found, Names("n1")), OTHER)
+
+
+def test_a_file_that_cannot_be_written_is_named(tmp_path: Path) -> None:
+    (tmp_path / "folder").mkdir()
+    policy = Policy(HostKeys.ACCEPT_NEW, KnownHosts([str(tmp_path / "folder")]), Names("n1"))
+    assert f"cannot be added to {tmp_path / 'folder'}" in verdict(policy)
+
+
+# ---- what a line must hold ----
+
+
+@pytest.mark.parametrize(("kind", "listed"), [(ONE.get_name(), True), ("ssh-rsa", False), ("ssh-ed25519", False)])
+def test_a_key_of_another_type_than_its_line_says_is_no_entry(kind: str, listed: bool, tmp_path: Path) -> None:
+    found = known(tmp_path, f"n1 {kind} {ONE.get_base64()}\n")
+    assert bool(found.lookup("n1")) is listed
 
 
 @pytest.mark.parametrize(
     ("host", "port", "alias", "names"),
     [
-        ("N1", 22, "", ("n1", "")),
-        ("n1", 2222, "", ("[n1]:2222", "n1")),
-        ("n1", 2222, "Alias", ("alias", "")),
+        ("N1", 22, "", Names("n1", "", "n1")),
+        ("n1", 2222, "", Names("[n1]:2222", "n1", "n1")),
+        ("n1", 2222, "Alias", Names("alias", "", "alias")),
     ],
 )
-def test_the_names_a_key_is_looked_up_by(host: str, port: int, alias: str, names: tuple[str, str]) -> None:
+def test_the_names_a_key_is_looked_up_by(host: str, port: int, alias: str, names: Names) -> None:
     """ssh(1): HostKeyAlias is used as it is; an entry without a port counts if none has the port."""
     assert host_key_names(host, port, alias) == names

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from tasks.core.errors import UnreachableError
 from tasks.ssh import proxy
 from tasks.ssh.proxy import Proxy, expand
 
@@ -25,11 +26,17 @@ def running(command: str) -> Iterator[Proxy]:
     [
         ("nc %h %p", "nc n1 2222"),
         ("ssh -W [%h]:%p %r@b", "ssh -W [n1]:2222 me@b"),
-        ("x %n %% %%h %x %", "x n1 % %h %x %"),
+        ("x %n %% %%h %x %", "x given % %h %x %"),
     ],
 )
 def test_tokens_are_filled_in_once(command: str, expected: str) -> None:
-    assert expand(command, "n1", 2222, "me") == expected
+    assert expand(command, "n1", 2222, "me", "given") == expected
+
+
+def test_a_user_that_could_be_more_than_a_name_to_the_shell_is_refused() -> None:
+    with pytest.raises(UnreachableError, match="which no host or user name has"):
+        expand("ssh %r@b", "n1", 22, "$(touch x)", "n1")
+    assert expand("nc %h", "n1", 22, "DOMAIN\\me", "n1") == "nc n1"
 
 
 def test_both_streams_go_through_the_socket() -> None:

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import contextlib
+import random
+import re
 import shutil
 import socket
+import struct
 import subprocess
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from io import StringIO
 from pathlib import Path
 from threading import Thread
@@ -18,11 +22,13 @@ import pytest
 
 from tasks.core.errors import NodeError, RemoteError, ShellEndedError, UnreachableError
 from tasks.core.host import Host, HostKeys, SshOptions
+from tasks.core.redact import Secret
 from tasks.ssh import session as module
 from tasks.ssh.deadline import Deadline
 from tasks.ssh.route import Access
 from tasks.ssh.session import Session, load_known_hosts
-from tests.support.ssh_server import HOST_KEY, KEY, OTHER, SECONDS, Rules, listening
+from tasks.ssh.session import _known_hosts as load_cache
+from tests.support.ssh_server import HOST_KEY, KEY, OTHER, SECONDS, Rules, interjecting, listening
 
 
 def access(config: str = "", host_keys: HostKeys | None = None) -> Access:
@@ -217,6 +223,48 @@ def test_the_stderr_of_a_proxy_command_is_the_reason_if_there_is_one(nodes: Node
     assert problem(host).problem == "ProxyCommand: no route to 127.0.0.1 1"
 
 
+# ---- hostile servers ----
+
+MOMENTS = ("keys", "login", "success", "command")
+KINDS = (1, 2, 3, 4, 5, 6, 7, 20, 21, 30, 31, 50, 51, 52, 53, 60, 80, 81, 82, *range(90, 101))
+NUMBERS = (0, 1, 2, 3, 255, 2**15, 2**21, 2**31, 2**32 - 1)
+TEXTS = (b"", b"exit-status", b"exit-signal", b"ssh-userauth", b"publickey", b"session", b"\xff\xfe", b"\x1b[31m")
+
+
+def random_message(chance: random.Random) -> bytes:
+    """Return a message of a random type with random fields, some of them cut off or of a wrong size."""
+    message = bytes([chance.choice(KINDS) if chance.random() < 0.9 else chance.randrange(1, 256)])
+    if chance.random() < 0.5:
+        message += struct.pack(">I", 0)  # the channel of the request
+    for _ in range(chance.randrange(6)):
+        said = chance.choice(TEXTS)
+        size = len(said) if chance.random() < 0.8 else chance.choice(NUMBERS)
+        number = struct.pack(">I", chance.choice(NUMBERS))
+        message += chance.choice([number, struct.pack(">I", size) + said, b"\0", b"\1"])
+    return message[: chance.randrange(1, len(message) + 1)] if chance.random() < 0.1 else message
+
+
+@pytest.mark.parametrize("first", range(0, 500, 100))
+def test_random_messages_are_the_trouble_of_that_node_and_never_a_bug(first: int, nodes: Nodes) -> None:
+    """Connect 100 times to servers that send random messages, the same ones in each run of the test."""
+    problems = set()
+    for seed in range(first, first + 100):
+        chance = random.Random(seed)
+        messages = [random_message(chance) for _ in range(chance.randrange(1, 6))]
+        kind = interjecting(chance.choice(MOMENTS), *messages)
+        with listening(Rules(), kind) as address:
+            host = nodes.host(address, connect_timeout=0.5)
+            with Session(host, access(), Deadline(0.7)) as session:
+                try:
+                    session.start("true", b"MARK")
+                    session.receive(b"MARK")
+                except NodeError as error:
+                    problems.add(re.sub("[0-9]+", "N", error.problem))
+                except Exception as error:
+                    raise AssertionError(f"seed {seed}") from error
+    assert len(problems) > 5
+
+
 # ---- host keys ----
 
 
@@ -229,6 +277,51 @@ def test_an_unknown_host_key_ends_the_connection_before_the_login(nodes: Nodes) 
         with Session(host, access(host_keys=HostKeys.ACCEPT_NEW), Deadline(SECONDS)) as session:
             session.start("true", b"")
     assert rules.ran == ["true"]
+
+
+def test_no_password_is_sent_where_the_key_has_changed_and_checking_is_off(nodes: Nodes) -> None:
+    for methods in ("password", "password,keyboard-interactive"):
+        rules = Rules(methods=methods)
+        with listening(rules) as address:
+            host = nodes.host(address, host_keys=HostKeys.OFF, password=Secret("right"), key_files=())
+            known = Path(host.ssh.known_hosts[0])
+            known.write_text(known.read_text().replace(HOST_KEY.get_base64(), OTHER.get_base64()))
+            assert "no password was sent, because its host key is not the known one" in problem(host).problem
+            assert rules.passwords == []
+            known.write_text("")
+            load_cache.cache_clear()
+            with Session(host, access(), Deadline(SECONDS)) as session:
+                session.start("true", b"")
+                assert not session.unsafe
+            assert rules.passwords == ["right"]
+
+
+@pytest.mark.parametrize("where", ["inventory", "fabric"])
+def test_a_password_is_for_the_node_and_not_for_its_jump_hosts(where: str, nodes: Nodes) -> None:
+    rules = Rules(methods="password")
+    with listening(rules) as address:
+        host = nodes.host(("192.0.2.1", 22), proxy_jump=f"admin@127.0.0.1:{address[1]}")
+        secret = Secret("right")
+        given = access(host_keys=HostKeys.OFF)
+        if where == "fabric":
+            given = given._replace(login={**given.login, "password": secret})
+        else:
+            host = replace(host, ssh=replace(host.ssh, password=secret))
+        assert "jump host" in problem(host, given).problem
+    assert rules.passwords == []
+
+
+def test_a_host_is_refused_where_ssh_config_names_a_command_for_its_keys(nodes: Nodes) -> None:
+    with listening(Rules()) as address:
+        said = problem(nodes.host(address), access("Host *\n  KnownHostsCommand /bin/keys %H\n"))
+    assert "KnownHostsCommand" in said.problem
+
+
+@pytest.mark.parametrize("known", [("none",), ("None",)])
+def test_none_is_no_file(known: tuple[str, ...], nodes: Nodes) -> None:
+    with listening(Rules()) as address:
+        assert "unknown" in problem(nodes.host(address, known_hosts=known)).problem
+    assert not Path("none").exists()
 
 
 def test_known_hosts_are_read_once_for_all_hosts(tmp_path: Path) -> None:

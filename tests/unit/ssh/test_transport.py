@@ -7,6 +7,7 @@ import gc
 import hashlib
 import inspect
 import socket
+import struct
 import time
 import weakref
 from collections.abc import Iterator
@@ -28,7 +29,7 @@ from tasks.ssh.transport import (
     Transport,
     order_key_exchanges,
 )
-from tests.support.ssh_server import KEY, OTHER, SECONDS, Rules, Server, serving
+from tests.support.ssh_server import KEY, OTHER, SECONDS, Rules, Server, interjecting, serving
 
 REQUEST = ("a command", b"its stdin\n")
 
@@ -306,3 +307,70 @@ def test_who_never_stops_talking_ends_at_the_deadline_too() -> None:
         ours.close()
         thread.join(SECONDS)
         theirs.close()
+
+
+# ---- messages of a hostile server ----
+
+
+def packed(kind: int, *fields: int | bytes) -> bytes:
+    """A message as bytes: its type, then integers of 32 bits and strings."""
+    parts = [struct.pack(">I", field) if isinstance(field, int) else field for field in fields]
+    return bytes([kind]) + b"".join(parts)
+
+
+def text(data: bytes, size: int | None = None) -> bytes:
+    """A string, which may claim another size than it has."""
+    return struct.pack(">I", len(data) if size is None else size) + data
+
+
+WINDOW = 2**21
+HOSTILE = {
+    "EXT_INFO of 2^32 entries": ("keys", (packed(7, 2**32 - 1),), "ends early"),
+    "EXT_INFO of a name that is longer": ("keys", (packed(7, 1, text(b"x", 2**20 - 1)),), "ends early"),
+    "a text that is not UTF-8": ("success", (packed(80, text(b"\xff\xfe"), 0),), "malformed"),
+    "a message without its fields": ("success", (packed(96),), "ends early"),
+    "data before the login": ("login", (packed(94, 0, text(b"x")),), "channel 0, which is not open"),
+    "extended data before the login": ("login", (packed(95, 0, 1, text(b"x")),), "channel 0, which is not open"),
+    "a channel before the login": ("login", (packed(91, 0, 0, WINDOW, 2**15),), "was not asked for"),
+    "a refused channel before the login": ("login", (packed(92, 0, 1, text(b""), text(b"")),), "before it answered"),
+    "data before the channel is open": ("success", (packed(94, 0, text(b"x")),), "channel 0, which is not open"),
+    "the end of a channel before it is open": ("success", (packed(97, 0),), "channel 0, which is not open"),
+    "a channel that is opened twice": ("command", (packed(91, 0, 0, WINDOW, 2**15),), "was not asked for"),
+    "a channel of another number": ("command", (packed(94, 77, text(b"x")),), "channel 77, which is not open"),
+    "data beyond the window": ("command", (packed(94, 0, text(bytes(2**15))),) * 65, "channel's window"),
+    "stderr beyond the window": ("command", (packed(95, 0, 1, text(bytes(2**15))),) * 65, "channel's window"),
+    "unknown data beyond the window": ("command", (packed(95, 0, 7, text(bytes(2**15))),) * 65, "channel's window"),
+    "data that claims more than it has": ("command", (packed(94, 0, text(b"x", 2**16)),), "ends early"),
+    "a window of more than 4 GiB": ("command", (packed(93, 0, 2**32 - 1),) * 2, "4 GiB"),
+}
+
+
+@pytest.mark.parametrize("case", HOSTILE)
+def test_a_message_that_claims_more_than_is_allowed_ends_the_connection(case: str) -> None:
+    moment, messages, problem = HOSTILE[case]
+    with serving(Rules(), interjecting(moment, *messages)) as stream, pytest.raises(SSHException, match=problem):
+        transport = connected(stream)
+        transport.auth_publickey("admin", KEY)
+        transport.shell()
+        transport.read_until(lambda: False)
+    assert transport.broken
+
+
+def test_prompts_of_a_login_are_counted_in_the_message() -> None:
+    prompts = packed(60, text(b""), text(b""), text(b""), 2**32 - 1)
+    with serving(Rules(), interjecting("login", prompts)) as stream, pytest.raises(SSHException, match="ends early"):
+        connected(stream).auth_interactive("admin", lambda *_: [])
+
+
+def test_requests_during_a_key_exchange_are_answered_after_it_and_bounded() -> None:
+    request = packed(98, 0, text(b"x"), b"\1")
+    for count, ends in ((900, False), (1100, True)):
+        with serving(Rules(), interjecting("command", *[request] * count)) as stream:
+            transport = connected(stream)
+            transport.auth_publickey("admin", KEY)
+            transport._send_kex_init()
+            channel = transport.shell()
+            with pytest.raises(SSHException, match="requests during") if ends else contextlib.nullcontext():
+                assert read(transport, channel, len(REQUEST[1])) == REQUEST[1]
+                transport.read_until(transport.clear_to_send.is_set)
+                assert transport._held == []
