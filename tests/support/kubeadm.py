@@ -9,7 +9,8 @@ from tasks.core.host import Host
 from tasks.core.kubeadm.checks import check_node
 from tasks.core.kubeadm.identity import MACHINE_ID
 from tasks.core.kubeadm.swap import SWAPS
-from tasks.core.kubeadm.system import CGROUP_V2_FILE, KERNEL_OPTIONS
+from tasks.core.kubeadm.system import CGROUP_V2_FILE
+from tasks.core.kubeadm.system_rules import KERNEL_OPTIONS
 from tasks.core.plan.desired import resolve
 from tasks.core.result import Item
 from tests.support.builders import facts, host, rendered
