@@ -20,7 +20,7 @@ from tasks.core.kubeadm.ports import PORT_LISTENERS, PORT_NAMES, check_ports
 from tasks.core.kubeadm.proxy_mode import PROXY_PROBES, check_proxy_mode
 from tasks.core.kubeadm.resources import check_resources
 from tasks.core.kubeadm.role import find_role
-from tasks.core.kubeadm.runtime import RUNTIME_LISTENERS, check_runtime
+from tasks.core.kubeadm.runtime import RUNTIME_LISTENERS, RUNTIME_PROBES, check_runtime
 from tasks.core.kubeadm.swap import SWAPS, check_swap
 from tasks.core.kubeadm.sysctl_files import SYSCTL_FILE_NAMES, SYSCTL_FILE_PROBES, check_sysctl_files
 from tasks.core.kubeadm.system import SYSTEM_PROBES, check_system
@@ -33,7 +33,7 @@ class Check(NamedTuple):
     """A row of the table.
 
     run: yields the items; names: all that its items may have; probes: instructions for the probe; listeners: a pattern
-    for lines of /proc/net/tcp, tcp6 and unix (one instruction asks for the patterns of all rows).
+    for lines of /proc/net/tcp, tcp6 and unix; they come with their file's name. One instruction asks for all patterns.
     """
 
     run: Callable[[CheckInputs], Iterable[Item]]
@@ -44,7 +44,7 @@ class Check(NamedTuple):
 
 CHECKS = (  # in kubeadm's order, as far as it has one
     Check(check_leftovers, LEFTOVER_NAMES, LEFTOVER_PROBES),
-    Check(check_runtime, ("CRI",), listeners=RUNTIME_LISTENERS),
+    Check(check_runtime, ("CRI",), RUNTIME_PROBES, RUNTIME_LISTENERS),
     Check(check_swap, ("Swap",), (look(SWAPS),)),
     Check(check_system, ("SystemVerification",), SYSTEM_PROBES),
     Check(check_proxy_mode, ("KubeProxyMode",), PROXY_PROBES),

@@ -69,6 +69,8 @@ def _check_configuration(facts: Facts, rules: Rules) -> Verdict:
     lines = facts.extra_sections.get("options", ())
     if not lines:
         return _configuration_not_found(facts)
+    if lines[0].startswith("n"):
+        return Verdict([(f"{lines[0][1:]} is not a file", "put the kernel's configuration there, or remove it")])
     if lines[0].startswith("x"):
         return Verdict(
             warnings=[(f"{lines[0][1:]} is readable by root only", "verify it as root: fab -H root@NODE verify")]

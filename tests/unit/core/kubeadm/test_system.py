@@ -103,6 +103,8 @@ def test_a_configuration_that_nobody_finds_is_refused_as_kubeadm_does_and_one_th
     assert "/boot/config-6.1.0-13-amd64" in item.next_step
     assert findings(run_checks(options=(), loadable=["configs"])) == {"SystemVerification": "advisory"}
     assert findings(run_checks(options=("x/boot/config-x",))) == {"SystemVerification": "advisory"}
+    folder = run_checks(options=("n/boot/config-x",))["SystemVerification"]
+    assert (str(folder.status), folder.got) == ("drift", "/boot/config-x is not a file")
 
 
 @pytest.mark.parametrize(
