@@ -30,5 +30,7 @@ ready() {
   echo "$mark options"
   configured
   echo "$mark listeners"
-  grep -sHE "$listeners" /proc/net/tcp /proc/net/tcp6 /proc/net/unix
+  grep -sHE "$listeners" /proc/net/tcp /proc/net/tcp6 /proc/net/unix /var/lib/kubelet/config.yaml \
+    /etc/kubernetes/kubelet-config.yaml /var/lib/kubelet/kubeadm-flags.env /etc/default/kubelet /etc/sysconfig/kubelet \
+    /etc/systemd/system/kubelet.service /etc/systemd/system/kubelet.service.d/10-kubeadm.conf
 }
