@@ -34,8 +34,8 @@ class Check(NamedTuple):
     """A row of the table.
 
     run: yields the items; names: all that its items may have; probes: instructions for the probe; lines: a pattern for
-    lines of /proc/net/tcp, tcp6 and unix, and of kubelet's files (kubeadm.sh lists them). Matching lines come with their
-    file's name. One instruction asks for the patterns of all rows.
+    lines of /proc/net/tcp, tcp6 and unix, and of kubelet's files (kubeadm.sh lists them). Lines come with their file's
+    name. One instruction asks for the patterns of all rows.
     """
 
     run: Callable[[CheckInputs], Iterable[Item]]
