@@ -95,12 +95,16 @@ def plan_host(conversation: Conversation, host: Host, context: StepContext) -> N
     gone = stale.find_stale(desired, facts, context.only)
     boot = NextBoot(facts, planned_files(desired.files, facts, gone.files))
     items = (*diff(desired, facts, boot).items, *stale.stale_items(gone, to_do=True))
-    return with_boot_notes(make_result(host, items, Status.DRIFT), boot)
+    done = with_boot_notes(make_result(host, items, Status.DRIFT), boot)
+    return replace(done, notes=(*done.notes, *_unjudged(done)))
 
 
 def verify_host(conversation: Conversation, host: Host, context: StepContext) -> NodeResult:
     """Compare every item now and after the next boot with the node's own files; run kubeadm's checks."""
-    rendered, facts = probe_host(conversation, host, context, () if context.only else probe_instructions())
+    more = () if context.only else probe_instructions()
+    rendered, facts = probe_host(conversation, host, context, more)
+    if context.as_root and facts.uid != 0:
+        facts = conversation.change(host_probe(rendered, more), host, facts, context)
     boot, desired = NextBoot(facts, facts.files), resolve(rendered, facts)
     own = ignored_of_host(host)
     names = context.ignored | own if own else context.ignored  # the same object for all nodes: each result keeps it
@@ -108,7 +112,17 @@ def verify_host(conversation: Conversation, host: Host, context: StepContext) ->
     gone = stale.stale_items(stale.find_stale(desired, facts, context.only), to_do=False)
     done = make_result(host, (*diff(desired, facts, boot).items, *gone, *checked), Status.DRIFT)
     identity = None if context.only else read_identity(facts, conversation.window, names)
-    return replace(with_boot_notes(done, boot), identity=identity)
+    done = with_boot_notes(done, boot)
+    return replace(done, notes=(*done.notes, *_unjudged(done)), identity=identity)
+
+
+def _unjudged(done: NodeResult) -> list[str]:
+    """Return a note for the keys that are hidden from the login user, or nothing."""
+    count = sum(item.got == NOT_READABLE and item.status is ItemStatus.SKIPPED for item in done.items)
+    if not count:
+        return []
+    keys, them = ("1 key", "it") if count == 1 else (f"{count} keys", "them")
+    return [f"{keys} not judged: only root reads {them}; fab -H {done.host} verify --sudo"]
 
 
 def apply_host(conversation: Conversation, host: Host, context: StepContext) -> NodeResult:
@@ -146,7 +160,10 @@ def fix_host(
 
     lines = host_probe([rendered])
     goal = Convergence(observed, partial(change_instructions, host, context, lines))
-    done = converge(conversation, host, context, observed(conversation.ask(lines)), goal)
+    seen = observed(conversation.ask(lines))
+    if needs_root_to_see(seen):
+        seen = observed(conversation.change(lines, host, seen.facts, context))
+    done = converge(conversation, host, context, seen, goal)
     return replace(done, notes=(*done.notes, *_contradictions(rendered, host, context)))
 
 

@@ -147,9 +147,17 @@ def _key_item(setting: Setting, facts: Facts, modules: Collection[str], writers:
             return Item(Kind.SYSCTL, setting.key, ItemStatus.DRIFT, wanted, None, f"comes with {owner}")
         return _missing_key(setting.key, wanted, facts)
     if got is None:
-        why, step = "only root may read it, so it counts as different", "verify it as root: fab -H root@NODE verify"
-        return Item(Kind.SYSCTL, setting.key, ItemStatus.DRIFT, wanted, NOT_READABLE, why, step)
+        return _unreadable_key(setting, wanted, facts)
     return Item(Kind.SYSCTL, setting.key, ItemStatus.DRIFT, wanted, got, writers.explain(setting.key, got))
+
+
+def _unreadable_key(setting: Setting, wanted: str, facts: Facts) -> Item:
+    """Leave a key that is hidden from our user unjudged; a key that root cannot read either counts as different."""
+    if facts.uid == 0:
+        why = "it cannot be read, so it counts as different"
+        return Item(Kind.SYSCTL, setting.key, ItemStatus.DRIFT, wanted, NOT_READABLE, why)
+    why, step = "not judged: only root reads it", "with sudo: fab -H NODE verify --sudo"
+    return Item(Kind.SYSCTL, setting.key, ItemStatus.SKIPPED, wanted, NOT_READABLE, why, step)
 
 
 @memoized(maxsize=1024)  # most keys have the same values on most nodes
