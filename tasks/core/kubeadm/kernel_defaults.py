@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from tasks.core.facts import Facts, key_file
 from tasks.core.kubeadm.inputs import CheckInputs, check_item
 from tasks.core.kubeadm.sysctl_files import is_true
+from tasks.core.protocol.instructions import check_presence, look
 from tasks.core.result import Item, ItemStatus
 
 NAME = "KubeletKernelDefaults"
@@ -37,9 +38,9 @@ KUBELET_FILES = (
 )
 KUBELET_LINES = "^[^#]*(protectKernelDefaults|--protect-kernel-defaults)"
 KERNEL_DEFAULTS_PROBES = (
-    f"there {KUBELET_FOLDER}",
-    f"there {KUBELET_FILES[0]}",
-    *(f"look {key_file(key)}" for key in KERNEL_DEFAULTS),
+    check_presence(KUBELET_FOLDER),
+    check_presence(KUBELET_FILES[0]),
+    *(look(key_file(key)) for key in KERNEL_DEFAULTS),
 )
 _PROTECTS = re.compile(
     rf"({'|'.join(KUBELET_FILES)}):"

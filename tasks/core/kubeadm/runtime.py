@@ -13,6 +13,7 @@ from collections.abc import Iterator
 
 from tasks.core.facts import Facts
 from tasks.core.kubeadm.inputs import CheckInputs, check_item
+from tasks.core.protocol.instructions import check_presence
 from tasks.core.result import Item, ItemStatus
 
 SOCKETS = {
@@ -23,7 +24,7 @@ SOCKETS = {
 # Lines of /proc/net/unix: a listening stream socket has the flags 00010000, the type 0001 and the state 01.
 _PATHS = f"(/var)?({'|'.join(SOCKETS).replace('.', '[.]')})"
 RUNTIME_LISTENERS = f"^[0-9a-f]+: [0-9A-F]+ [0-9A-F]+ 00010000 0001 01 +[0-9]+ {_PATHS}$"
-RUNTIME_PROBES = tuple(f"there {folder}{path}" for path in SOCKETS for folder in ("", "/var"))
+RUNTIME_PROBES = tuple(check_presence(f"{folder}{path}") for path in SOCKETS for folder in ("", "/var"))
 _LISTENER = re.compile(f"/proc/net/unix:{RUNTIME_LISTENERS[1:-1]}")
 
 

@@ -14,12 +14,12 @@ from tasks.core.facts import Facts, UnitState
 from tasks.core.plan.desired import resolve
 from tasks.core.plan.diff import diff
 from tasks.core.result import NodeResult
-from tasks.node.context import StepContext
 from tasks.node.conversation import Conversation
 from tasks.node.steps import verify_host
 from tests.support.boots import facts as boot_facts
 from tests.support.builders import host, profile
 from tests.support.shells import Machine, no_namespaces
+from tests.support.steps import work
 
 UNIT, FOLDER = f"/etc/systemd/system/{SYSCTL_UNIT}", f"/etc/systemd/system/{SYSCTL_UNIT}.d"
 SHIPPED_SETTER = """[Unit]
@@ -107,7 +107,7 @@ real = pytest.mark.skipif(no_namespaces(), reason="user namespaces are not allow
 
 
 def verified(machine: Machine) -> NodeResult:
-    context = StepContext({"n1": (profile("vm.x = 1\n"),)}, only="sysctl")
+    context = work(profile("vm.x = 1\n"), only="sysctl")
     with machine.open() as channel:
         return verify_host(Conversation(channel), host(), context)
 
