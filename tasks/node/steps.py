@@ -7,12 +7,14 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 
 from tasks.core.boot.simulation import NextBoot
+from tasks.core.errors import RemoteError
 from tasks.core.facts import Facts
 from tasks.core.host import Host
 from tasks.core.kernel import providing_module
 from tasks.core.kubeadm.checks import check_node, probe_instructions
 from tasks.core.kubeadm.identity import read_identity
 from tasks.core.kubeadm.ignores import ignored_of_host
+from tasks.core.kubeadm.leftovers import JOINED
 from tasks.core.memo import memoized
 from tasks.core.plan import fix as fixing
 from tasks.core.plan.desired import resolve
@@ -22,9 +24,10 @@ from tasks.core.profile.entries import are_compatible, format_entry
 from tasks.core.profile.profile import RenderedProfile, check_together
 from tasks.core.profile.variables import SAMPLE
 from tasks.core.protocol import instructions as protocol
-from tasks.core.result import NodeResult, Status, worst_status
-from tasks.core.undo import stale
-from tasks.core.undo.snapshot import PriorState, parse_snapshots, prior_state
+from tasks.core.result import ItemStatus, NodeResult, Status, worst_status
+from tasks.core.sanitize import sanitize
+from tasks.core.undo import consent, stale
+from tasks.core.undo.snapshot import PriorState, Snapshot, parse_snapshots, prior_state
 from tasks.core.undo.stale import Stale
 from tasks.node import orders
 from tasks.node.context import StepContext
@@ -96,7 +99,24 @@ def plan_host(conversation: Conversation, host: Host, context: StepContext) -> N
     boot = NextBoot(facts, planned_files(desired.files, facts, gone.files))
     items = (*diff(desired, facts, boot).items, *stale.stale_items(gone, to_do=True))
     done = with_boot_notes(make_result(host, items, Status.DRIFT), boot)
-    return replace(done, notes=(*done.notes, *_unjudged(done)))
+    if gone:
+        facts = conversation.ask([*consent.find_users(gone, JOINED), protocol.SCAN])
+    refused = _missing_consent(host, replace(context, confirmed=False), gone, facts, ())
+    notes = [f"apply will refuse this: {sanitize(problem)}: {step}" for problem, step in refused]
+    return replace(done, notes=(*done.notes, *_unjudged(done), *notes))
+
+
+def _missing_consent(
+    host: Host, context: StepContext, gone: Stale, facts: Facts, snapshots: Sequence[Snapshot]
+) -> list[tuple[str, str]]:
+    """Return problem and step for all that the run would take back and the admin has not agreed to."""
+    chosen = [profile.name for profile in context.profiles[host.name]]
+    taken = [] if context.replace_profiles else consent.profiles_taken_back(gone, chosen)
+    use = "" if context.confirmed else consent.describe_use(gone, facts, JOINED)
+    return [
+        *([consent.refuse_profiles(taken, chosen, snapshots)] if taken else []),
+        *([consent.refuse_use(gone, use)] if use else []),
+    ]
 
 
 def verify_host(conversation: Conversation, host: Host, context: StepContext) -> NodeResult:
@@ -131,8 +151,12 @@ def apply_host(conversation: Conversation, host: Host, context: StepContext) -> 
     gone = stale.find_stale(resolve(rendered, facts), facts, context.only)
     probe, past = host_probe(rendered, protocol.extra_probe(gone.keys, gone.modules)), PriorState()
     if gone:
-        facts = conversation.change([protocol.read_history(), *probe], host, facts, context)
-        past = prior_state(parse_snapshots(facts))
+        users = consent.find_users(gone, JOINED)
+        facts = conversation.change([protocol.read_history(), *users, *probe], host, facts, context)
+        snapshots = parse_snapshots(facts)
+        for problem, step in _missing_consent(host, context, gone, facts, snapshots):
+            raise RemoteError(problem, step)
+        past = prior_state(snapshots)
     observed = partial(observe, rendered, Cleanup(context.comment_out_conflicts, gone, past))
     observation = observed(facts)
     if needs_root_to_see(observation):

@@ -53,7 +53,10 @@ def _check_file(path: str, node: CheckInputs) -> Item:
     got, key, name = node.facts.values.get(path), _key(path), check_name("FileContent", path)
     setting = _setting(path.removeprefix(SYSCTL_ROOT), node.desired)
     if setting and setting.minimum is None and not setting.value.startswith("1"):
-        why, step = f"the profile sets {setting.key} = {setting.value}", f"set {key} = 1 in the profile, then apply"
+        why, step = (
+            f"the profile sets {setting.key} = {setting.value}",
+            f"{key} = 1 belongs into the profile; then apply",
+        )
         return check_item(name, ItemStatus.DRIFT, "1", got, why=why, step=step)
     if got is not None and got.startswith("1"):
         return check_item(name, ItemStatus.OK, "1", got)

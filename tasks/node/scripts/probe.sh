@@ -21,6 +21,15 @@ look() {
   fi
 }
 
+# find_path PATTERN: report the first path that matches, if any.
+find_path() {
+  set +f
+  for match in $1; do
+    [ ! -e "$match" ] || { say "x$match" && break; }
+  done
+  set -f
+}
+
 # want NAME PATTERN: ask for a module; the pattern also matches its name with dashes. A loaded module is in /sys (y), and
 # so is a built-in one with parameters.
 want() {

@@ -54,7 +54,7 @@ def test_a_profile_that_sets_what_kubeadm_refuses_is_drift(line: str, now: str) 
     item = run_checks({**values}, sysctl=f"{line}\n")[FORWARD]
     assert (str(item.status), item.got) == ("drift", now)
     assert item.why.startswith("the profile sets net.ipv4.")
-    assert item.next_step == "set net.ipv4.ip_forward = 1 in the profile, then apply"
+    assert item.next_step == "net.ipv4.ip_forward = 1 belongs into the profile; then apply"
 
 
 @pytest.mark.parametrize(
