@@ -7,13 +7,14 @@ from collections.abc import Iterator
 from tasks.core.facts import SYSCTL_ROOT
 from tasks.core.host import Host
 from tasks.core.kernel import ALIASES, key_name, key_path, same_module
-from tasks.core.kubeadm.inputs import CheckInputs, check_item, check_name
+from tasks.core.kubeadm.inputs import CheckInputs, check_item, check_name, kubernetes_version
 from tasks.core.plan.desired import Desired, Setting
 from tasks.core.protocol.instructions import look
 from tasks.core.result import Item, ItemStatus
 
 FILES = ("/proc/sys/net/ipv4/ip_forward", "/proc/sys/net/ipv6/conf/default/forwarding")
 BRIDGE_FILES = ("/proc/sys/net/bridge/bridge-nf-call-iptables", "/proc/sys/net/bridge/bridge-nf-call-ip6tables")
+BRIDGE_CHECKED_BEFORE = (1, 30, 0)  # by kubeadm itself, for every network: kubernetes, pull request 123464
 BRIDGE_NETWORKS = {"flannel", "weave", "kube-router", "canal"}
 SYSCTL_FILE_NAMES = tuple(check_name("FileContent", path) for path in (*FILES, *BRIDGE_FILES))
 SYSCTL_FILE_PROBES = tuple(map(look, (*FILES, *BRIDGE_FILES)))
@@ -34,7 +35,8 @@ def _required_files(host: Host, desired: Desired) -> Iterator[str]:
         yield FILES[1]
     network = {str(host.variables.get(name)) for name in ("kube_network_plugin", "CLUSTER_NETWORK")}
     bridged = any(same_module("br_netfilter", name) for name in desired.modules)
-    if network & BRIDGE_NETWORKS or bridged or _key(BRIDGE_FILES[0]) in keys:
+    old = kubernetes_version(host) < BRIDGE_CHECKED_BEFORE
+    if old or network & BRIDGE_NETWORKS or bridged or _key(BRIDGE_FILES[0]) in keys:
         yield BRIDGE_FILES[0]
         yield from BRIDGE_FILES[1:] if dual else ()
 

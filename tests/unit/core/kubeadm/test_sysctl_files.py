@@ -27,6 +27,8 @@ BRIDGE = "FileContent--proc-sys-net-bridge-bridge-nf-call-iptables"
         (host(kube_network_plugin="flannel"), {FORWARD, BRIDGE}),
         (host(CLUSTER_NETWORK="flannel"), {FORWARD, BRIDGE}),
         (host(kube_network_plugin="calico"), {FORWARD}),
+        (host(kube_network_plugin="calico", kube_version="1.29.9"), {FORWARD, BRIDGE}),
+        (host(kube_version="v1.30.0"), {FORWARD}),
     ],
 )
 def test_the_keys_that_have_to_be_1_are_those_of_the_chosen_network(on: Host, names: set[str]) -> None:
