@@ -205,6 +205,7 @@ def ready(release: str = RELEASE) -> dict[str, str]:
         "proc/net/tcp": f"  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid\n{SSHD}\n",
         "proc/net/tcp6": "  sl  local_address                         remote_address                        st\n",
         "proc/net/unix": f"{unix}\n{CONTAINERD}\n",
+        CONTAINERD.rpartition(" /")[2]: "",
     }
 
 

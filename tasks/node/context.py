@@ -19,7 +19,9 @@ class StepContext:
 
     profiles: by the name of the host; only: `modules`, `sysctl` or empty for both; comment_out_conflicts: also comment
     out lines of other owners; force_unlock: change a node even if another run has its lock; ignored: checks that
-    verify leaves out, by lower-case name; gates: see PasswordGates.
+    verify leaves out, by lower-case name; as_root: verify reads as root,
+    through sudo; replace_profiles: take back profiles that the run does not name; confirmed: take settings back on a
+    node in use; gates: see PasswordGates.
     """
 
     profiles: Mapping[str, tuple[Profile, ...]]
@@ -28,6 +30,9 @@ class StepContext:
     comment_out_conflicts: bool = False
     force_unlock: bool = False
     ignored: frozenset[str] = frozenset()
+    as_root: bool = False
+    replace_profiles: bool = False
+    confirmed: bool = False
     password: Secret | None = None
     gates: PasswordGates = field(default_factory=PasswordGates)
 

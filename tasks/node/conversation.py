@@ -76,6 +76,7 @@ class Conversation:
         if facts.uid != 0:
             self.known.clear()  # root gets a shell of its own
         data = self._request(lines, changes=True)
+        before = time.monotonic()
         password = host.become.password or context.password
         if password and facts.uid != 0 and host.become.wanted is not False and self.channel.unsafe:
             raise RemoteError(
@@ -93,9 +94,11 @@ class Conversation:
         else:
             self._with_password(data, host, password, context.gates.of(password))
         try:
-            return self._reply(facts if protocol.RESCAN in lines else None)
+            found = self._reply(facts if protocol.RESCAN in lines else None)
         except ShellEndedError as error:
             raise RemoteError(f"in the middle of a change, {error.problem}", _FINISH) from error
+        self.window = (before, time.monotonic())
+        return found
 
     def _request(self, lines: Sequence[str], *, changes: bool = False) -> bytes:
         return script.request(self.mark, lines, changes=changes, known=self.known)

@@ -7,12 +7,14 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 
 from tasks.core.boot.simulation import NextBoot
+from tasks.core.errors import RemoteError
 from tasks.core.facts import Facts
 from tasks.core.host import Host
 from tasks.core.kernel import providing_module
 from tasks.core.kubeadm.checks import check_node, probe_instructions
 from tasks.core.kubeadm.identity import read_identity
 from tasks.core.kubeadm.ignores import ignored_of_host
+from tasks.core.kubeadm.leftovers import JOINED
 from tasks.core.memo import memoized
 from tasks.core.plan import fix as fixing
 from tasks.core.plan.desired import resolve
@@ -22,9 +24,10 @@ from tasks.core.profile.entries import are_compatible, format_entry
 from tasks.core.profile.profile import RenderedProfile, check_together
 from tasks.core.profile.variables import SAMPLE
 from tasks.core.protocol import instructions as protocol
-from tasks.core.result import NodeResult, Status, worst_status
-from tasks.core.undo import stale
-from tasks.core.undo.snapshot import PriorState, parse_snapshots, prior_state
+from tasks.core.result import ItemStatus, NodeResult, Status, worst_status
+from tasks.core.sanitize import sanitize
+from tasks.core.undo import consent, stale
+from tasks.core.undo.snapshot import PriorState, Snapshot, parse_snapshots, prior_state
 from tasks.core.undo.stale import Stale
 from tasks.node import orders
 from tasks.node.context import StepContext
@@ -95,12 +98,33 @@ def plan_host(conversation: Conversation, host: Host, context: StepContext) -> N
     gone = stale.find_stale(desired, facts, context.only)
     boot = NextBoot(facts, planned_files(desired.files, facts, gone.files))
     items = (*diff(desired, facts, boot).items, *stale.stale_items(gone, to_do=True))
-    return with_boot_notes(make_result(host, items, Status.DRIFT), boot)
+    done = with_boot_notes(make_result(host, items, Status.DRIFT), boot)
+    if gone:
+        facts = conversation.ask([*consent.find_users(gone, JOINED), protocol.SCAN])
+    refused = _missing_consent(host, replace(context, confirmed=False), gone, facts, ())
+    notes = [f"apply will refuse this: {sanitize(problem)}: {step}" for problem, step in refused]
+    return replace(done, notes=(*done.notes, *_unjudged(done), *notes))
+
+
+def _missing_consent(
+    host: Host, context: StepContext, gone: Stale, facts: Facts, snapshots: Sequence[Snapshot]
+) -> list[tuple[str, str]]:
+    """Return problem and step for all that the run would take back and the admin has not agreed to."""
+    chosen = [profile.name for profile in context.profiles[host.name]]
+    taken = [] if context.replace_profiles else consent.profiles_taken_back(gone, chosen)
+    use = "" if context.confirmed else consent.describe_use(gone, facts, JOINED)
+    return [
+        *([consent.refuse_profiles(taken, chosen, snapshots)] if taken else []),
+        *([consent.refuse_use(gone, use)] if use else []),
+    ]
 
 
 def verify_host(conversation: Conversation, host: Host, context: StepContext) -> NodeResult:
     """Compare every item now and after the next boot with the node's own files; run kubeadm's checks."""
-    rendered, facts = probe_host(conversation, host, context, () if context.only else probe_instructions())
+    more = () if context.only else probe_instructions()
+    rendered, facts = probe_host(conversation, host, context, more)
+    if context.as_root and facts.uid != 0:
+        facts = conversation.change(host_probe(rendered, more), host, facts, context)
     boot, desired = NextBoot(facts, facts.files), resolve(rendered, facts)
     own = ignored_of_host(host)
     names = context.ignored | own if own else context.ignored  # the same object for all nodes: each result keeps it
@@ -108,7 +132,17 @@ def verify_host(conversation: Conversation, host: Host, context: StepContext) ->
     gone = stale.stale_items(stale.find_stale(desired, facts, context.only), to_do=False)
     done = make_result(host, (*diff(desired, facts, boot).items, *gone, *checked), Status.DRIFT)
     identity = None if context.only else read_identity(facts, conversation.window, names)
-    return replace(with_boot_notes(done, boot), identity=identity)
+    done = with_boot_notes(done, boot)
+    return replace(done, notes=(*done.notes, *_unjudged(done)), identity=identity)
+
+
+def _unjudged(done: NodeResult) -> list[str]:
+    """Return a note for the keys that are hidden from the login user, or nothing."""
+    count = sum(item.got == NOT_READABLE and item.status is ItemStatus.SKIPPED for item in done.items)
+    if not count:
+        return []
+    keys, them = ("1 key", "it") if count == 1 else (f"{count} keys", "them")
+    return [f"{keys} not judged: only root reads {them}; fab -H {done.host} verify --sudo"]
 
 
 def apply_host(conversation: Conversation, host: Host, context: StepContext) -> NodeResult:
@@ -117,8 +151,12 @@ def apply_host(conversation: Conversation, host: Host, context: StepContext) -> 
     gone = stale.find_stale(resolve(rendered, facts), facts, context.only)
     probe, past = host_probe(rendered, protocol.extra_probe(gone.keys, gone.modules)), PriorState()
     if gone:
-        facts = conversation.change([protocol.read_history(), *probe], host, facts, context)
-        past = prior_state(parse_snapshots(facts))
+        users = consent.find_users(gone, JOINED)
+        facts = conversation.change([protocol.read_history(), *users, *probe], host, facts, context)
+        snapshots = parse_snapshots(facts)
+        for problem, step in _missing_consent(host, context, gone, facts, snapshots):
+            raise RemoteError(problem, step)
+        past = prior_state(snapshots)
     observed = partial(observe, rendered, Cleanup(context.comment_out_conflicts, gone, past))
     observation = observed(facts)
     if needs_root_to_see(observation):
@@ -146,7 +184,10 @@ def fix_host(
 
     lines = host_probe([rendered])
     goal = Convergence(observed, partial(change_instructions, host, context, lines))
-    done = converge(conversation, host, context, observed(conversation.ask(lines)), goal)
+    seen = observed(conversation.ask(lines))
+    if needs_root_to_see(seen):
+        seen = observed(conversation.change(lines, host, seen.facts, context))
+    done = converge(conversation, host, context, seen, goal)
     return replace(done, notes=(*done.notes, *_contradictions(rendered, host, context)))
 
 

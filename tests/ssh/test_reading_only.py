@@ -185,3 +185,28 @@ def test_what_the_login_user_may_not_read_is_told_and_apply_looks_as_root(suite:
     assert verify.code == 3
     assert verify.items("n", wrong=True)["/etc/sysctl.d"]["got"] == "not readable"
     assert suite.json("apply").statuses == {"n": "ok"}
+
+
+def test_keys_that_only_root_reads_are_not_judged_without_sudo_and_judged_with_it(suite: Suite) -> None:
+    """No circle: verify without sudo ends with 0 and says what it left out; verify --sudo reads it."""
+    host = suite.fresh("n", user="admin")
+    assert suite.json("apply").statuses == {"n": "changed"}
+    key, path = "net.core.somaxconn", "/proc/sys/net/core/somaxconn"
+    suite.fleet.path(host, path).chmod(0o600)
+    told = suite.json("verify")
+    item = told.items("n")[key]
+    assert (told.code, item["status"], item["got"]) == (0, "skipped", "not readable")
+    assert item["next_step"] == "with sudo: fab -H NODE verify --sudo"
+    assert told.node("n")["notes"][-1] == "1 key not judged: only root reads it; fab -H n verify --sudo"
+    assert suite.json("plan").code == 0
+    assert suite.json("apply").statuses == {"n": "ok"}
+    seen = suite.json("verify", "--sudo")
+    assert (seen.code, seen.items("n")[key]["status"]) == (0, "ok")
+    assert "not judged" not in str(seen.node("n")["notes"])
+    suite.fleet.write(host, path, "17\n")
+    suite.fleet.path(host, path).chmod(0o600)
+    wrong = suite.json("verify", "--sudo")
+    assert (wrong.code, wrong.items("n")[key]["got"]) == (3, "17")
+    assert suite.json("verify").code == 0
+    assert suite.json("fix", key + "=32768").statuses == {"n": "changed"}
+    assert suite.json("verify", "--sudo").code == 0

@@ -9,11 +9,14 @@ from tasks.core.host import Host
 from tasks.core.kubeadm.checks import check_node
 from tasks.core.kubeadm.identity import MACHINE_ID
 from tasks.core.kubeadm.swap import SWAPS
-from tasks.core.kubeadm.system import CGROUP_V2_FILE, KERNEL_OPTIONS
+from tasks.core.kubeadm.system import CGROUP_V2_FILE
+from tasks.core.kubeadm.system_rules import KERNEL_OPTIONS
 from tasks.core.plan.desired import resolve
 from tasks.core.result import Item
 from tests.support.builders import facts, host, rendered
 
+SOCKET = "/run/containerd/containerd.sock"
+RUNTIME = f"/proc/net/unix:{CONTAINERD}"
 OPTIONS = tuple(f"CONFIG_{name}=y" for name in KERNEL_OPTIONS.split("|") if name != "IP_NF_TARGET_REDIRECT")
 
 
@@ -22,6 +25,7 @@ READY: dict[str, str] = {
     "net.ipv4.ip_forward": "1",
     SWAPS: "Filename Type Size Used Priority",
     CGROUP_V2_FILE: "cpuset cpu io memory hugetlb pids rdma misc",
+    SOCKET: "",
     MACHINE_ID: "0123456789abcdef0123456789abcdef",
     "/proc/meminfo": "MemTotal: 4000000 kB",
     "/sys/devices/system/cpu/online": "0-3",
@@ -29,14 +33,20 @@ READY: dict[str, str] = {
 
 
 def listening(port: int, address: str = "00000000") -> str:
+    """Return a line of /proc/net/tcp, or of tcp6 for a longer address."""
     return f"   1: {address}:{port:04X} {'0' * len(address)}:0000 0A 00000000:00000000 00:00000000 00000000 0 0 1146 1"
+
+
+def listener(port: int, address: str = "00000000") -> str:
+    """Return such a line as the probe reports it, with its file."""
+    return f"/proc/net/tcp{'6' if len(address) > 8 else ''}:{listening(port, address)}"
 
 
 def run_checks(
     changes: dict[str, str | None] | None = None,
     *,
     on: Host | None = None,
-    listeners: tuple[str, ...] = (CONTAINERD,),
+    listeners: tuple[str, ...] = (RUNTIME,),
     options: tuple[str, ...] = ("r/boot/config-6.1.0-13-amd64", *OPTIONS),
     sysctl: str | None = None,
     modules: str | None = None,

@@ -19,8 +19,6 @@ from tasks.core.boot.files import (
     lines_of,
 )
 from tasks.core.boot.inits import (
-    MODULES_LOAD_UNIT,
-    SYSCTL_UNIT,
     Dialect,
     Init,
     ModuleLoader,
@@ -31,6 +29,7 @@ from tasks.core.boot.inits import (
 )
 from tasks.core.boot.modules import BootModules
 from tasks.core.boot.sysctl import Assignment, BootWrites, SetterRun
+from tasks.core.boot.units import find_unit_changes
 from tasks.core.facts import Facts, FileFact, Line, ModuleState, UnitState
 from tasks.core.memo import memoized
 
@@ -127,16 +126,11 @@ class NextBoot:
         )
         if self._facts.container:
             notes.append("a container: its host decides which modules it has and whether it may set keys at its start")
-        return [*notes, *self._altered_units(), *_pasted_notes(self._modules.pasted_commands())]
+        return [*notes, *_pasted_notes(self._modules.pasted_commands())]
 
-    def _altered_units(self) -> Iterator[str]:
-        """Yield a sentence for each unit that is not as systemd ships it: its changes are not simulated."""
-        if not self._known.units:
-            return
-        for unit in (MODULES_LOAD_UNIT, SYSCTL_UNIT):
-            for path in (f"/etc/systemd/system/{unit}.d", f"/etc/systemd/system/{unit}"):
-                if self._facts.units.get(path) in (UnitState.ALTERED, UnitState.PRESENT):
-                    yield f"{path} changes a unit of systemd: its effect at boot was not checked"
+    def unit_changes(self) -> tuple[Line, ...]:
+        """Return the admin's lines that change the units of systemd; with them the next boot is not known."""
+        return tuple(find_unit_changes(self._facts)) if self._known.units else ()
 
 
 @memoized(maxsize=64)  # nodes of a fleet boot alike

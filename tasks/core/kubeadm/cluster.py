@@ -18,9 +18,15 @@ CLUSTER_NAMES = ("Hostname", "MachineID", "ProductUUID", "ClockSkew")
 # the skew of a node that keeps time by NTP; etcd already warns of one second.
 TOLERANCE = 5.0
 NOT_COMPARED = "product_uuid was not compared: only root may read it"
-_NEW_ID = "a clone: rm /etc/machine-id && systemd-machine-id-setup on the copies, then reboot them"
+_NEW_ID = (
+    "a clone: on the copies rm /etc/machine-id && systemd-machine-id-setup (without systemd: dbus-uuidgen >"
+    " /etc/machine-id), then reboot them"
+)
 _NEW_UUID = "a clone: give the virtual machines identities of their own"
-_NEW_NAME = "hostnamectl set-hostname NAME on all but one; the later node would take over the earlier one's"
+_NEW_NAME = (
+    "hostnamectl set-hostname NAME (without systemd: hostname NAME, and /etc/hostname) on all but one; the later node"
+    " would take over the earlier one's"
+)
 
 
 def check_cluster(results: list[NodeResult]) -> None:
@@ -133,5 +139,5 @@ def _clock(own: Identity, skew: float) -> Item:
     if not skew:
         return check_item(name, ItemStatus.OK, expected, expected)
     got = f"at least {abs(skew):.0f} s {'ahead of' if skew > 0 else 'behind'} most others"
-    step = "set its clock, and keep it right: systemctl enable --now systemd-timesyncd, or chrony"
+    step = "set its clock, and keep it right: chrony, or systemctl enable --now systemd-timesyncd"
     return check_item(name, ItemStatus.DRIFT, expected, got, step=step)

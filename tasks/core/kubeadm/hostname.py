@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from tasks.core.facts import SYSCTL_ROOT
+from tasks.core.facts import SYSCTL_ROOT, Facts
 from tasks.core.kubeadm.inputs import CheckInputs, check_item
 from tasks.core.result import Item, ItemStatus
 
@@ -19,7 +19,13 @@ def check_hostname(node: CheckInputs) -> Iterator[Item]:
     name = node.facts.values.get(HOSTNAME) or ""
     expected = "a name after RFC 1123, unique among the selected nodes"
     if not _NAME.match(name.lower()) or len(name) > 253:
-        step = "hostnamectl set-hostname NAME: letters, digits, `-` and `.` only"
+        step = f"{_rename(node.facts)}: letters, digits, `-` and `.` only"
         yield check_item("Hostname", ItemStatus.DRIFT, expected, name, step=step)
     else:
         yield check_item("Hostname", ItemStatus.OK, expected, name)
+
+
+def _rename(facts: Facts) -> str:
+    if "/run/systemd/system" in facts.present:
+        return "hostnamectl set-hostname NAME"
+    return "hostname NAME, and the same in /etc/hostname"

@@ -36,6 +36,13 @@ def parse_version(text: str) -> tuple[int, int] | None:
     return (int(match[1]), int(match[2])) if match else None
 
 
-def kubernetes_version(host: Host) -> tuple[int, int] | None:
-    """Return the version of Kubespray's variable kube_version; None, a current version, without it."""
-    return parse_version(str(host.variables.get("kube_version", "")))
+Version = tuple[int, int, int]
+NEWEST = 9999
+
+
+def kubernetes_version(host: Host) -> Version:
+    """Return Kubespray's kube_version as (1, 33, 6); `1.33` is (1, 33, 9999), and no version is the newest."""
+    match = re.match(r"v?([0-9]{1,4})\.([0-9]{1,4})(\.([0-9]{1,4}))?", str(host.variables.get("kube_version", "")))
+    if not match:
+        return (NEWEST, NEWEST, NEWEST)
+    return (int(match[1]), int(match[2]), int(match[4] or NEWEST))

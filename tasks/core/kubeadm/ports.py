@@ -18,9 +18,10 @@ PORTS_OF_ROLE = {
 }
 PORTS = tuple(sorted({port for ports in PORTS_OF_ROLE.values() for port in ports}))
 PORT_NAMES = tuple(f"Port-{port}" for port in PORTS)
-# Lines of /proc/net/tcp and tcp6: 0A is the state LISTEN.
+# Lines of /proc/net/tcp and tcp6: 0A is the state LISTEN. Their file is named first, because a user's socket may have a
+# name that looks like such a line in /proc/net/unix.
 PORT_LISTENERS = f"^ *[0-9]+: [0-9A-F]+:({'|'.join(f'{port:04X}' for port in PORTS)}) [0-9A-F]+:0000 0A "
-_LISTENS = re.compile(r" *[0-9]+: [0-9A-F]+:([0-9A-F]{4}) [0-9A-F]+:0000 0A ")
+_LISTENS = re.compile(r"/proc/net/tcp6?: *[0-9]+: [0-9A-F]+:([0-9A-F]{4}) [0-9A-F]+:0000 0A ")
 
 
 def check_ports(node: CheckInputs) -> Iterator[Item]:

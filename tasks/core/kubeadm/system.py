@@ -1,8 +1,7 @@
 """The check SystemVerification: the kernel's release, its configuration, and the control groups.
 
-Source: kubernetes/system-validators, validators/types_unix.go (DefaultSysSpec), kernel_validator.go and
-cgroup_validator_linux.go as of 1.12. tests/lab/test_validators.py compares this with that library on real kernels; the
-library in Debian is 1.4.0, and docs/kubeadm-preflight.md lists the differences.
+Source: kubernetes/system-validators, kernel_validator.go and cgroup_validator_linux.go. The rules that change with its
+version are in system_rules.py. tests/lab/test_validators.py compares this with the library on real kernels.
 """
 
 from __future__ import annotations
@@ -12,29 +11,21 @@ from collections.abc import Collection, Iterator, Sequence
 from typing import NamedTuple
 
 from tasks.core.facts import Facts, ModuleState
-from tasks.core.kubeadm.inputs import CheckInputs, check_item, kubernetes_version
-from tasks.core.protocol.instructions import find_kernel_options, look, want_module
+from tasks.core.kubeadm.inputs import CheckInputs, check_item, kubernetes_version, parse_version
+from tasks.core.kubeadm.system_rules import KERNEL_OPTIONS, OPTIONS, Rules, find_rules
+from tasks.core.protocol.instructions import check_presence, find_kernel_options, look, want_module
 from tasks.core.result import Item, ItemStatus
 
 NAME = "SystemVerification"
-VERSIONS = (r"5\.4", r"5\.10", r"5\.15", r"([6-9]|[1-9][0-9]+)\.[0-9]+\.[0-9]+")
-
-# `|` separates two names, either of which is enough.
-OPTIONS = (
-    *("NAMESPACES", "NET_NS", "PID_NS", "IPC_NS", "UTS_NS", "CPUSETS", "MEMCG", "INET", "EXT4_FS", "PROC_FS"),
-    *("NETFILTER_XT_TARGET_REDIRECT|IP_NF_TARGET_REDIRECT", "NETFILTER_XT_MATCH_COMMENT", "FAIR_GROUP_SCHED"),
-)
-
-OPTIONS_V1 = ("CGROUPS", "CGROUP_CPUACCT", "CGROUP_DEVICE", "CGROUP_FREEZER", "CGROUP_PIDS", "CGROUP_SCHED")
-OPTIONS_V2 = ("CGROUPS", "CGROUP_BPF", "CGROUP_PIDS", "CGROUP_SCHED")
-KERNEL_OPTIONS = "|".join(dict.fromkeys((*OPTIONS, *OPTIONS_V1, *OPTIONS_V2)))
 CGROUP_V2_FILE, CGROUP_V1_FILE = "/sys/fs/cgroup/cgroup.controllers", "/proc/cgroups"
 REQUIRED_V1 = ("cpu", "cpuacct", "cpuset", "devices", "freezer", "memory", "pids")
-REQUIRED_V2 = ("cpu", "cpuset", "memory", "pids")  # devices and freezer are in every kernel that is new enough
+REQUIRED_V2 = ("cpu", "cpuset", "freezer", "memory", "pids")  # kubeadm takes devices for granted
 OPTIONAL_V1, OPTIONAL_V2 = ("hugetlb", "blkio"), ("hugetlb", "io")
-CGROUP_V1_REFUSED_SINCE = (1, 35)  # kubelet's failCgroupV1: KEP-5573
+FREEZER_SINCE = (5, 2)  # cgroup v2's freezer is not a controller, and in every kernel from here on
+FREEZER_FILE = "/sys/fs/cgroup/init.scope/cgroup.freeze"  # RHEL 8 has it in its 4.18; init.scope is systemd's
 SYSTEM_PROBES = (
     *map(look, (CGROUP_V1_FILE, CGROUP_V2_FILE)),
+    check_presence(FREEZER_FILE),
     want_module("configs"),
     find_kernel_options(KERNEL_OPTIONS),
 )
@@ -49,8 +40,8 @@ class Verdict(NamedTuple):
 
 def check_system(node: CheckInputs) -> Iterator[Item]:
     """Check everything that kubeadm reports under this one name."""
-    facts = node.facts
-    found = [_check_release(facts), _check_configuration(facts), _check_cgroups(facts, kubernetes_version(node.host))]
+    facts, rules = node.facts, find_rules(kubernetes_version(node.host))
+    found = [_check_release(facts, rules), _check_configuration(facts, rules), _check_cgroups(facts, rules)]
     errors = [each for verdict in found for each in verdict.errors]
     warnings = [each for verdict in found for each in verdict.warnings]
     status = ItemStatus.DRIFT if errors else ItemStatus.ADVISORY if warnings else ItemStatus.OK
@@ -61,23 +52,31 @@ def check_system(node: CheckInputs) -> Iterator[Item]:
     yield check_item(NAME, status, "a kernel and control groups that kubeadm accepts", got, why=why, step=step)
 
 
-def _check_release(facts: Facts) -> Verdict:
-    if any(re.match(version, facts.kernel) for version in VERSIONS):
+def _verdict(status: ItemStatus, text: str, step: str) -> Verdict:
+    found = [(text, step)]
+    return Verdict(errors=found) if status is ItemStatus.DRIFT else Verdict(warnings=found)
+
+
+def _check_release(facts: Facts, rules: Rules) -> Verdict:
+    if any(re.match(pattern, facts.kernel) for pattern in rules.releases):
         return Verdict()
-    step = "boot a kernel that kubeadm accepts: 5.4, 5.10, 5.15, or 6.0 and newer"
-    return Verdict([(f"unsupported kernel release {facts.kernel}", step)])
+    refused = rules.unlisted is ItemStatus.DRIFT
+    step = "boot a kernel that kubeadm accepts" if refused else "kubeadm only warns; the kernels that it lists"
+    return _verdict(rules.unlisted, f"unsupported kernel release {facts.kernel}", f"{step}: {rules.listed}")
 
 
-def _check_configuration(facts: Facts) -> Verdict:
+def _check_configuration(facts: Facts, rules: Rules) -> Verdict:
     lines = facts.extra_sections.get("options", ())
     if not lines:
         return _configuration_not_found(facts)
+    if lines[0].startswith("n"):
+        return Verdict([(f"{lines[0][1:]} is not a file", "put the kernel's configuration there, or remove it")])
     if lines[0].startswith("x"):
         return Verdict(
             warnings=[(f"{lines[0][1:]} is readable by root only", "verify it as root: fab -H root@NODE verify")]
         )
     enabled = {line.removeprefix("CONFIG_").partition("=")[0] for line in lines[1:] if line[-2:] in ("=y", "=m")}
-    required = (*OPTIONS, *(OPTIONS_V2 if _is_v2(facts) else OPTIONS_V1))
+    required = (*OPTIONS, *(rules.options_v2 if _is_v2(facts) else rules.options_v1))
     missing = ["CONFIG_" + names.partition("|")[0] for names in required if not enabled & set(names.split("|"))]
     step = "boot a kernel that is built with them"
     return Verdict([(f"{lines[0][1:]} lacks {' '.join(missing)}", step)]) if missing else Verdict()
@@ -95,15 +94,29 @@ def _is_v2(facts: Facts) -> bool:
     return facts.values.get(CGROUP_V2_FILE) is not None
 
 
-def _check_cgroups(facts: Facts, kubernetes: tuple[int, int] | None) -> Verdict:
+def _check_cgroups(facts: Facts, rules: Rules) -> Verdict:
     if _is_v2(facts):
-        return _check_controllers((facts.values[CGROUP_V2_FILE] or "").split(), REQUIRED_V2, OPTIONAL_V2)
+        freezer = ["freezer"] if not rules.freezer or _has_freezer(facts) else []
+        return _check_controllers([*(facts.values[CGROUP_V2_FILE] or "").split(), *freezer], REQUIRED_V2, OPTIONAL_V2)
     enabled = [words[0] for line in facts.texts(CGROUP_V1_FILE) if len(words := line.split()) >= 4 and words[3] != "0"]
     verdict = _check_controllers(enabled, REQUIRED_V1, OPTIONAL_V1)
-    old = [("cgroup v1", "boot with systemd.unified_cgroup_hierarchy=1, or a newer release")]
-    if kubernetes is not None and kubernetes < CGROUP_V1_REFUSED_SINCE:
-        return Verdict(verdict.errors, [*old, *verdict.warnings])
-    return Verdict([*old, *verdict.errors], verdict.warnings)
+    if rules.cgroup_v1 is ItemStatus.OK:
+        return verdict
+    old = _verdict(rules.cgroup_v1, "cgroup v1", _unified_hierarchy(facts))
+    return Verdict([*old.errors, *verdict.errors], [*old.warnings, *verdict.warnings])
+
+
+def _has_freezer(facts: Facts) -> bool:
+    return (parse_version(facts.kernel) or (0, 0)) >= FREEZER_SINCE or facts.exists(FREEZER_FILE)
+
+
+def _unified_hierarchy(facts: Facts) -> str:
+    """Return the step that brings cgroup v2, by the node's init system."""
+    if "/run/systemd/system" in facts.present:
+        return "boot with systemd.unified_cgroup_hierarchy=1, or a newer release"
+    if "/run/openrc" in facts.present:
+        return 'set rc_cgroup_mode="unified" in /etc/rc.conf, then reboot'
+    return "mount cgroup2 alone at /sys/fs/cgroup, as the node's init system does it, or boot a newer release"
 
 
 def _check_controllers(enabled: Collection[str], required: Sequence[str], optional: Sequence[str]) -> Verdict:

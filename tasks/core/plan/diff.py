@@ -71,6 +71,7 @@ def diff(desired: Desired, facts: Facts, boot: NextBoot | None = None) -> Plan:
         modules = [after_boot_module(item, boot) for item in modules]
         keys = [after_boot_key(key, wanted, boot) for key, wanted in zip(keys, desired.settings, strict=True)]
     unread = [_unreadable(path, facts) for path in facts.unreadable if not profile_of_file(path)] if boot else []
+    unread += map(_changed_unit, boot.unit_changes()) if boot else []
     return Plan(
         items=(*modules, *missing, *keys, *files, *unread, *skipped),
         files=tuple(f for f, item in zip(desired.files, files, strict=True) if item.status is ItemStatus.DRIFT),
@@ -90,6 +91,16 @@ def _unreadable(path: str, facts: Facts) -> Item:
     why = f"its mode is {facts.files[path].mode:04o}: its effect at the next boot is not known"
     step = f"chmod a+rX {path}, or log in as root: fab -H root@NODE verify"
     return Item(Kind.FILE, path, ItemStatus.BOOT_DRIFT, "readable", NOT_READABLE, why, step)
+
+
+def _changed_unit(line: Line) -> Item:
+    """Report an admin's change to the units that load modules and set keys: it may undo our work at the next boot."""
+    got = f"{line}: {line.text.strip()}" if line.number else NOT_READABLE
+    why = "what the changed unit does at the next boot is not known"
+    step = "remove it, or move what it adds to another unit; lines that only order the unit may stay (After=, Before=)"
+    return Item(
+        Kind.FILE, line.path, ItemStatus.BOOT_DRIFT, "only systemd's own lines, and their order", got, why, step
+    )
 
 
 def _sysctl_files(desired: Desired, facts: Facts) -> tuple[str, ...]:
@@ -136,9 +147,17 @@ def _key_item(setting: Setting, facts: Facts, modules: Collection[str], writers:
             return Item(Kind.SYSCTL, setting.key, ItemStatus.DRIFT, wanted, None, f"comes with {owner}")
         return _missing_key(setting.key, wanted, facts)
     if got is None:
-        why, step = "only root may read it, so it counts as different", "verify it as root: fab -H root@NODE verify"
-        return Item(Kind.SYSCTL, setting.key, ItemStatus.DRIFT, wanted, NOT_READABLE, why, step)
+        return _unreadable_key(setting, wanted, facts)
     return Item(Kind.SYSCTL, setting.key, ItemStatus.DRIFT, wanted, got, writers.explain(setting.key, got))
+
+
+def _unreadable_key(setting: Setting, wanted: str, facts: Facts) -> Item:
+    """Leave a key that is hidden from our user unjudged; a key that root cannot read either counts as different."""
+    if facts.uid == 0:
+        why = "it cannot be read, so it counts as different"
+        return Item(Kind.SYSCTL, setting.key, ItemStatus.DRIFT, wanted, NOT_READABLE, why)
+    why, step = "not judged: only root reads it", "with sudo: fab -H NODE verify --sudo"
+    return Item(Kind.SYSCTL, setting.key, ItemStatus.SKIPPED, wanted, NOT_READABLE, why, step)
 
 
 @memoized(maxsize=1024)  # most keys have the same values on most nodes

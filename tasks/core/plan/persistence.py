@@ -105,7 +105,7 @@ def _overridden(item: Item, setting: Setting, found: Assignment) -> Item:
 
 def _as_boot_drift(item: Item, got: str, obstacle: Obstacle, step: str = "") -> Item:
     """Return the item as boot-drift. One that is wrong already keeps its status; its reason is extended."""
-    if item.status is ItemStatus.OK:
+    if item.status in (ItemStatus.OK, ItemStatus.SKIPPED):  # skipped: not judged, for only root reads the key
         status, step = ItemStatus.BOOT_DRIFT, step or _step(obstacle)
         return item._replace(status=status, got=got, why=str(obstacle), next_step=step, decided_by=str(obstacle.line))
     return item._replace(why=f"{item.why}{'; ' if item.why else ''}{got}: {obstacle}") if item.got else item

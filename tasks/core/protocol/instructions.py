@@ -40,6 +40,11 @@ def check_presence(path: str) -> str:
     return f"there {path}"
 
 
+def find_path(pattern: str) -> str:
+    """Ask for the first path that a pattern of the shell matches."""
+    return f"find {pattern}"
+
+
 def want_module(name: str) -> str:
     """Ask for a module by its normal name; the pattern beside it takes `-` and `_` alike."""
     normal = normalize_module(name)

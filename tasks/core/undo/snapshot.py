@@ -37,7 +37,7 @@ class Snapshot:
     """The record of one change of a node.
 
     path: its folder there; login: the user who became root; items: kind and rest of each line; until: the last of the
-    runs that were merged into this one, if any were.
+    runs that were merged into this one, if any were; profiles: the names of those that it applied.
     """
 
     path: str
@@ -45,6 +45,7 @@ class Snapshot:
     login: str
     items: tuple[tuple[str, str], ...] = ()
     until: str = ""
+    profiles: tuple[str, ...] = ()
 
     @property
     def prior_state(self) -> PriorState:
@@ -67,6 +68,7 @@ def parse_snapshots(facts: Facts) -> tuple[Snapshot, ...]:
 def _snapshot(path: str, lines: Iterable[str]) -> Snapshot:
     about: dict[str, str] = {}
     items: list[tuple[str, str]] = []
+    profiles: list[str] = []
     for line in lines:
         kind, _, rest = line.partition(" ")
         if kind in _ITEMS:
@@ -75,8 +77,9 @@ def _snapshot(path: str, lines: Iterable[str]) -> Snapshot:
             items.append((kind, rest))
         else:
             about.setdefault(kind, rest)
+            profiles += rest.split(" ")[:1] if kind == "profile" else []
     stamp = ChangeId(about.get("run", ""), about.get("by", ""), about.get("verb", ""))
-    return Snapshot(path, stamp, about.get("as", ""), tuple(items), about.get("until", ""))
+    return Snapshot(path, stamp, about.get("as", ""), tuple(items), about.get("until", ""), tuple(profiles))
 
 
 def _complete_lines(lines: Iterable[str]) -> Iterator[str]:

@@ -13,8 +13,10 @@
 # born PID: set $birth to its start in ticks since the boot, empty if /proc does not show it; fail for a zombie.
 born() {
   birth=
-  [ -r "/proc/$1/stat" ] && IFS= read -r birth 2>/dev/null <"/proc/$1/stat" || return 0
-  birth=${birth##*') '} # after its name, which may hold blanks: fields 3, the state, to 52; 22 is the start
+  [ -r "/proc/$1/stat" ] || return 0
+  while IFS= read -r each; do birth=$birth$each; done 2>/dev/null <"/proc/$1/stat" # its name may hold newlines
+  [ "$birth" ] || return 0
+  birth=${birth##*') '} # after its name, which may hold blanks, too: fields 3, the state, to 52; 22 is the start
   case $birth in [ZX]*) return 1 ;; esac
   field=3
   while [ $field -lt 22 ]; do birth=${birth#* } field=$((field + 1)); done

@@ -33,6 +33,7 @@ for instruction; do
     'want '*) want "${argument%% *}" "${argument#* }" ;;
     'unit '*) unit "$argument" ;;
     'there '*) there "$argument" ;;
+    'find '*) find_path "$argument" ;;
     'options '*) options=$argument ;;
     'listeners '*) listeners=$argument ;;
     scan) scan 2>/dev/null ;;

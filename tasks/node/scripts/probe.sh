@@ -21,6 +21,15 @@ look() {
   fi
 }
 
+# find_path PATTERN: report the first path that matches, if any.
+find_path() {
+  set +f
+  for match in $1; do
+    [ ! -e "$match" ] || { say "x$match" && break; }
+  done
+  set -f
+}
+
 # want NAME PATTERN: ask for a module; the pattern also matches its name with dashes. A loaded module is in /sys (y), and
 # so is a built-in one with parameters.
 want() {
@@ -29,14 +38,29 @@ want() {
   [ ! -d "/sys/module/$1" ] || say "y$1"
 }
 
-# unit NAME: report where systemd has it, as a file (p) or masked (m), and a folder of drop-ins in /etc (o).
+# unit NAME: report where systemd has it, as a file (p) or masked (m), and the admin's folders of drop-ins (o). The admin's
+# files are read.
 unit() {
   for place in /etc /usr/local/lib /usr/lib /lib; do
     file=$place/systemd/system/$1
-    [ "$place" != /etc ] || [ ! -d "$file.d" ] || say "o$file.d"
-    if [ -s "$file" ]; then say "p$file"; return
+    case $place in /etc | /usr/local/lib) alterations "$file.d" "$place/systemd/system/service.d" ;; esac
+    if [ -s "$file" ]; then
+      say "p$file"
+      case $place in /etc | /usr/local/lib) look "$file" ;; esac
+      return
     elif [ -e "$file" ] || [ -L "$file" ]; then say "m$file"; return
     fi
+  done
+}
+
+# alterations FOLDER...: report the folders of drop-ins that exist, and read their files.
+alterations() {
+  for folder; do
+    [ -d "$folder" ] || continue
+    say "o$folder"
+    set +f
+    for dropin in "$folder"/*.conf; do [ ! -e "$dropin" ] || look "$dropin"; done
+    set -f
   done
 }
 

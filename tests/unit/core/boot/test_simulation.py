@@ -6,9 +6,8 @@ from dataclasses import replace
 
 import pytest
 
-from tasks.core.boot.inits import MODULES_LOAD_UNIT, SYSCTL_UNIT
+from tasks.core.boot.inits import SYSCTL_UNIT
 from tasks.core.boot.simulation import NextBoot
-from tasks.core.facts import UnitState
 from tasks.core.plan.desired import resolve
 from tasks.core.plan.diff import diff
 from tasks.core.result import ItemStatus
@@ -36,14 +35,6 @@ ADVICE: dict[str, tuple[dict[str, object], str]] = {
             "/etc/modules-load.d/k8s.conf:1,3: "
             "`modprobe foo` is not a module name and loads nothing at boot; write the bare name"
         ),
-    ),
-    "a unit of the admin's": (
-        {"files": {}, "units": {f"/etc/systemd/system/{SYSCTL_UNIT}": UnitState.PRESENT}},
-        f"/etc/systemd/system/{SYSCTL_UNIT} changes a unit of systemd: its effect at boot was not checked",
-    ),
-    "a folder that alters a unit": (
-        {"files": {}, "units": {f"/etc/systemd/system/{MODULES_LOAD_UNIT}.d": UnitState.ALTERED}},
-        f"/etc/systemd/system/{MODULES_LOAD_UNIT}.d changes a unit of systemd: its effect at boot was not checked",
     ),
     "rules that no test has tried": (
         {"files": {"/etc/os-release": "ID=alpine"}, "runs": "openrc", "links": ALPINE},

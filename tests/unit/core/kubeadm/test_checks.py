@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import gzip
+import os
 import time
 from pathlib import Path
+from socket import AF_UNIX, socket
 
 import pytest
 from hypothesis import given
@@ -137,12 +139,52 @@ def test_the_kernels_configuration_is_read_where_kubeadm_reads_it(machine: Machi
     assert told(verified(machine))["SystemVerification"].got == f"/{path} lacks CONFIG_MEMCG"
 
 
+@real
+def test_a_configuration_that_is_not_a_file_is_not_read(machine: Machine) -> None:
+    """Whoever built the kernel owns the folder that `build` links to: reading a FIFO there would never end."""
+    (machine.root / "boot/config-6.1.0").unlink()
+    machine.write("lib/modules/6.1.0/build/x", "")
+    os.mkfifo(machine.root / "lib/modules/6.1.0/build/.config")
+    item = told(verified(machine))["SystemVerification"]
+    assert (str(item.status), item.got) == ("drift", "/lib/modules/6.1.0/build/.config is not a file")
+
+
 @pytest.mark.parametrize("name", SHELLS)
 def test_every_shell_brings_the_same_back_and_the_time(name: str, tmp_path: Path) -> None:
-    with Shell.named(name, tmp_path).open() as channel:
+    shell = Shell.named(name, tmp_path)
+    with shell.open() as channel:
         before = int(time.time())
         seen = channel.begin(instructions.probe([], [], probe_instructions()))
         after = time.time()
     assert before <= int(seen.extra_sections["clock"][0]) <= after
     assert seen.texts(SWAPS) == Path(SWAPS).read_text().splitlines()
     assert set(LEFTOVERS) <= {path for path, value in seen.values.items() if value is None}
+
+
+FORGED_RUNTIME = "0000000000000000: 00000002 00000000 00010000 0001 01 21519 /run/containerd/containerd.sock"
+FORGED_NAMES = {
+    "a blank before the path": "\0 /run/containerd/containerd.sock",
+    "a line of its own": f"\0x\n{FORGED_RUNTIME}",
+    "a line that begins the name": f"\0\n{FORGED_RUNTIME}",
+    "a port in use": f"\0\n{listening(10250)[:60]}",
+}
+
+
+@pytest.mark.parametrize("name", SHELLS)
+@pytest.mark.parametrize("forged", FORGED_NAMES)
+def test_the_name_of_a_users_socket_changes_no_check(name: str, forged: str, tmp_path: Path) -> None:
+    """The kernel prints the names of abstract sockets raw, and any user may choose one."""
+    shell = Shell.named(name, tmp_path)
+    with shell.open() as channel:
+        before = channel.begin(instructions.probe([], [], probe_instructions()))
+    with socket(AF_UNIX) as sock, shell.open() as channel:
+        sock.bind(FORGED_NAMES[forged].encode()[:108])
+        sock.listen()
+        after = channel.begin(instructions.probe([], [], probe_instructions()))
+    nobody = frozenset[str]()
+    checks = [
+        {item.name: item for item in check_node(host(), seen, resolve([], seen), nobody)} for seen in (before, after)
+    ]
+    assert [checks[1][check] for check in ("CRI", "Port-10250")] == [
+        checks[0][check] for check in ("CRI", "Port-10250")
+    ]

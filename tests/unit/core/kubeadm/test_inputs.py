@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tasks.core.kubeadm.inputs import check_item, check_name, kubernetes_version, parse_version
+from tasks.core.kubeadm.inputs import NEWEST, check_item, check_name, kubernetes_version, parse_version
 from tasks.core.result import ItemStatus, Kind
 from tests.support.builders import host
 
@@ -20,10 +20,17 @@ def test_a_version_is_its_first_two_numbers(text: str, version: tuple[int, int] 
     assert parse_version(text) == version
 
 
-def test_the_version_of_kubernetes_is_kubesprays_variable() -> None:
-    assert kubernetes_version(host(kube_version="v1.33.1")) == (1, 33)
-    assert kubernetes_version(host(kube_version=1.34)) == (1, 34)
-    assert kubernetes_version(host()) is None
+@pytest.mark.parametrize(
+    ("given", "version"),
+    [("v1.33.1", (1, 33, 1)), ("1.33", (1, 33, NEWEST)), (1.34, (1, 34, NEWEST)), ("1.35.0-rc.1", (1, 35, 0))],
+)
+def test_the_version_of_kubernetes_is_kubesprays_variable(given: object, version: tuple[int, int, int]) -> None:
+    assert kubernetes_version(host(kube_version=given)) == version
+
+
+@pytest.mark.parametrize("given", ["", "latest", "{{ version }}"])
+def test_a_version_that_is_not_known_is_the_newest(given: str) -> None:
+    assert kubernetes_version(host(kube_version=given)) == kubernetes_version(host()) == (NEWEST, NEWEST, NEWEST)
 
 
 def test_an_item_of_a_check_has_kubeadms_name() -> None:

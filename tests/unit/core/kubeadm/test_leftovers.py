@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import pytest
 
-from lab.fleet.kernel import CONTAINERD
 from tasks.core.kubeadm.leftovers import JOINED
-from tests.support.kubeadm import findings, in_groups, listening, run_checks
+from tests.support.kubeadm import RUNTIME, findings, in_groups, listener, run_checks
 
 
 @pytest.mark.parametrize("path", JOINED)
 def test_a_node_that_has_joined_is_not_asked_for_free_ports(path: str) -> None:
-    items = run_checks(hidden=[path], listeners=(CONTAINERD, listening(10250)), on=in_groups("kube_control_plane"))
+    items = run_checks(hidden=[path], listeners=(RUNTIME, listener(10250)), on=in_groups("kube_control_plane"))
     left_out = {name for name, status in findings(items).items() if status == "skipped"}
     assert left_out == {name for name in items if name.startswith(("Port-", "FileAvailable-"))} == set(findings(items))
     assert items["Port-10250"].why == f"already joined: {path} is there"

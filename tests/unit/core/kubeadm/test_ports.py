@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from lab.fleet.kernel import CONTAINERD
 from tasks.core.host import Host
 from tests.support.builders import host
-from tests.support.kubeadm import findings, in_groups, listening, run_checks
+from tests.support.kubeadm import RUNTIME, findings, in_groups, listener, run_checks
 
 
 @pytest.mark.parametrize(
@@ -24,9 +23,7 @@ from tests.support.kubeadm import findings, in_groups, listening, run_checks
     ],
 )
 def test_the_ports_are_those_of_the_nodes_part_in_the_cluster(on: Host, ports: set[int]) -> None:
-    taken = run_checks(
-        on=on, listeners=(CONTAINERD, *map(listening, (1, 2379, 2380, 6443, 10250, 10256, 10257, 10259)))
-    )
+    taken = run_checks(on=on, listeners=(RUNTIME, *map(listener, (1, 2379, 2380, 6443, 10250, 10256, 10257, 10259))))
     assert {name for name in taken if name.startswith("Port-")} == {f"Port-{port}" for port in ports}
     assert all(taken[f"Port-{port}"].status == ("advisory" if port == 10256 else "drift") for port in ports)
     assert findings(run_checks(on=on)) == {}
@@ -35,12 +32,13 @@ def test_the_ports_are_those_of_the_nodes_part_in_the_cluster(on: Host, ports: s
 @pytest.mark.parametrize(
     ("line", "taken"),
     [
-        (listening(10250, "0100007F"), True),
-        (listening(10250, "0" * 32), True),
-        (listening(10250).replace(" 0A ", " 01 "), False),  # an outgoing connection of that port
-        (listening(10251), False),
+        (listener(10250, "0100007F"), True),
+        (listener(10250, "0" * 32), True),
+        (listener(10250).replace(" 0A ", " 01 "), False),  # an outgoing connection of that port
+        (listener(10251), False),
         ("nonsense :280A 0A", False),
+        (listener(10250).replace("/tcp:", "/unix:"), False),  # the name of a socket
     ],
 )
 def test_a_port_is_taken_where_somebody_listens_on_any_address(line: str, taken: bool) -> None:
-    assert findings(run_checks(listeners=(CONTAINERD, line))) == ({"Port-10250": "drift"} if taken else {})
+    assert findings(run_checks(listeners=(RUNTIME, line))) == ({"Port-10250": "drift"} if taken else {})

@@ -31,3 +31,9 @@ def test_nftables_mode_wants_nf_tables_of_a_kernel_that_tells_its_modules() -> N
 
 def test_a_mode_that_nobody_chose_is_not_judged() -> None:
     assert "KubeProxyMode" not in run_checks()
+
+
+@pytest.mark.parametrize(("version", "status"), [("1.34.3", "ok"), ("1.35.0", "advisory"), ("", "advisory")])
+def test_ipvs_is_deprecated_since_kubernetes_1_35(version: str, status: str) -> None:
+    item = run_checks(on=host(kube_proxy_mode="ipvs", kube_version=version))["KubeProxyMode"]
+    assert str(item.status) == status

@@ -45,6 +45,7 @@ def items_of(kind: Kind, sysctl: str | None, modules: str | None, **node: Any) -
         ("-vm.x = 1", {}, ("vm.x", "skipped", None)),
         ("-vm.x = 1", {"values": {"vm.x": "0"}}, ("vm.x", "drift", "0")),
         ("vm.x = 1", {"hidden": ["/proc/sys/vm/x"]}, ("vm.x", "drift", "not readable")),
+        ("vm.x = 1", {"hidden": ["/proc/sys/vm/x"], "uid": 1000}, ("vm.x", "skipped", "not readable")),
     ],
 )
 def test_a_key_is_what_the_kernel_shows_of_it(

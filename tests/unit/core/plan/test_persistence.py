@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -200,3 +201,12 @@ def test_a_key_whose_module_nobody_loads_at_boot_will_be_lost() -> None:
     known = facts({file.path: "\n".join(file.lines)}, values={key: "1"}, loaded=("br_netfilter",))
     item = diff(resolve(wanted, known), known, NextBoot(known, known.files)).items[0]
     assert (item.status, item.why) == (ItemStatus.BOOT_DRIFT, "no file of modules-load.d names it")
+
+
+@pytest.mark.parametrize(("value", "status"), [("5", "boot-drift"), ("1", "skipped")])
+def test_a_key_that_is_hidden_from_the_user_is_still_judged_for_the_next_boot(value: str, status: str) -> None:
+    known = facts({"/etc/sysctl.d/zz.conf": f"net.core.somaxconn = {value}"})
+    known = replace(known, present=known.present | {"/proc/sys/net/core/somaxconn"}, uid=1000)
+    wanted = resolve([rendered("net.core.somaxconn = 1\n")], known)
+    (item, *_) = diff(wanted, known, NextBoot(known, planned_files(wanted.files, known))).items
+    assert (item.name, str(item.status)) == ("net.core.somaxconn", status)

@@ -28,6 +28,7 @@ CASES: list[tuple[Callable[..., str] | str, tuple[object, ...], list[str]]] = [
     (instructions.look, ("/etc/x",), ["look", "/etc/x"]),
     (instructions.look_at_key, (KEY,), ["look", KEY_FILE]),
     (instructions.check_presence, ("/etc/x",), ["there", "/etc/x"]),
+    (instructions.find_path, ("/sys/class/net/*/bridge",), ["find_path", "/sys/class/net/*/bridge"]),
     (instructions.want_module, ("br-netfilter",), ["want", "br_netfilter", "br[-_]netfilter"]),
     (instructions.find_unit, ("x.service",), ["unit", "x.service"]),
     (instructions.find_kernel_options, ("A|B",), ["options=A|B"]),

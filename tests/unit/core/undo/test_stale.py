@@ -149,7 +149,7 @@ def test_a_key_and_a_module_that_left_the_profile_go_back_to_what_they_were(mach
 def test_a_profile_that_is_no_longer_chosen_loses_its_files(machine: Machine) -> None:
     both = work(profile("vm.x = 1\n", name="a"), profile("vm.z = 8\n", "dummy\n", name="b"))
     assert on(machine, node.apply_host, both).status is Status.CHANGED
-    done = on(machine, node.apply_host, work(profile("vm.x = 1\n", name="a")))
+    done = on(machine, node.apply_host, work(profile("vm.x = 1\n", name="a"), replace_profiles=True))
     assert done.status is Status.CHANGED, done
     assert sorted(path.name for path in machine.root.rglob("etc/**/*.conf")) == [Path(SYSCTL.format("a")).name]
     assert (machine.key("vm.x"), machine.key("vm.z"), machine.read("proc/modules")) == ("1", "9", "")

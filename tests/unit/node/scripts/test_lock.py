@@ -5,6 +5,8 @@ from __future__ import annotations
 import contextlib
 import signal
 import stat
+import subprocess
+import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -71,6 +73,19 @@ def test_a_living_owner_counts_whatever_process_it_is(place: Place) -> None:
     place.lock.write_text(f"{living()} fix bob@desk r0\n")
     assert holder(place, place.shell.first(taking(place, "a"))) == "fix bob@desk r0"
     assert place.lock.exists()
+
+
+def test_the_name_of_a_process_does_not_pass_for_its_start(place: Place) -> None:
+    """A name may hold a newline, and /proc/PID/stat prints it; any user may have got the PID of a dead owner."""
+    code = r"import ctypes; ctypes.CDLL(None).prctl(15, b') 777\n'); print(flush=True); input()"
+    booted = living().split()[2]
+    with subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as named:
+        assert named.stdout is not None
+        named.stdout.readline()
+        place.lock.write_text(f"{named.pid} 777 {booted} 00ff apply bob@desk r0\n")
+        found = place.shell.first(taking(place, "a"))
+        named.kill()
+    assert not found.complaints
 
 
 def test_a_lock_can_be_taken_by_force_and_who_lost_it_does_nothing_more(place: Place) -> None:
