@@ -52,8 +52,7 @@ marked() {
 # restore PATH COPY: put the copy back to the byte, with mode, owner and time; a link as a link.
 restore() {
   no_folder "$1" || return 1
-  beside "$1"
-  folder_of "$1" && { cp -pP "$2" "$temporary" || { rm -f "$temporary" && return 1; }; } && place "$temporary" "$1"
+  folder_of "$1" && beside "$1" && { cp -pP "$2" "$temporary" || { rm -f "$temporary" && return 1; }; } && place "$temporary" "$1"
 }
 
 remove() { rm -f "$1" && flush "${1%/*}"; }

@@ -151,9 +151,34 @@ snapshot() {
     number "$1"
     taken=$1/$number.$2
     umask 022 # for /var/lib, should it not be there
-    { try snapshot "$1" exec mkdir -p -m 700 "$1" "$taken" && write snapshot "$1"; } ||
+    foresee "$1"
+    { try snapshot "$1" new_folder "$1" "$taken" && write snapshot "$1"; } ||
       { rm -rf "$taken"; taken='' refused=1; }
   fi
+}
+
+# foresee STORE: one ls for all folders that are going to be written to, so that trusted needs no other.
+foresee() {
+  folders=
+  for each in "$1/x" $watched; do
+    existing "${each%/*}"
+    folders="$folders$way
+"
+  done
+  trusted $folders 2>/dev/null
+}
+
+# existing PATH: set $way to the last folder of a path that exists.
+existing() {
+  way=$1
+  while [ "$way" ] && [ ! -d "$way" ]; do way=${way%/*}; done
+  : "${way:=/.}"
+}
+
+# new_folder STORE FOLDER: the store must be root's alone, too.
+new_folder() {
+  existing "$1"
+  trusted "$way" && exec mkdir -p -m 700 "$1" "$2"
 }
 
 # write VERB NAME: write the copies, flushed before the piece of the text that names them; see try.
@@ -262,6 +287,7 @@ $kept" news='' empty='' until="until ${2##*.}
     esac
   done
   set +f
+  rm -f "$1/snapshot.new"
   put "$until${noted#?}$news" "$1/snapshot.new" || return
   flush "$1"/*
   set -f

@@ -179,3 +179,14 @@ def test_modules_are_unloaded_as_far_as_nobody_uses_them(name: str, tmp_path: Pa
         ("unload", "held"): "rmmod: ERROR: Module held is in use",
         ("unload", "used"): "in use by other",
     }
+
+
+def test_neither_a_line_nor_a_file_comes_back_in_a_folder_that_others_can_change(shell: Shell, folder: Path) -> None:
+    theirs, ours, copy = folder / "theirs.conf", folder / "ours.conf", folder.parent / "copy"
+    theirs.write_text(f"{TAKEN_OVER}a = 1\n")
+    copy.write_text("before\n")
+    folder.chmod(0o777)
+    found = shell.first([f"enable {theirs} 1 a = 1", f"restore {ours} {copy}", "scan"])
+    why = f"others than root may write to {folder}"
+    assert found.complaints == {("enable", f"{theirs}:1"): why, ("restore", str(ours)): why}
+    assert (theirs.read_text(), names_in(folder)) == (f"{TAKEN_OVER}a = 1\n", ["theirs.conf"])

@@ -266,7 +266,7 @@ def test_a_full_disk_is_said_and_nothing_is_changed(shell: Shell, tmp_path: Path
     with filled(shell, tmp_path / "lib").open() as far:
         found = far.begin(place.lines("r1"), changes=True)
         assert far.finish() == (0, b"")
-    assert found.complaints[("snapshot", str(place.store))]
+    assert "No space left on device" in found.complaints[("snapshot", str(place.store))]
     assert (place.key.read_text(), place.file.exists()) == ("old\n", False)
 
 
@@ -315,3 +315,23 @@ def test_snapshots_that_were_merged_tell_what_they_told_apart(several: list[list
             assert len(list((machine.root / STORE[1:]).iterdir())) == 10
             merged = past(far.again([f"history {STORE}", "scan"], changes=True), 1)
         assert merged == apart
+
+
+def test_a_store_that_others_can_change_gets_no_snapshot_and_nothing_is_changed(place: Place) -> None:
+    place.store.mkdir(parents=True)
+    place.store.chmod(0o777)
+    found = place.shell.first(place.lines("r1"))
+    assert found.complaints == {("snapshot", str(place.store)): f"others than root may write to {place.store}"}
+    assert (place.key.read_text(), place.file.exists(), place.snapshots) == ("old\tvalue\n", False, [])
+
+
+def test_a_store_behind_a_link_that_a_user_can_move_gets_no_snapshot(place: Place) -> None:
+    elsewhere = place.folder / "elsewhere"
+    elsewhere.mkdir()
+    elsewhere.chmod(0o777)
+    (elsewhere / "real").mkdir()
+    place.store.parent.mkdir(exist_ok=True)
+    place.store.symlink_to(elsewhere / "real")
+    found = place.shell.first(place.lines("r1"))
+    assert found.complaints == {("snapshot", str(place.store)): f"others than root may write to {elsewhere}"}
+    assert (place.key.read_text(), place.file.exists()) == ("old\tvalue\n", False)
