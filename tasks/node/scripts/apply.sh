@@ -149,6 +149,9 @@ move() {
 # no_folder PATH: fail for a folder, since mv would put the file into it.
 no_folder() { ! [ -d "$1" ] || { echo "$1 is a folder" >&2 && return 1; }; }
 
+# only_file PATH: fail for a FIFO, which would keep us for ever.
+only_file() { [ -f "$1" ] || { echo "$1 is not a file" >&2 && return 1; }; }
+
 folder_of() { [ -d "${1%/*}" ] || mkdir -p "${1%/*}"; }
 
 # unflushed: what must be on the disk before anything is changed, the snapshot and files that wait for their move. later:
@@ -205,7 +208,7 @@ keep() {
 # us, and removing it restores the line.
 taken_over='# taken over by nodeprep: '
 disable() {
-  file=$(readlink -f "$1") || return 1
+  file=$(readlink -f "$1") && only_file "$file" || return 1
   [ "$(sed -n "$2p" "$file")" = "$3" ] || { echo "line $2 has changed meanwhile" >&2; return 1; }
   edit "$file" "$2s/^/$taken_over/"
 }

@@ -17,7 +17,7 @@ configured() {
     echo "r$place"
     case $place in
       *.gz) gzip -dc "$place" 2>/dev/null | grep -E "^CONFIG_($options)=" ;;
-      *) grep -E "^CONFIG_($options)=" "$place" ;;
+      *) run grep -E "^CONFIG_($options)=" "$place" ;;
     esac
     return
   done
@@ -29,5 +29,5 @@ ready() {
   echo "$mark options"
   configured
   echo "$mark listeners"
-  grep -hsE "$listeners" /proc/net/tcp /proc/net/tcp6 /proc/net/unix
+  run grep -hsE "$listeners" /proc/net/tcp /proc/net/tcp6 /proc/net/unix
 }

@@ -190,3 +190,13 @@ def test_neither_a_line_nor_a_file_comes_back_in_a_folder_that_others_can_change
     why = f"others than root may write to {folder}"
     assert found.complaints == {("enable", f"{theirs}:1"): why, ("restore", str(ours)): why}
     assert (theirs.read_text(), names_in(folder)) == (f"{TAKEN_OVER}a = 1\n", ["theirs.conf"])
+
+
+def test_a_fifo_in_the_place_of_a_file_keeps_nobody_waiting(shell: Shell, folder: Path) -> None:
+    path, copy = folder / "x.conf", folder / "copy"
+    os.mkfifo(path)
+    copy.write_text("a = 1\n")
+    lines = [f"same {path} {copy}", f"marked {path} 1 a = 1", f"disable {path} 1 a = 1", f"enable {path} 1 a = 1"]
+    found = shell.first([*lines, "scan"])
+    assert found.confirmed == frozenset()
+    assert found.complaints == {(verb, f"{path}:1"): f"{path} is not a file" for verb in ("disable", "enable")}
