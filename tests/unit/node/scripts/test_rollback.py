@@ -158,6 +158,7 @@ def test_what_a_power_cut_left_of_a_newer_snapshot_does_not_count_and_goes(shell
 
 def test_the_node_knows_the_same_words_of_a_snapshot_as_we_do() -> None:
     text = Path(snapshot.__file__).parents[2].joinpath("node/scripts/snapshot.sh").read_text()
+    assert f"\nFORMAT={snapshot.FORMAT}\n" in text
     assert f"\nABOUT='{' '.join(snapshot._ABOUT)}'\nITEMS='{' '.join(snapshot._ITEMS)}'\n" in text
 
 
