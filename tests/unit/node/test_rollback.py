@@ -184,3 +184,22 @@ def test_what_a_newer_version_wrote_is_kept_and_the_node_is_left_as_it_is(tmp_pa
     assert (done.status, "is kept" in done.problem) == (Status.FAILED, True)
     assert machine.key("vm.x") == "1"
     assert machine.read(f"var/lib/nodeprep/000001.{RUN}/snapshot") == text
+
+
+@needs_namespaces
+def test_a_value_that_the_kernel_keeps_until_a_reboot_is_told_and_blocks_no_rollback(tmp_path: Path) -> None:
+    machine = Machine(tmp_path / "node", keys={"kernel.yama.ptrace_scope": "1", "vm.x": "0"})
+    jobs = work(profile("kernel.yama.ptrace_scope = 3\nvm.x = 1\n"))
+    done = on(machine, node.apply_host, jobs)
+    assert done.status is Status.CHANGED
+    assert [item.why for item in done.items if item.name.endswith("scope")] == [
+        "was 1; only a reboot takes it back, rollback cannot"
+    ]
+    machine.program("tee", 'case $1 in */ptrace_scope) echo "tee: Invalid argument" >&2; exit 1 ;; esac; cat >"$1"')
+    taken = back(machine)
+    (item,) = (item for item in taken.items if item.name.endswith("scope"))
+    assert (taken.status, str(item.status), item.got) == (Status.CHANGED, "advisory", "3")
+    assert item.why == "stays until the next reboot: the kernel does not go back from 3"
+    assert (machine.key("vm.x"), list((machine.root / "etc/sysctl.d").iterdir())) == ("0", [])
+    assert not (machine.root / "var/lib/nodeprep").exists()
+    assert back(machine).notes == (NOTHING,)
