@@ -51,6 +51,17 @@ SIDE_EFFECTS = {
     "net.ipv6.conf.all.disable_ipv6": ("net.ipv6.conf.*.disable_ipv6",),
 }
 
+# Values that the kernel keeps until the next reboot, whatever is written later (LSM/Yama.rst; sysctl/kernel.rst).
+_FINAL_VALUES = {
+    "kernel.kexec_load_disabled": "1",
+    "kernel.modules_disabled": "1",
+    "kernel.unprivileged_bpf_disabled": "1",
+    "kernel.yama.ptrace_scope": "3",
+}
+# Numbers that only go down once they are not -1 (kernel/kexec_core.c); bits that are only added (sysctl/kernel.rst).
+_FALLING = {"kernel.kexec_load_limit_panic", "kernel.kexec_load_limit_reboot"}
+_GROWING = {"kernel.tainted"}
+
 _SWAPPED = str.maketrans("./", "/.")
 
 
@@ -152,6 +163,18 @@ def same_value(key: str, one: str, other: str) -> bool:
     if is_port_list(key):
         return parse_ports(one) == parse_ports(other)
     return _words(one) == _words(other)
+
+
+def is_final(key: str, value: str, other: str) -> bool:
+    """Return whether a key that has a value can take the other one only after a reboot."""
+    if same_value(key, value, other):
+        return False
+    if key in _FINAL_VALUES:
+        return same_value(key, value, _FINAL_VALUES[key])
+    now, then = parse_integer(value), parse_integer(other)
+    if now is None or then is None:
+        return False
+    return (key in _FALLING and now >= 0 and not 0 <= then < now) or (key in _GROWING and now & ~then != 0)
 
 
 def at_least(key: str, value: str, minimum: str) -> bool:

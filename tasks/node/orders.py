@@ -12,6 +12,7 @@ from tasks.core.plan.diff import Plan, Undo
 from tasks.core.plan.writers import EVIDENCE_PATHS
 from tasks.core.protocol import instructions as protocol
 from tasks.core.protocol.lock import ChangeId
+from tasks.core.undo.snapshot import FORMAT
 
 
 def probe(keys: Iterable[str], modules: Iterable[str], more: Sequence[str] = ()) -> list[str]:
@@ -80,8 +81,9 @@ def apply_with_snapshot(plan: Plan, facts: Facts, change: ChangeId, about: Seque
     keys = [key for key, _ in plan.keys]
     late = [protocol.save_key(key) for key in keys if not facts.has_key(key)]
     snapshot = protocol.take_snapshot(change)
+    head = (f"format {FORMAT}", f"run {change.run}", f"verb {change.verb}", f"by {change.who}")
     return [
-        *map(protocol.note, (f"run {change.run}", f"verb {change.verb}", f"by {change.who}", *about)),
+        *map(protocol.note, (*head, *about)),
         *map(protocol.save_file, (*(file.path for file in plan.files), *(path for path, _ in plan.undo.files))),
         *map(protocol.save_line, plan.comment_out),
         *map(protocol.save_module, _with_needs(plan.modules, facts)),

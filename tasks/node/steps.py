@@ -188,12 +188,14 @@ def fix_host(
     if needs_root_to_see(seen):
         seen = observed(conversation.change(lines, host, seen.facts, context))
     done = converge(conversation, host, context, seen, goal)
-    return replace(done, notes=(*done.notes, *_contradictions(rendered, host, context)))
+    profiles = context.render(host, dict(SAMPLE))
+    items = tuple(fixing.explain_missing(item, fixing.known_names(profiles)) for item in done.items)
+    return replace(done, items=items, notes=(*done.notes, *_contradictions(rendered, profiles)))
 
 
-def _contradictions(rendered: RenderedProfile, host: Host, context: StepContext) -> list[str]:
+def _contradictions(rendered: RenderedProfile, profiles: Sequence[RenderedProfile]) -> list[str]:
     """Return a note if a profile of the host contradicts the repair: verify will report it as drift."""
-    wanted = {entry.key: entry for each in context.render(host, dict(SAMPLE)) for entry in each.sysctl_entries()}
+    wanted = {entry.key: entry for each in profiles for entry in each.sysctl_entries()}
     pairs = [(mine, wanted[mine.key]) for mine in rendered.sysctl_entries() if mine.key in wanted]
     return [
         f"verify will report this as drift: the profile wants {format_entry(theirs)}"

@@ -118,10 +118,21 @@ def asked(node: Node, keys: Iterable[str], modules: Iterable[str], arguments: It
     """What the probe finds; with the command line as it is going to be."""
     mark = script.new_mark()
     data = script.request(mark, instructions.probe(keys, modules))
-    done = subprocess.run(
-        [*node.ssh_command("root"), script.command(mark, len(data))], input=data, capture_output=True, check=True
-    )
-    reply = done.stdout.decode().partition(f"{mark} begin\n")[2].partition(f"{mark} end\n")[0]
+    command = [*node.ssh_command("root"), script.command(mark, len(data))]
+    with subprocess.Popen(
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as far:  # its stdin's end would end it
+        assert far.stdin is not None
+        assert far.stdout is not None
+        far.stdin.write(data)
+        far.stdin.flush()
+        said = b""
+        while f"{mark} end\n".encode() not in said:
+            piece = os.read(far.stdout.fileno(), 65536)
+            assert piece, said
+            said += piece
+        far.stdin.close()
+    reply = said.decode().partition(f"{mark} begin\n")[2].partition(f"{mark} end\n")[0]
     facts = parse_reply(reply.replace(mark, "=="))
     line = " ".join([facts.values[COMMAND_LINE] or "", *arguments])
     return replace(facts, values={**facts.values, COMMAND_LINE: line})

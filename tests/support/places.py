@@ -107,7 +107,7 @@ def living() -> str:
 
 def filled(shell: Shell, folder: Path) -> Shell:
     """The shell, where a folder is a file system without room."""
-    mount = f'mount -t tmpfs -o size=8k none "{folder}" && head -c 9000 /dev/zero >"{folder}/x" 2>/dev/null'
+    mount = f'mount -t tmpfs -o size=8k,mode=755 none "{folder}" && head -c 9000 /dev/zero >"{folder}/x" 2>/dev/null'
     if run(["unshare", "-rm", "sh", "-c", f"{mount}; true"], b"").returncode:
         pytest.skip("no mount namespaces here")
     return Shell(shell.folder, ("unshare", "-rm", "sh", "-c", f'{mount}; sh -c "$0"'))

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from tasks.core.boot.simulation import NextBoot
 from tasks.core.facts import Facts, Line, ModuleState
-from tasks.core.kernel import at_least, providing_module, satisfies
+from tasks.core.kernel import at_least, is_final, providing_module, satisfies
 from tasks.core.memo import memoized
 from tasks.core.ownfiles import RenderedFile, profile_of_file
 from tasks.core.plan.desired import Desired, Setting, module_bringing
@@ -16,6 +16,7 @@ from tasks.core.plan.persistence import after_boot_key, after_boot_module
 from tasks.core.plan.writers import LikelyWriters
 from tasks.core.result import Item, ItemStatus, Kind
 
+ONLY_A_REBOOT = "only a reboot takes it back, rollback cannot"
 NOT_READABLE = "not readable"  # shown for a value that only root may read
 
 
@@ -148,7 +149,13 @@ def _key_item(setting: Setting, facts: Facts, modules: Collection[str], writers:
         return _missing_key(setting.key, wanted, facts)
     if got is None:
         return _unreadable_key(setting, wanted, facts)
-    return Item(Kind.SYSCTL, setting.key, ItemStatus.DRIFT, wanted, got, writers.explain(setting.key, got))
+    if is_final(setting.key, got, setting.value):
+        why, step = f"the kernel keeps {got} until the next reboot", "reboot the node once its file is in place"
+        return Item(Kind.SYSCTL, setting.key, ItemStatus.DRIFT, wanted, got, why, step)
+    why = writers.explain(setting.key, got)
+    if is_final(setting.key, setting.value, got):
+        why = f"{why}; {ONLY_A_REBOOT}" if why else ONLY_A_REBOOT
+    return Item(Kind.SYSCTL, setting.key, ItemStatus.DRIFT, wanted, got, why)
 
 
 def _unreadable_key(setting: Setting, wanted: str, facts: Facts) -> Item:

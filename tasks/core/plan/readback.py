@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 
 from tasks.core.facts import key_file
-from tasks.core.plan.diff import Plan
+from tasks.core.kernel import is_final
+from tasks.core.plan.diff import ONLY_A_REBOOT, Plan
 from tasks.core.result import FINE, Item, ItemStatus, Kind
 
 
@@ -25,7 +26,7 @@ def _read_back_item(
     was: Item, now: Item, complaints: Mapping[tuple[str, str], str], to_unload: Collection[str]
 ) -> Item:
     if now.status is ItemStatus.OK and was.status not in FINE:
-        return now._replace(status=ItemStatus.CHANGED, why=_previous_value(was))
+        return now._replace(status=ItemStatus.CHANGED, why=_previous_value(was, now))
     if now.status is not ItemStatus.DRIFT:
         return now
     complaint = _complaint(now, complaints)
@@ -55,11 +56,14 @@ def _kernel_reason(was: Item, now: Item, complaint: str) -> str:
 def _kept_step(item: Item, why: str) -> str:
     if "Read-only" in why:
         return "/proc/sys is read-only here: set it where the node's kernel runs, on the container's host"
+    if item.got is not None and is_final(item.name, item.got, item.expected):
+        return f"reboot the node: the kernel keeps {item.got} until then"
     return f"give it another value: the kernel does not take {item.expected} for {item.name}"
 
 
-def _previous_value(was: Item) -> str:
-    return f"was {was.got if was.got is not None else 'absent'}"
+def _previous_value(was: Item, now: Item) -> str:
+    final = was.kind is Kind.SYSCTL and was.got and now.got and is_final(was.name, now.got, was.got)
+    return f"was {was.got if was.got is not None else 'absent'}" + (f"; {ONLY_A_REBOOT}" if final else "")
 
 
 def _complaint(item: Item, complaints: Mapping[tuple[str, str], str]) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 
 from tasks.core.errors import RemoteError
 from tasks.core.facts import Facts, Line, ModuleState
-from tasks.core.kernel import same_value
+from tasks.core.kernel import is_final, same_value
 from tasks.core.plan.desired import SET_FIRST
 from tasks.core.plan.diff import Plan, Undo
 from tasks.core.protocol.instructions import compare_file, confirmed_line, find_disabled_line, look
@@ -102,6 +102,9 @@ def _line(line: Line, facts: Facts) -> Item:
 def key_item(key: str, value: str, past: PriorState, facts: Facts) -> Item:
     """Compare a key with its value before the change."""
     got, wanted = facts.key(key), " ".join(value.split())
+    if got is not None and is_final(key, got, value):
+        why = f"stays until the next reboot: the kernel does not go back from {got}"
+        return Item(Kind.SYSCTL, key, ItemStatus.ADVISORY, wanted, got, why, "reboot the node")
     if got is not None:
         return Item(Kind.SYSCTL, key, _status(same_value(key, got, value)), wanted, got)
     if key in past.created_keys:

@@ -12,6 +12,9 @@ from tasks.core.kernel import MODULE, is_key, key_name
 from tasks.core.ownfiles import is_our_file, is_our_folder
 from tasks.core.protocol.lock import STORE, ChangeId
 
+# A change of what a snapshot holds takes a new number, and a test that rolls the old one back. 1 was not written down.
+FORMAT = 2
+
 
 @dataclass(frozen=True, slots=True)
 class PriorState:
@@ -75,9 +78,14 @@ def _snapshot(path: str, lines: Iterable[str]) -> Snapshot:
             if not _ITEMS[kind](rest):
                 raise _malformed(f"{path}: {line}")
             items.append((kind, rest))
-        else:
+        elif kind in _ABOUT:
             about.setdefault(kind, rest)
             profiles += rest.split(" ")[:1] if kind == "profile" else []
+        else:
+            raise _too_new(path, f"it holds a line of a kind that is not known here: {kind!r}")
+    number = about.get("format", "1")
+    if not re.fullmatch("[0-9]{1,9}", number) or int(number) > FORMAT:
+        raise _too_new(path, f"its format is {number!r}, and this version knows up to {FORMAT}")
     stamp = ChangeId(about.get("run", ""), about.get("by", ""), about.get("verb", ""))
     return Snapshot(path, stamp, about.get("as", ""), tuple(items), about.get("until", ""), tuple(profiles))
 
@@ -116,7 +124,7 @@ def _is_key_path(text: str) -> bool:
     return path.startswith(SYSCTL_ROOT) and is_key(path.removeprefix(SYSCTL_ROOT))
 
 
-_ABOUT = ("run", "verb", "by", "as", "profile", "until")
+_ABOUT = ("format", "run", "verb", "by", "as", "profile", "until")
 
 # A snapshot is text of a node, so each line is checked before it becomes an instruction.
 _ITEMS: Mapping[str, Callable[[str], bool]] = {
@@ -129,6 +137,11 @@ _ITEMS: Mapping[str, Callable[[str], bool]] = {
     "module": lambda text: bool(MODULE.match(text)),
     "unloads": lambda text: bool(MODULE.match(text)),
 }
+
+
+def _too_new(path: str, why: str) -> RemoteError:
+    problem = f"snapshot {path} was written by a newer nodeprep and is kept: {why}"
+    return RemoteError(problem, "use the version that wrote it, or a newer one")
 
 
 def _malformed(what: str) -> RemoteError:

@@ -82,8 +82,8 @@ _UNCHOSEN = "no profile of this node has it any more"
 
 def with_removals(plan: Plan, stale: Stale, past: PriorState, facts: Facts) -> Plan:
     """Return a plan that also takes back stale entries. past: the state before the oldest snapshot."""
-    keys = [_key(key, past, facts) for key in stale.keys]
-    modules = [_module(name, past, facts) for name in stale.modules]
+    keys = [_key(key, _is_recorded(path, past), past, facts) for key, path in stale.keys.items()]
+    modules = [_module(name, _is_recorded(path, past), past, facts) for name, path in stale.modules.items()]
     files = [_file(path, facts) for path in stale.files]
     undo = Undo(
         files=tuple((item.name, "") for item in files if item.status is ItemStatus.DRIFT),
@@ -99,19 +99,29 @@ def _file(path: str, facts: Facts) -> Item:
     return Item(Kind.FILE, path, status, "absent", "there" if there else None, _UNCHOSEN if there else "")
 
 
-def _key(key: str, past: PriorState, facts: Facts) -> Item:
+def _is_recorded(path: str, past: PriorState) -> bool:
+    """Return whether the snapshots go back to the time before a file of ours: they hold all that it ever changed."""
+    return past.files.get(path) == ""
+
+
+def _key(key: str, recorded: bool, past: PriorState, facts: Facts) -> Item:
     if key in past.keys:
         return key_item(key, past.keys[key], past, facts)
+    if recorded:  # it had the value already when it was first applied
+        return Item(Kind.SYSCTL, key, ItemStatus.OK, AS_BEFORE, facts.key(key))
     why = f"{_LEFT}, and what it was before is not known: left as it is"
     return Item(Kind.SYSCTL, key, ItemStatus.ADVISORY, AS_BEFORE, facts.key(key), why)
 
 
-def _module(name: str, past: PriorState, facts: Facts) -> Item:
+def _module(name: str, recorded: bool, past: PriorState, facts: Facts) -> Item:
     """Check a stale module. One that stays because it is in use is not a failure: the next boot does not load it."""
     if facts.module(name) is not ModuleState.LOADED:
         return Item(Kind.MODULE, name, ItemStatus.OK, NOT_LOADED, NOT_LOADED)
     refused = facts.complaints.get(("unload", name), "")
     if name in past.modules and not refused:
         return Item(Kind.MODULE, name, ItemStatus.DRIFT, NOT_LOADED, "loaded", _LEFT)
-    why = f"{_LEFT}; it stays until the next reboot: {refused or 'it was loaded before we came, or that is not known'}"
+    if recorded and name not in past.modules:
+        return Item(Kind.MODULE, name, ItemStatus.OK, AS_BEFORE, "loaded")
+    reason = refused or "what it was before is not known"
+    why = f"{_LEFT}; it stays until the next reboot: {reason}"
     return Item(Kind.MODULE, name, ItemStatus.ADVISORY, AS_BEFORE, "loaded", why)

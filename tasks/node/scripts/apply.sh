@@ -57,11 +57,69 @@ refuse() {
   refused=1
 }
 
-# beside PATH: set $temporary, the name of the new text of that file. Leftovers of killed sessions are removed: the lock
-# is ours, so nobody else writes there.
+# beside PATH: set $temporary, the name of the new text of that file, which must lie in a trusted folder. Leftovers of
+# killed sessions are removed: the lock is ours, so nobody else writes there.
 beside() {
+  trusted "${1%/*}" || return
   temporary=${1%.conf}.$mark
   sweep "$1"
+  if [ -e "$temporary" ] || [ -L "$temporary" ]; then
+    echo "something is in the way beside $1" >&2
+    return 1
+  fi
+}
+
+# trusted FOLDER...: succeed if only root can change what these paths lead to: each folder on the way is root's (or ours),
+# and nobody else may write to it. A sticky folder will do, except for the last: nobody can replace in it what is root's.
+sound='
+'
+trusted() {
+  ways='' ends='
+'
+  for folder; do
+    case $sound in *"
+$folder
+"*) continue ;; esac
+    case $folder in *[!A-Za-z0-9_./@:+-]*) echo "$folder is a name of unusual characters" >&2 && return 1 ;; esac
+    ends="$ends$folder
+" way=$folder
+    while [ "$way" ]; do
+      if [ -L "$way" ]; then
+        (trusted "${way%/*}/." "$(readlink -f "$folder")") || return
+        ends=${ends%"$folder
+"} sound="$sound$folder
+" && break
+      fi
+      ways="$ways$way
+" way=${way%/*}
+    done
+  done
+  [ "$ends" != '
+' ] || return 0
+  for entry in $(exec ls -ldn / $ways 2>&1); do
+    untrusted "$entry" || continue
+    echo "$why" >&2
+    return 1
+  done
+  sound="$sound${ends#?}"
+}
+
+# untrusted ENTRY: succeed for a line of ls -ldn of a folder that others can change, with $why.
+untrusted() {
+  IFS=' '
+  set -- $1
+  IFS='
+'
+  why="$* is not a folder"
+  case $1 in d*) ;; *) return 0 ;; esac
+  why="$9 belongs to user $3, not to root"
+  [ "$3" = 0 ] || [ -O "$9" ] || return 0
+  why="others than root may write to $9"
+  case $1 in ?????w* | ????????w*) ;; *) return 1 ;; esac
+  case $1 in ?????????[tT]*) ;; *) return 0 ;; esac
+  case $ends in *"
+$9
+"*) ;; *) return 1 ;; esac
 }
 
 sweep() {
@@ -91,6 +149,9 @@ move() {
 # no_folder PATH: fail for a folder, since mv would put the file into it.
 no_folder() { ! [ -d "$1" ] || { echo "$1 is a folder" >&2 && return 1; }; }
 
+# only_file PATH: fail for a FIFO, which would keep us for ever.
+only_file() { [ -f "$1" ] || { echo "$1 is not a file" >&2 && return 1; }; }
+
 folder_of() { [ -d "${1%/*}" ] || mkdir -p "${1%/*}"; }
 
 # unflushed: what must be on the disk before anything is changed, the snapshot and files that wait for their move. later:
@@ -114,9 +175,8 @@ secure() {
 # alone for a message of its own.
 meant=''
 stage() {
-  beside "$1"
   umask 022
-  if [ -d "${1%/*}" ] && [ ! -d "$1" ] && printf %s "$text" 2>/dev/null >"$temporary"; then
+  if [ -d "${1%/*}" ] && [ ! -d "$1" ] && beside "$1" 2>/dev/null && write_new "$text" "$temporary"; then
     unflushed="$unflushed$temporary
 " meant="$meant$1
 "
@@ -139,28 +199,39 @@ placed() {
 # keep PATH: write $text to the file.
 keep() {
   no_folder "$1" || return 1
-  beside "$1"
   umask 022
-  folder_of "$1" && { put "$text" "$temporary" || { rm -f "$temporary" && return 1; }; } && place "$temporary" "$1"
+  folder_of "$1" && beside "$1" && { put "$text" "$temporary" || { rm -f "$temporary" && return 1; }; } &&
+    place "$temporary" "$1"
 }
 
 # disable PATH NUMBER TEXT: comment out a line of another owner's file, if it still reads so. The mark in front of it names
 # us, and removing it restores the line.
 taken_over='# taken over by nodeprep: '
 disable() {
-  file=$(readlink -f "$1") || return 1
+  file=$(readlink -f "$1") && only_file "$file" || return 1
   [ "$(sed -n "$2p" "$file")" = "$3" ] || { echo "line $2 has changed meanwhile" >&2; return 1; }
   edit "$file" "$2s/^/$taken_over/"
 }
 
 # edit PATH COMMAND: change a file with sed; owner and mode stay.
 edit() {
-  beside "$1"
-  cp -p "$1" "$temporary" && { sed "$2" "$1" >"$temporary" || { rm -f "$temporary" && return 1; }; } && place "$temporary" "$1"
+  umask 077
+  beside "$1" && write_new '' "$temporary" && cp -p "$1" "$temporary" && { sed "$2" "$1" >"$temporary" || { rm -f "$temporary" && return 1; }; } && place "$temporary" "$1"
 }
 
 # put TEXT FILE: on failure cat gives the message: dash's printf says "I/O error", busybox's nothing at all.
-put() { printf %s "$1" 2>/dev/null >"$2" || printf %s "$1" | cat >"$2"; }
+put() { write_new "$1" "$2" || { rm -f "$2" && printf %s "$1" | new "$2"; }; }
+
+# write_new TEXT FILE: noclobber opens the file with O_EXCL, which follows no link.
+write_new() {
+  set -C
+  printf %s "$1" 2>/dev/null >"$2" && set +C && return
+  set +C
+  return 1
+}
+
+# new FILE: write stdin to a file that does not exist yet.
+new() (set -C && cat >"$1")
 
 # sync of coreutils before 8.24 and of busybox takes no file: then everything is flushed.
 flush() { sync "$@" 2>/dev/null || sync; }

@@ -18,7 +18,7 @@ configured() {
     echo "r$place"
     case $place in
       *.gz) gzip -dc "$place" 2>/dev/null | grep -E "^CONFIG_($options)=" ;;
-      *) grep -E "^CONFIG_($options)=" "$place" ;;
+      *) run grep -E "^CONFIG_($options)=" "$place" ;;
     esac
     return
   done
@@ -30,7 +30,7 @@ ready() {
   echo "$mark options"
   configured
   echo "$mark listeners"
-  grep -sHE "$listeners" /proc/net/tcp /proc/net/tcp6 /proc/net/unix /var/lib/kubelet/config.yaml \
+  run grep -sHE "$listeners" /proc/net/tcp /proc/net/tcp6 /proc/net/unix /var/lib/kubelet/config.yaml \
     /etc/kubernetes/kubelet-config.yaml /var/lib/kubelet/kubeadm-flags.env /etc/default/kubelet /etc/sysconfig/kubelet \
     /etc/systemd/system/kubelet.service /etc/systemd/system/kubelet.service.d/10-kubeadm.conf
 }

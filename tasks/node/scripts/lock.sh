@@ -29,6 +29,7 @@ alive() { [ "$their_boot" = "$booted" ] && kill -0 "$pid" 2>/dev/null && born "$
 # lock PATH TEXT: take the lock, or report its holder and skip the rest of this request.
 lock() {
   if [ -d "$1" ]; then refuse lock "$1" "$1 is a folder" && return; fi
+  if [ -e "$1" ] && [ ! -f "$1" ]; then refuse lock "$1" "$1 is not a file, and no lock of ours: remove it" && return; fi
   if [ -L "$1" ]; then refuse lock "$1" "$1 is a link, and no lock of ours: remove it" && return; fi
   booted=
   [ ! -r /proc/sys/kernel/random/boot_id ] || IFS= read -r booted </proc/sys/kernel/random/boot_id
@@ -89,10 +90,15 @@ holder_of() {
   [ ! -e "$1" ] || IFS= read -r owner 2>/dev/null <"$1" || owner=$NOBODY
 }
 
+# its_words: split $owner. Not by a here-document: bash before 5.1 needs room in /tmp for one, and without it a living
+# owner would look like none.
 its_words() {
-  IFS=' ' read -r pid start their_boot theirs who <<EOT
-$owner
-EOT
+  IFS=' '
+  set -- $owner
+  pid=$1 start=$2 their_boot=$3 theirs=$4 who=
+  [ $# -lt 4 ] || { shift 4 && who=$*; }
+  IFS='
+'
 }
 
 # succeeded PATH: check that the file just created counts: not if the lock was given back while we followed dead owners.

@@ -12,6 +12,7 @@ trap '' HUP PIPE
 limit='' late='' # see apply.sh
 refused= # 1 when another has the lock, or no snapshot could be taken
 together= # 1 when all modules were loaded at once, silently
+reading= # 1 when a request only reads, which ends with the connection; see answer
 quiet= # 1 when sysctl -p has set all keys silently; no when they must be set one by one
 # shellcheck disable=SC2034 # probe.sh's and kubeadm.sh's
 text='' reply='' looked='' wanted='' patterns='' listeners=''
@@ -36,7 +37,7 @@ for instruction; do
     'find '*) find_path "$argument" ;;
     'options '*) options=$argument ;;
     'listeners '*) listeners=$argument ;;
-    scan) scan 2>/dev/null ;;
+    scan) if [ "$session" = "$mark" ]; then scan 2>/dev/null; else reading=1; fi ;; # lock.sh has set it
     rescan) rescan 2>/dev/null ;;
     finish) finish ;;
     'within '*) within "$argument" ;;
@@ -73,10 +74,20 @@ for instruction; do
   esac
 done
 
-echo "$mark end"
+# answer: the reply to a request that only reads. It runs beside us, and ends with the program that it waits for.
+answer() {
+  trap 'kill "$!" 2>/dev/null; exit' TERM
+  scan 2>/dev/null
+  echo "$mark end"
+}
+if [ "$reading" ]; then answer & else echo "$mark end"; fi
 
 # What comes next: `again SIZE`, `sudo SIZE`, `password SIZE`; the end of input ends us.
-IFS=' ' read -r how size || exit 0
+if ! IFS=' ' read -r how size; then
+  [ ! "$reading" ] || kill "$!" 2>/dev/null
+  exit 0
+fi
+[ ! "$reading" ] || wait "$!"
 case $how in
   again)
     set -- "$size" "$mark"

@@ -69,7 +69,14 @@ modules() {
   set -- -e '^Uid:.*' -e '^MemTotal:.*' /proc/self/status /proc/meminfo
   [ ! "$patterns" ] || set -- -e "^[^:]*/($patterns)\.ko.*" -e "^($patterns) " "$@" "$tree/modules.builtin" \
     "$tree/modules.dep" /proc/modules
-  grep -osHE "$@"
+  run grep -osHE "$@"
+}
+
+# run PROGRAM...: a program that might not end. In a request that only reads, main.sh can end it.
+run() {
+  if [ ! "$reading" ]; then "$@"; return; fi
+  "$@" &
+  wait "$!"
 }
 
 # configuration: list every file that modprobe, systemd-modules-load and sysctl read at boot, with its numbered lines.
@@ -95,9 +102,16 @@ configuration() {
   fi
   set -f
   # shellcheck disable=SC2086 # one path a line
-  ls -ldn "$@" $started 2>/dev/null
+  run ls -ldn "$@" $started 2>/dev/null
+  files= # a FIFO or a device would keep grep for ever
+  for each; do
+    case $each in *"
+"*) continue ;; esac
+    [ ! -f "$each" ] || files="$files$each
+"
+  done
   # shellcheck disable=SC2086 # one path a line
-  grep -asHn -e '^[[:space:]]*[^#;[:space:]]' -e '^# sha256 of the lines below: ' "$@" $looked
+  run grep -asHn -e '^[[:space:]]*[^#;[:space:]]' -e '^# sha256 of the lines below: ' /dev/null $files $looked
 }
 
 # scan: reply to the whole probe; main.sh ends it. Program output needs no section headers, each of which would cost a

@@ -6,9 +6,12 @@
 #     file PATH (its copy lies beside) · absent PATH · folder PATH (was absent) · line PATH NUMBER TEXT (commented out)
 #     key PATH VALUE · nokey PATH (was absent) · module NAME (was not loaded) · unloads NAME
 #     until RUN (the first line of a merged one: the last run in it)
+#     format NUMBER (of the whole snapshot; those before number 2 have none)
+# A snapshot of a newer format, or with a word that is not known here, is neither read nor merged.
 # It is written in pieces, each between the lines `more` and `end`, so that the rest of a power cut is recognized.
 KEPT=10
-ABOUT='run verb by as profile until'
+FORMAT=2
+ABOUT='format run verb by as profile until'
 ITEMS='file absent folder line key nokey module unloads'
 
 # afresh: forget all notes. The requests of a session share them ($2 is its mark).
@@ -151,9 +154,34 @@ snapshot() {
     number "$1"
     taken=$1/$number.$2
     umask 022 # for /var/lib, should it not be there
-    { try snapshot "$1" exec mkdir -p -m 700 "$1" "$taken" && write snapshot "$1"; } ||
+    foresee "$1"
+    { try snapshot "$1" new_folder "$1" "$taken" && write snapshot "$1"; } ||
       { rm -rf "$taken"; taken='' refused=1; }
   fi
+}
+
+# foresee STORE: one ls for all folders that are going to be written to, so that trusted needs no other.
+foresee() {
+  folders=
+  for each in "$1/x" $watched; do
+    existing "${each%/*}"
+    folders="$folders$way
+"
+  done
+  trusted $folders 2>/dev/null
+}
+
+# existing PATH: set $way to the last folder of a path that exists.
+existing() {
+  way=$1
+  while [ "$way" ] && [ ! -d "$way" ]; do way=${way%/*}; done
+  : "${way:=/.}"
+}
+
+# new_folder STORE FOLDER: the store must be root's alone, too.
+new_folder() {
+  existing "$1"
+  trusted "$way" && exec mkdir -p -m 700 "$1" "$2"
 }
 
 # write VERB NAME: write the copies, flushed before the piece of the text that names them; see try.
@@ -250,7 +278,8 @@ merge() {
 $kept" news='' empty='' until="until ${2##*.}
 "
   [ "$kept" ] || empty=1 until=
-  whole "$2/snapshot" || return
+  known || return
+  whole "$2/snapshot" && known || return
   for each in $kept; do
     case "$empty $ITEMS " in 1* | *" ${each%% *} "*) note "$each" ;; esac
   done
@@ -262,10 +291,21 @@ $kept" news='' empty='' until="until ${2##*.}
     esac
   done
   set +f
-  put "$until${noted#?}$news" "$1/snapshot.new" || return
+  rm -f "$1/snapshot.new"
+  put "more
+$until${noted#?}${news}end
+" "$1/snapshot.new" || return
   flush "$1"/*
   set -f
   mv -f "$1/snapshot.new" "$1/snapshot" && flush "$1" && forget "$2"
+}
+
+# known: succeed if this version knows all lines of $kept.
+known() {
+  for each in $kept; do
+    case $each in 'format '*) [ "${each#* }" -le $FORMAT ] 2>/dev/null || return ;; esac
+    case " $ABOUT $ITEMS " in *" ${each%% *} "*) ;; *) return 1 ;; esac
+  done
 }
 
 # whole FILE: set $kept to its lines, without a piece that was cut short. Outside of pieces only known words count.

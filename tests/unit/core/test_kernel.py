@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from tasks.core.kernel import (
     at_least,
     format_ports,
+    is_final,
     is_key,
     is_port_list,
     key_name,
@@ -275,3 +276,28 @@ def test_raised_ports_hold_both_sets(value: frozenset[int], minimum: frozenset[i
 def test_only_the_list_of_reserved_ports_is_a_list_of_ports() -> None:
     assert is_port_list(RESERVED)
     assert not is_port_list("net.ipv4.ip_local_port_range")
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "other", "final"),
+    [
+        ("kernel.yama.ptrace_scope", "3", "1", True),
+        ("kernel.yama.ptrace_scope", "1", "3", False),
+        ("kernel.yama.ptrace_scope", "2", "0", False),
+        ("kernel.yama.ptrace_scope", "3", "0x3", False),
+        ("kernel.kexec_load_disabled", "1", "0", True),
+        ("kernel.unprivileged_bpf_disabled", "1", "2", True),
+        ("kernel.unprivileged_bpf_disabled", "2", "0", False),
+        ("kernel.modules_disabled", "1", "0", True),
+        ("kernel.kexec_load_limit_panic", "3", "5", True),
+        ("kernel.kexec_load_limit_panic", "3", "-1", True),
+        ("kernel.kexec_load_limit_panic", "3", "2", False),
+        ("kernel.kexec_load_limit_reboot", "-1", "4", False),
+        ("kernel.tainted", "5", "1", True),
+        ("kernel.tainted", "1", "5", False),
+        ("kernel.tainted", "x", "1", False),
+        ("vm.swappiness", "1", "0", False),
+    ],
+)
+def test_some_values_stay_until_a_reboot(key: str, value: str, other: str, final: bool) -> None:
+    assert is_final(key, value, other) is final

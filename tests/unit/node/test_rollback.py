@@ -8,6 +8,7 @@ import pytest
 
 from tasks.core.errors import RemoteError
 from tasks.core.result import Status
+from tasks.core.undo.snapshot import FORMAT
 from tasks.node import steps as node
 from tasks.node.conversation import Conversation
 from tasks.node.rollback import NOTHING, rollback_host
@@ -113,3 +114,92 @@ def test_an_apply_cut_short_is_taken_back_too(tmp_path: Path) -> None:
     assert back(machine).status is Status.CHANGED
     assert list((machine.root / "etc/sysctl.d").iterdir()) == []
     assert not (machine.root / "var/lib/nodeprep").exists()
+
+
+# Snapshots of each format, as that release left them. Later versions must roll all of them back.
+
+RUN = "20261125-021502-a3f1"
+HEAD = {"1": "", "2": "format 2\n"}
+TEXT = """more
+{head}run 20261125-021502-a3f1
+verb apply
+by anna@laptop
+profile p 0a44e9bb33c9
+folder /etc/modules-load.d
+absent /etc/modules-load.d/nodeprep-p.conf
+file /etc/sysctl.d/99-zz-nodeprep-p.conf
+line /etc/sysctl.d/zz-theirs.conf 2 vm.x = 9
+nokey /proc/sys/net/bridge/x
+key /proc/sys/vm/x 0
+key /proc/sys/vm/y 5\t6
+module br_netfilter
+as root
+end
+more
+key /proc/sys/net/bridge/x 0
+end
+"""
+BEFORE = {
+    "etc/sysctl.d/99-zz-nodeprep-p.conf": "mine, no newline",
+    "etc/sysctl.d/zz-theirs.conf": "# theirs\nvm.x = 9\n",
+}
+
+
+def left_by(release: str, folder: Path) -> Machine:
+    """A node that a release has changed: keys, a module, files, a line of another owner."""
+    machine = Machine(folder / "node", keys={"vm.x": "1", "vm.y": "7\t8", "net.bridge.x": "1"})
+    machine.module("br_netfilter")
+    machine.write("proc/modules", "br_netfilter 16384 0 - Live 0x0\n")
+    machine.program("rmmod", 'grep -v "^$1 " /proc/modules >/m; cat /m >/proc/modules; rm -r /m /proc/sys/net/bridge')
+    machine.write(f"var/lib/nodeprep/000001.{RUN}/snapshot", TEXT.format(head=HEAD[release]))
+    machine.write(f"var/lib/nodeprep/000001.{RUN}/99-zz-nodeprep-p.conf", "mine, no newline")
+    machine.write("etc/modules-load.d/nodeprep-p.conf", "br_netfilter\n")
+    machine.write("etc/sysctl.d/99-zz-nodeprep-p.conf", "vm.x = 1\nvm.y = 7 8\nnet.bridge.x = 1\n")
+    machine.write("etc/sysctl.d/zz-theirs.conf", "# theirs\n# taken over by nodeprep: vm.x = 9\n")
+    return machine
+
+
+def test_there_is_a_node_of_each_format() -> None:
+    assert list(HEAD) == [str(number) for number in range(1, FORMAT + 1)]
+
+
+@needs_namespaces
+@pytest.mark.parametrize("release", list(HEAD))
+def test_a_change_of_each_released_format_is_taken_back(release: str, tmp_path: Path) -> None:
+    machine = left_by(release, tmp_path)
+    done = back(machine)
+    assert (done.status, {str(item.status) for item in done.items}) == (Status.CHANGED, {"changed"}), done
+    assert (machine.key("vm.x"), machine.key("vm.y"), machine.read("proc/modules")) == ("0", "5\t6", "")
+    files = {str(path.relative_to(machine.root)): path.read_text() for path in machine.root.glob("etc/*/*.conf")}
+    assert files == BEFORE
+    assert not (machine.root / "var/lib/nodeprep").exists()
+
+
+@needs_namespaces
+def test_what_a_newer_version_wrote_is_kept_and_the_node_is_left_as_it_is(tmp_path: Path) -> None:
+    machine = left_by("2", tmp_path)
+    text = TEXT.format(head="format 3\n").replace("as root", "socket /run/x")
+    machine.write(f"var/lib/nodeprep/000001.{RUN}/snapshot", text)
+    done = back(machine)
+    assert (done.status, "is kept" in done.problem) == (Status.FAILED, True)
+    assert machine.key("vm.x") == "1"
+    assert machine.read(f"var/lib/nodeprep/000001.{RUN}/snapshot") == text
+
+
+@needs_namespaces
+def test_a_value_that_the_kernel_keeps_until_a_reboot_is_told_and_blocks_no_rollback(tmp_path: Path) -> None:
+    machine = Machine(tmp_path / "node", keys={"kernel.yama.ptrace_scope": "1", "vm.x": "0"})
+    jobs = work(profile("kernel.yama.ptrace_scope = 3\nvm.x = 1\n"))
+    done = on(machine, node.apply_host, jobs)
+    assert done.status is Status.CHANGED
+    assert [item.why for item in done.items if item.name.endswith("scope")] == [
+        "was 1; only a reboot takes it back, rollback cannot"
+    ]
+    machine.program("tee", 'case $1 in */ptrace_scope) echo "tee: Invalid argument" >&2; exit 1 ;; esac; cat >"$1"')
+    taken = back(machine)
+    (item,) = (item for item in taken.items if item.name.endswith("scope"))
+    assert (taken.status, str(item.status), item.got) == (Status.CHANGED, "advisory", "3")
+    assert item.why == "stays until the next reboot: the kernel does not go back from 3"
+    assert (machine.key("vm.x"), list((machine.root / "etc/sysctl.d").iterdir())) == ("0", [])
+    assert not (machine.root / "var/lib/nodeprep").exists()
+    assert back(machine).notes == (NOTHING,)

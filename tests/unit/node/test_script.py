@@ -113,3 +113,8 @@ def test_marks_are_32_hexadecimal_digits_and_never_the_same() -> None:
     marks = {script.new_mark() for _ in range(100)}
     assert len(marks) == 100
     assert all(len(mark) == 32 and set(mark) <= set("0123456789abcdef") for mark in marks)
+
+
+def test_no_script_has_a_here_document() -> None:
+    """bash before 5.1 writes one to a file in TMPDIR: where there is no room for it, the command reads nothing."""
+    assert [(path.name, line) for path in scripts() for line in path.read_text().splitlines() if "<<" in line] == []

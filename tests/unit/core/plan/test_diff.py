@@ -241,3 +241,20 @@ def test_a_file_of_somebody_else_is_told_though_its_name_has_ours_in_it(path: st
     known = replace(known, uid=1000, files={path: known.files[path]._replace(mode=0o600)})
     plan = diff(resolve([], known), known, NextBoot(known, known.files))
     assert [item.name for item in plan.items] == ([path] if told else [])
+
+
+@pytest.mark.parametrize(
+    ("got", "wanted", "why", "step"),
+    [
+        ("0", "1", "only a reboot takes it back, rollback cannot", ""),
+        ("1", "0", "the kernel keeps 1 until the next reboot", "reboot the node once its file is in place"),
+    ],
+)
+def test_a_value_that_stays_until_a_reboot_is_told_before_it_is_written(
+    got: str, wanted: str, why: str, step: str
+) -> None:
+    key = "kernel.kexec_load_disabled"
+    seen = facts({key: got})
+    (item,) = (x for x in diff(resolve([rendered(f"{key} = {wanted}\n")], seen), seen).items if x.name == key)
+    assert (item.status, item.next_step) == (ItemStatus.DRIFT, step)
+    assert item.why.endswith(why)

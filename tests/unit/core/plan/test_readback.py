@@ -75,3 +75,11 @@ def test_the_first_look_of_all_tells_what_was_before() -> None:
     between = KEY._replace(got="7")
     done = read_back([Plan((KEY,)), Plan((between,)), Plan((KEY._replace(got="1", status=ItemStatus.OK),))], {})
     assert done[0].why == "was 0"
+
+
+def test_a_value_that_only_a_reboot_takes_back_is_told_as_that_when_it_was_set_and_when_it_cannot_be() -> None:
+    was = KEY._replace(name="kernel.yama.ptrace_scope", expected="3", got="1")
+    done = settle(was, was._replace(status=ItemStatus.OK, got="3"))
+    assert (done.status, done.why) == (ItemStatus.CHANGED, "was 1; only a reboot takes it back, rollback cannot")
+    stays = was._replace(expected="1", got="3")
+    assert settle(stays, stays).next_step == "reboot the node: the kernel keeps 3 until then"

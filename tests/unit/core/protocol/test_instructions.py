@@ -111,7 +111,7 @@ def heard(shell: str, instruction: str) -> list[str]:
     request = f"{script.script(())}{MARK}\n{instruction}\n{MARK}"
     variables = r'for each in "boot=$boot" "text=$text" "options=$options" "listeners=$listeners"; do'
     ends = f"""trap '{variables} printf "%s\\n" "$each"; done' EXIT\n"""
-    code = f'boot= options=\n{stubs}{ends}b=$1\neval "${{b%%"$2"*}}"'
+    code = f'boot= options= session=$2\n{stubs}{ends}b=$1\neval "${{b%%"$2"*}}"'
     done = run([SHELLS[shell], *(["sh"] if shell == "busybox" else []), "-c", code, "x", request, MARK], b"")
     before, _, after = done.stdout.decode().partition(f"{MARK} end\n")
     values = [line for line in after.splitlines() if not line.endswith("=") and "=" in line]

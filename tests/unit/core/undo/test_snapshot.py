@@ -145,3 +145,25 @@ def test_of_what_contradicts_the_older_counts(older: str, newer: str, past: Prio
         else read_snapshots(shown_snapshot(1, older), shown_snapshot(2, newer))
     )
     assert prior_state(found) == past
+
+
+@pytest.mark.parametrize(
+    ("line", "why"),
+    [
+        ("socket /run/x", "a line of a kind that is not known here: 'socket'"),
+        ("format 3", "its format is '3', and this version knows up to 2"),
+        ("format x", "its format is 'x'"),
+        (f"format {'9' * 400}", "its format is"),
+    ],
+)
+def test_a_snapshot_that_this_version_does_not_know_is_refused_and_kept(line: str, why: str) -> None:
+    whole = [f"s{STORE}/000002.r2/snapshot:{text}" for text in ("more", line, "run r2", "end")]
+    with pytest.raises(RemoteError, match=f"000002.r2 was written by a newer nodeprep and is kept: .*{why}") as caught:
+        read_snapshots([*shown_snapshot(1), *whole])
+    assert "the version that wrote it" in caught.value.next_step
+
+
+@pytest.mark.parametrize("number", ["1", "2"])
+def test_a_snapshot_of_a_known_format_is_read(number: str) -> None:
+    (found,) = read_snapshots(shown_snapshot(1, f"format {number}", "key /proc/sys/vm/x 1"))
+    assert found.prior_state.keys == {"vm.x": "1"}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -143,6 +144,31 @@ def test_a_key_and_a_module_that_left_the_profile_go_back_to_what_they_were(mach
     assert on(machine, node.plan_host, less).status is Status.OK
     assert back(machine).status is Status.CHANGED
     assert (machine.key("vm.y"), "dummy" in machine.read("proc/modules")) == ("6", True)
+
+
+@needs_namespaces
+def test_a_key_and_a_module_that_were_as_wanted_from_the_start_are_as_before_when_they_leave_the_profile(
+    machine: Machine,
+) -> None:
+    """The snapshots go back to the time before our files, and hold neither: nodeprep has never changed them."""
+    machine.write("proc/modules", "dummy 16384 0 - Live 0x0\n")
+    full, less = work(profile("vm.x = 1\nvm.y = 5\n", "dummy\n")), work(profile("vm.x = 1\n", "# none\n"))
+    assert on(machine, node.apply_host, full).status is Status.CHANGED
+    done = on(machine, node.apply_host, less)
+    found = {item.name: (item.status, item.got, item.why) for item in done.items if item.name in ("vm.y", "dummy")}
+    assert found == {"vm.y": (ItemStatus.OK, "5", ""), "dummy": (ItemStatus.OK, "loaded", "")}
+    assert (machine.key("vm.y"), machine.read("proc/modules").split()[0]) == ("5", "dummy")
+
+
+@needs_namespaces
+def test_without_the_snapshots_from_before_our_files_it_is_said_that_it_is_not_known(machine: Machine) -> None:
+    machine.write("proc/modules", "dummy 16384 0 - Live 0x0\n")
+    full, less = work(profile("vm.x = 1\nvm.y = 5\n", "dummy\n")), work(profile("vm.x = 1\n", "# none\n"))
+    assert on(machine, node.apply_host, full).status is Status.CHANGED
+    shutil.rmtree(machine.root / "var/lib/nodeprep")
+    done = on(machine, node.apply_host, less)
+    found = {item.name: (item.status, "not known" in item.why) for item in done.items if item.name in ("vm.y", "dummy")}
+    assert found == {"vm.y": (ItemStatus.ADVISORY, True), "dummy": (ItemStatus.ADVISORY, True)}
 
 
 @needs_namespaces

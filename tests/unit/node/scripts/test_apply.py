@@ -120,7 +120,7 @@ def test_a_file_that_is_a_folder_is_reported_and_leaves_nothing(shell: Shell, tm
 def test_a_full_disk_keeps_the_old_file_and_leaves_nothing(shell: Shell, tmp_path: Path) -> None:
     folder = tmp_path / "full"
     folder.mkdir()
-    mount = f'mount -t tmpfs -o size=4k none "{folder}" && echo old >"{folder}/x.conf"'
+    mount = f'mount -t tmpfs -o size=4k,mode=755 none "{folder}" && echo old >"{folder}/x.conf"'
     if run(["unshare", "-rm", "sh", "-c", mount], b"").returncode:
         pytest.skip("no mount namespaces here")
     inside = f'{mount}; sh -c "$0"; ls -A "{folder}"; cat "{folder}/x.conf"'
@@ -276,3 +276,106 @@ def test_several_files_are_flushed_together_and_each_is_reported_by_itself(tmp_p
     etc = one.parent
     assert flushed == [f"{etc}/one.MARK {etc}/two.MARK", f"{etc} {etc}"]
     assert sorted(path.name for path in one.parent.iterdir()) == ["one.conf", "three.conf", "two.conf"]
+
+
+# Folders that others than root can change: a temporary there could be anybody's
+
+
+def opened(folder: Path, how: str) -> str:
+    """Give a folder to others; what the node says of it."""
+    if how == "another user's":
+        if os.getuid():
+            pytest.skip("only root can give a folder away")
+        os.chown(folder, 1234, -1)
+        return f"{folder} belongs to user 1234, not to root"
+    folder.chmod(0o777 if how == "anybody's" else 0o1777 if how == "sticky" else 0o775)
+    return f"others than root may write to {folder}"
+
+
+HOW = ["anybody's", "a group's", "sticky", "another user's"]
+
+
+@pytest.mark.parametrize("how", HOW)
+def test_a_line_of_a_file_in_a_users_folder_is_left_alone_and_the_folder_is_named(
+    shell: Shell, tmp_path: Path, how: str
+) -> None:
+    """The file is reached through a link in a folder of root's, as admins do it with files in a home."""
+    home, link = tmp_path / "home" / "bob", tmp_path / "etc" / "x.conf"
+    home.mkdir(parents=True)
+    link.parent.mkdir()
+    real = home / "x.conf"
+    real.write_text("a = 1\n")
+    link.symlink_to(real)
+    why = opened(home, how)
+    found = shell.first([f"disable {link} 1 a = 1", "scan"])
+    assert found.complaints == {("disable", f"{link}:1"): why}
+    assert (real.read_text(), names_in(home)) == ("a = 1\n", ["x.conf"])
+
+
+@pytest.mark.parametrize("how", ["anybody's", "a group's", "another user's"])
+def test_a_folder_above_counts_too_unless_it_is_sticky(shell: Shell, tmp_path: Path, how: str) -> None:
+    real = tmp_path / "bob" / "etc" / "x.conf"
+    real.parent.mkdir(parents=True)
+    real.write_text("a = 1\n")
+    (tmp_path / "bob").chmod(0o1777)
+    assert not shell.first([f"disable {real} 1 a = 1", "scan"]).complaints
+    real.write_text("a = 1\n")
+    (tmp_path / "bob").chmod(0o755)
+    why = opened(tmp_path / "bob", how)
+    assert shell.first([f"disable {real} 1 a = 1", "scan"]).complaints == {("disable", f"{real}:1"): why}
+    assert real.read_text() == "a = 1\n"
+
+
+@pytest.mark.parametrize("how", HOW)
+def test_our_own_files_are_not_written_to_a_folder_that_others_can_change(
+    shell: Shell, tmp_path: Path, how: str
+) -> None:
+    path, other = tmp_path / "etc" / "x.conf", tmp_path / "sound" / "y.conf"
+    path.parent.mkdir()
+    why = opened(path.parent, how)
+    found = shell.first([*keep(path, ["1"])[:-1], *keep(other, ["2"]), "scan"])
+    assert found.complaints == {("keep", str(path)): why}
+    assert (names_in(path.parent), other.read_text()) == ([], "2\n")
+
+
+def test_a_folder_that_is_a_link_is_sound_if_the_way_to_it_and_its_end_are(shell: Shell, tmp_path: Path) -> None:
+    link, real = tmp_path / "open" / "etc", tmp_path / "real"
+    real.mkdir()
+    link.parent.mkdir()
+    link.symlink_to(real)
+    assert not shell.first([*keep(link / "x.conf", ["1"]), "scan"]).complaints
+    why = opened(link.parent, "anybody's")
+    found = shell.first([*keep(link / "x.conf", ["2"]), "scan"])
+    assert found.complaints == {("keep", str(link / "x.conf")): why}
+    link.parent.chmod(0o755)
+    why = opened(real, "a group's")
+    found = shell.first([*keep(link / "x.conf", ["2"]), "scan"])
+    assert found.complaints == {("keep", str(link / "x.conf")): why}
+    assert (real / "x.conf").read_text() == "1\n"
+
+
+def test_a_name_of_unusual_characters_on_the_way_is_refused(shell: Shell, tmp_path: Path) -> None:
+    real, link = tmp_path / "a b" / "x.conf", tmp_path / "x.conf"
+    real.parent.mkdir()
+    real.write_text("a = 1\n")
+    link.symlink_to(real)
+    found = shell.first([f"disable {link} 1 a = 1", "scan"])
+    assert found.complaints == {("disable", f"{link}:1"): f"{real.parent} is a name of unusual characters"}
+    assert real.read_text() == "a = 1\n"
+
+
+@pytest.mark.parametrize("what", ["keep", "disable"])
+def test_a_link_in_the_place_of_the_temporary_is_not_followed(dash: Shell, tmp_path: Path, what: str) -> None:
+    """Planted after the sweep: by an rm that leaves it there."""
+    victim, path = tmp_path / "victim", tmp_path / "etc" / "x.conf"
+    victim.write_text("secret\n")
+    path.parent.mkdir()
+    path.write_text("a = 1\n")
+    dash.stub("rm", "exit 0")
+    lines = keep(path, ["new"]) if what == "keep" else [f"disable {path} 1 a = 1"]
+    with dash.open() as far:
+        path.with_suffix(f".{far._mark}").symlink_to(victim)
+        found = far.begin([*lines, "scan"], changes=True)
+        assert far.finish() == (0, b"")
+    assert set(found.complaints.values()) == {f"something is in the way beside {path}"}
+    assert (victim.read_text(), path.read_text()) == ("secret\n", "a = 1\n")

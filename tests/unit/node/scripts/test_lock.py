@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import signal
 import stat
 import subprocess
@@ -193,3 +194,17 @@ def test_where_no_lock_can_be_made_nothing_is_changed(place: Place) -> None:
     lines = [line.replace(str(place.lock), "/proc/sys/no/lock") for line in place.lines("r1")]
     assert place.shell.first(lines).complaints[("lock", "/proc/sys/no/lock")]
     assert (place.snapshots, place.key.read_text()) == ([], "old\tvalue\n")
+
+
+def test_a_fifo_in_the_place_of_the_lock_is_no_lock(place: Place) -> None:
+    os.mkfifo(place.lock)
+    assert "is not a file" in holder(place, place.shell.first(place.lines("r1")))
+    assert place.key.read_text() == "old\tvalue\n"
+
+
+@pytest.mark.parametrize("line", ["1", "1 2 3", "x y z w", "1 2 3 00ff a  b c"])
+def test_a_lock_of_any_words_is_understood_or_nobodys(place: Place, line: str) -> None:
+    place.lock.write_text(f"{line}\n")
+    with place.shell.open() as far:
+        assert not far.begin([*place.lines("r1"), "finish"], changes=True).complaints
+    assert [path.name for path in place.folder.iterdir() if path.name.startswith("lock")] == []

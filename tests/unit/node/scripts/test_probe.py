@@ -12,7 +12,8 @@ import pytest
 
 from tasks.core.facts import ModuleState
 from tasks.node import orders as instructions
-from tests.support.shells import Shell
+from tests.support.shells import Machine, Shell
+from tests.support.steps import needs_namespaces
 
 KEYS = [
     "kernel.ostype",
@@ -119,3 +120,18 @@ def test_bytes_that_are_no_text_come_through_as_marks(dash: Shell, tmp_path: Pat
     key.write_bytes(b"a\xffb\r\n")
     with dash.open() as far:
         assert far.begin([f"look {key}", "scan"]).values[str(key)] == "a\ufffdb\r"
+
+
+@needs_namespaces
+def test_a_fifo_among_the_files_of_the_next_boot_is_listed_and_not_read(tmp_path: Path) -> None:
+    machine = Machine(tmp_path / "node")
+    machine.write("etc/sysctl.d/a.conf", "vm.x = 1\n")
+    os.mkfifo(machine.root / "etc/sysctl.d/b.conf")
+    (machine.root / "etc/sysctl.d/c.conf").symlink_to("b.conf")
+    (machine.root / "etc/sysctl.d/d.conf").symlink_to("/dev/zero")
+    with machine.open() as far:
+        node = far.begin(["scan"])
+        assert far.finish() == (0, b"")
+    kinds = {path[-6:]: fact.kind for path, fact in node.files.items() if path.startswith("/etc/sysctl.d/")}
+    assert kinds == {"a.conf": "-", "b.conf": "p", "c.conf": "l", "d.conf": "l"}
+    assert node.lines("/etc/sysctl.d/a.conf") == ("vm.x = 1",)

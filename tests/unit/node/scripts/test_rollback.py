@@ -158,6 +158,7 @@ def test_what_a_power_cut_left_of_a_newer_snapshot_does_not_count_and_goes(shell
 
 def test_the_node_knows_the_same_words_of_a_snapshot_as_we_do() -> None:
     text = Path(snapshot.__file__).parents[2].joinpath("node/scripts/snapshot.sh").read_text()
+    assert f"\nFORMAT={snapshot.FORMAT}\n" in text
     assert f"\nABOUT='{' '.join(snapshot._ABOUT)}'\nITEMS='{' '.join(snapshot._ITEMS)}'\n" in text
 
 
@@ -179,3 +180,24 @@ def test_modules_are_unloaded_as_far_as_nobody_uses_them(name: str, tmp_path: Pa
         ("unload", "held"): "rmmod: ERROR: Module held is in use",
         ("unload", "used"): "in use by other",
     }
+
+
+def test_neither_a_line_nor_a_file_comes_back_in_a_folder_that_others_can_change(shell: Shell, folder: Path) -> None:
+    theirs, ours, copy = folder / "theirs.conf", folder / "ours.conf", folder.parent / "copy"
+    theirs.write_text(f"{TAKEN_OVER}a = 1\n")
+    copy.write_text("before\n")
+    folder.chmod(0o777)
+    found = shell.first([f"enable {theirs} 1 a = 1", f"restore {ours} {copy}", "scan"])
+    why = f"others than root may write to {folder}"
+    assert found.complaints == {("enable", f"{theirs}:1"): why, ("restore", str(ours)): why}
+    assert (theirs.read_text(), names_in(folder)) == (f"{TAKEN_OVER}a = 1\n", ["theirs.conf"])
+
+
+def test_a_fifo_in_the_place_of_a_file_keeps_nobody_waiting(shell: Shell, folder: Path) -> None:
+    path, copy = folder / "x.conf", folder / "copy"
+    os.mkfifo(path)
+    copy.write_text("a = 1\n")
+    lines = [f"same {path} {copy}", f"marked {path} 1 a = 1", f"disable {path} 1 a = 1", f"enable {path} 1 a = 1"]
+    found = shell.first([*lines, "scan"])
+    assert found.confirmed == frozenset()
+    assert found.complaints == {(verb, f"{path}:1"): f"{path} is not a file" for verb in ("disable", "enable")}

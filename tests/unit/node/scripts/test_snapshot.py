@@ -133,7 +133,7 @@ def test_ten_are_kept_and_the_oldest_into_which_others_were_merged_still_tells_h
             end(far)
     assert place.snapshots == ["000001.r1", *(f"{number:06}.r{number}" for number in range(5, 14))]
     oldest = place.text("000001.r1")
-    assert oldest[:2] == ["until r4", "run r1"]
+    assert (oldest[:3], oldest[-1]) == (["more", "until r4", "run r1"], "end")
     assert f"key {place.key} old\tvalue" in oldest
     assert len([line for line in oldest if line.startswith(("key", "run"))]) == 2
     folder = place.store / "000001.r1"
@@ -148,9 +148,9 @@ def test_what_a_power_cut_left_of_an_addition_is_not_taken_over_by_the_oldest(pl
             file.write(added)
     place.change("r11")
     assert place.snapshots[:2] == ["000001.r1", "000003.r3"]
-    assert place.text("000001.r1")[0] == "until r2"
+    assert place.text("000001.r1")[:2] == ["more", "until r2"]
     kept = {line for line in place.text("000001.r1") if line.split()[0] in ("key", "more", "end")}
-    assert kept == {f"key {place.key} old\tvalue", "key /a 1"}
+    assert kept == {"more", f"key {place.key} old\tvalue", "key /a 1", "end"}
 
 
 @pytest.mark.parametrize(("cut", "run", "value"), [("000001.r1", "r2", "r1"), ("000002.r2", "r1", "old\tvalue")])
@@ -161,7 +161,7 @@ def test_a_snapshot_that_was_cut_short_makes_way_for_a_whole_one(place: Place, c
     place.change("r11")
     assert place.snapshots[:2] == ["000001.r1", "000003.r3"]
     assert {f"run {run}", f"key {place.key} {value}"} <= set(place.text("000001.r1"))
-    assert not {"run r1", "run r2", "more"} - {f"run {run}"} & set(place.text("000001.r1"))
+    assert not {"run r1", "run r2"} - {f"run {run}"} & set(place.text("000001.r1"))
     assert f"{'absent' if run == 'r1' else 'file'} {place.file}" in place.text("000001.r1")
     copy = place.store / "000001.r1" / "ours.conf"
     assert (copy.read_text() if copy.exists() else "") == ("" if run == "r1" else "r1\n"), (
@@ -266,7 +266,7 @@ def test_a_full_disk_is_said_and_nothing_is_changed(shell: Shell, tmp_path: Path
     with filled(shell, tmp_path / "lib").open() as far:
         found = far.begin(place.lines("r1"), changes=True)
         assert far.finish() == (0, b"")
-    assert found.complaints[("snapshot", str(place.store))]
+    assert "No space left on device" in found.complaints[("snapshot", str(place.store))]
     assert (place.key.read_text(), place.file.exists()) == ("old\n", False)
 
 
@@ -315,3 +315,36 @@ def test_snapshots_that_were_merged_tell_what_they_told_apart(several: list[list
             assert len(list((machine.root / STORE[1:]).iterdir())) == 10
             merged = past(far.again([f"history {STORE}", "scan"], changes=True), 1)
         assert merged == apart
+
+
+def test_a_store_that_others_can_change_gets_no_snapshot_and_nothing_is_changed(place: Place) -> None:
+    place.store.mkdir(parents=True)
+    place.store.chmod(0o777)
+    found = place.shell.first(place.lines("r1"))
+    assert found.complaints == {("snapshot", str(place.store)): f"others than root may write to {place.store}"}
+    assert (place.key.read_text(), place.file.exists(), place.snapshots) == ("old\tvalue\n", False, [])
+
+
+def test_a_store_behind_a_link_that_a_user_can_move_gets_no_snapshot(place: Place) -> None:
+    elsewhere = place.folder / "elsewhere"
+    elsewhere.mkdir()
+    elsewhere.chmod(0o777)
+    (elsewhere / "real").mkdir()
+    place.store.parent.mkdir(exist_ok=True)
+    place.store.symlink_to(elsewhere / "real")
+    found = place.shell.first(place.lines("r1"))
+    assert found.complaints == {("snapshot", str(place.store)): f"others than root may write to {elsewhere}"}
+    assert (place.key.read_text(), place.file.exists()) == ("old\tvalue\n", False)
+
+
+@pytest.mark.parametrize("line", ["socket /run/x", "format 3", "format x"])
+@pytest.mark.parametrize("which", ["000001.r1", "000002.r2"])
+def test_a_snapshot_of_a_newer_version_is_not_merged(place: Place, line: str, which: str) -> None:
+    for number in range(1, 11):
+        place.change(f"r{number}")
+    with (place.store / which / "snapshot").open("a") as file:
+        file.write(f"more\n{line}\nend\n")
+    before = [place.text(name) for name in ("000001.r1", "000002.r2")]
+    place.change("r11")
+    assert (place.snapshots[:2], len(place.snapshots)) == (["000001.r1", "000002.r2"], 11)
+    assert [place.text(name) for name in ("000001.r1", "000002.r2")] == before
