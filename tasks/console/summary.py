@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from functools import cache
 from itertools import islice
 
@@ -11,7 +11,7 @@ from tasks.console.output import Screen
 from tasks.console.table import counted_kinds, table_rows
 from tasks.core.folding import fold
 from tasks.core.result import Item, ItemStatus, Kind, RunSummary, Status
-from tasks.core.run.report import Group, advisories, group_results, problems, status_counts
+from tasks.core.run.report import Group, advisories, group_results, problems, status_counts, would_fail
 from tasks.core.verb import Verb
 
 MAX_GROUPS = 20  # a screen of groups of equal nodes, and as many notes; the report has the rest
@@ -44,7 +44,7 @@ def show_summary(summary: RunSummary, screen: Screen, *, retry: str = "", next_c
     for group in shown:
         _print_group(group, summary.verb, screen, next_command)
     _print_notes(summary, screen)
-    _print_totals(summary, screen)
+    _print_totals(summary, groups, screen)
     if retry:
         screen.line(f"again, only what is left: {retry}", "cyan")
 
@@ -154,13 +154,26 @@ def _print_notes(summary: RunSummary, screen: Screen) -> None:
         screen.line(f"\n… and {len(hosts_by_note) - MAX_GROUPS} more notes: --report FILE has them all", "dim")
 
 
-def _print_totals(summary: RunSummary, screen: Screen) -> None:
+def _print_totals(summary: RunSummary, groups: list[Group], screen: Screen) -> None:
     """Print `3 nodes in 2.1 s: 1 unreachable, 2 ok`, and that a preview wrote nothing, or that it was interrupted."""
     counts, is_preview = status_counts(summary.results), summary.verb.is_preview
-    words = {Status.DRIFT: "to change"} if is_preview else {}
-    parts = ", ".join(f"{count} {words.get(status, status)}" for status, count in counts.items())
+    words = _preview_counts(counts, groups) if is_preview else {str(status): count for status, count in counts.items()}
+    parts = ", ".join(f"{count} {word}" for word, count in words.items() if count)
     nodes = f"{len(summary.results)} node{'s' if len(summary.results) != 1 else ''}"
     style = STYLES[next(iter(counts))] if counts else ""
     tail = " (nothing was written)" if is_preview else ""
     end = " — interrupted" if summary.interrupted else ""
     screen.line(f"\n{summary.verb}: {nodes} in {summary.seconds:.1f} s: {parts}{tail}{end}", style)
+
+
+def _preview_counts(counts: Mapping[Status, int], groups: list[Group]) -> dict[str, int]:
+    """Count the nodes of a preview: those with differences as `to change`, or as `would fail` where apply would."""
+    drifting = [group for group in groups if group.result.status is Status.DRIFT]
+    failing = sum(len(group.hosts) for group in drifting if would_fail(group.result))
+    words: dict[str, int] = {}
+    for status, count in counts.items():
+        if status is Status.DRIFT:
+            words |= {"would fail": failing, "to change": count - failing}
+        else:
+            words[str(status)] = count
+    return words

@@ -121,6 +121,25 @@ def test_plan_says_that_nothing_was_written_and_an_interruption_says_so() -> Non
     assert shown(NodeResult("n1", Status.OK), interrupted=True).endswith("1 node in 2.1 s: 1 ok — interrupted\n")
 
 
+@pytest.mark.parametrize("status", [ItemStatus.MISSING, ItemStatus.BOOT_DRIFT, ItemStatus.HOST_MANAGED])
+def test_plan_counts_a_certain_failure_as_that(status: ItemStatus) -> None:
+    bad = OK._replace(status=status)
+    results = (
+        NodeResult("n1", Status.DRIFT, (DRIFT,)),
+        NodeResult("n2", Status.DRIFT, (DRIFT, bad)),
+        NodeResult("n3", Status.DRIFT, (bad,)),
+        NodeResult("n4", Status.OK, (OK,)),
+    )
+    assert shown(*results, verb="plan").endswith(": 2 would fail, 1 to change, 1 ok (nothing was written)\n")
+    assert shown(*results[1:3], verb="plan").endswith(": 2 would fail (nothing was written)\n")
+    assert shown(*results).endswith(": 3 drift, 1 ok\n")
+
+
+def test_a_file_that_only_root_may_read_is_not_a_certain_failure() -> None:
+    unread = Item(Kind.FILE, "/etc/sysctl.d/x.conf", ItemStatus.BOOT_DRIFT, "readable", "not readable")
+    assert ": 1 to change (" in shown(NodeResult("n1", Status.DRIFT, (unread,)), verb="plan")
+
+
 def test_notes_are_told_once_with_the_nodes_they_are_about() -> None:
     text = shown(*(NodeResult(f"n{number}", Status.OK, notes=("x is y",)) for number in (1, 2, 3)))
     assert text.count("note: n[1-3]: x is y") == 1
