@@ -22,7 +22,7 @@ from tasks.core.folding import fold
 from tasks.core.host import Host
 from tasks.core.result import NodeResult, RunSummary
 from tasks.core.run.batches import Rollout
-from tasks.core.run.report import EXIT_FAILED, exit_code, is_unfinished
+from tasks.core.run.report import EXIT_FAILED, exit_code, is_unfinished, retry_can_help
 from tasks.core.verb import PLAN, Verb
 from tasks.fleet import engine, engines, pool
 from tasks.local import files
@@ -152,8 +152,8 @@ class Run:
         return ""
 
     def _retry_command(self, summary: RunSummary) -> str:
-        """Return the command that does again what was not done; empty if all was."""
-        left = {result.host for result in summary.results if is_unfinished(result.status, result.same_as)}
+        """Return the command that does again what was not done; empty if all was, or if it would end the same."""
+        left = {result.host for result in summary.results if retry_can_help(result)}
         return followup.retry_command(self.typed.words, self.options.report, self._names(left)) if left else ""
 
     def _next_command(self, name: str, hosts: Iterable[str]) -> str:

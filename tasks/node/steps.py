@@ -18,6 +18,7 @@ from tasks.core.plan import fix as fixing
 from tasks.core.plan.desired import resolve
 from tasks.core.plan.diff import NOT_READABLE, diff
 from tasks.core.plan.persistence import conflicting_lines, planned_files
+from tasks.core.plan.spelling import suggest_names
 from tasks.core.profile.entries import are_compatible, format_entry
 from tasks.core.profile.profile import RenderedProfile, check_together
 from tasks.core.profile.variables import SAMPLE
@@ -147,7 +148,8 @@ def fix_host(
     lines = host_probe([rendered])
     goal = Convergence(observed, partial(change_instructions, host, context, lines))
     done = converge(conversation, host, context, observed(conversation.ask(lines)), goal)
-    return replace(done, notes=(*done.notes, *_contradictions(rendered, host, context)))
+    items = suggest_names(done.items, context.render(host, dict(SAMPLE)))
+    return replace(done, items=items, notes=(*done.notes, *_contradictions(rendered, host, context)))
 
 
 def _contradictions(rendered: RenderedProfile, host: Host, context: StepContext) -> list[str]:

@@ -74,6 +74,16 @@ def is_unfinished(status: Status, same_as: str) -> bool:
     return status in FAILURES or (status is Status.SKIPPED and not same_as)
 
 
+def retry_can_help(result: NodeResult) -> bool:
+    """Return whether the same command can end otherwise on a node that is unfinished.
+
+    It cannot where a module or key is missing, the kernel keeps its value, or another file wins at the next boot.
+    """
+    if not is_unfinished(result.status, result.same_as):
+        return False
+    return bool(result.problem) or not problems(result) or not would_fail(result)
+
+
 def exit_code(summary: RunSummary) -> int:
     """Return 0 if all is ok or changed; 3 for drift; 4 if something failed or was unreachable; 130 if interrupted.
 
