@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Mapping
 from functools import cache
 from itertools import islice
 
-from tasks.console.output import Screen
+from tasks.console.output import Screen, truncate
 from tasks.console.table import counted_kinds, table_rows
 from tasks.core.folding import fold
 from tasks.core.result import Item, ItemStatus, Kind, RunSummary, Status
@@ -16,6 +16,7 @@ from tasks.core.verb import Verb
 
 MAX_GROUPS = 20  # a screen of groups of equal nodes, and as many notes; the report has the rest
 MAX_NAMES_LENGTH = 240  # characters for the names of one group
+MAX_TEXT_LENGTH = 2000  # characters of a problem, of a next step, or of a note: a node controls their length
 MAX_PROBLEMS = 12  # problems of one group; plan shows all
 HEADINGS = {Kind.MODULE: "MODULES", Kind.SYSCTL: "KEYS", Kind.FILE: "FILES", Kind.CHECK: "CHECKS"}
 STYLES = {
@@ -105,10 +106,12 @@ def _print_items(items: list[Item], verb: Verb, complete: Callable[[str], str], 
 
 
 def _print_problem(text: str, step: str, screen: Screen) -> None:
+    """Print a problem and its next step. A step that is too long is not cut: half a command might be pasted."""
     if text:
-        screen.sentence(text, 2)
+        screen.sentence(truncate(text, MAX_TEXT_LENGTH), 2)
     if step:
-        screen.line(f"    → {step}", "cyan")
+        too_long = "the next step is too long to show: --format json has it"
+        screen.line(f"    → {step if len(step) <= MAX_TEXT_LENGTH else too_long}", "cyan")
 
 
 def _group_by_reason(items: list[Item]) -> list[list[Item]]:
@@ -149,7 +152,7 @@ def _print_notes(summary: RunSummary, screen: Screen) -> None:
         for note in result.notes:
             hosts_by_note.setdefault(note, []).append(result.host)
     for note, hosts in islice(hosts_by_note.items(), MAX_GROUPS):
-        screen.line(f"\nnote: {_format_names(hosts)}: {note}", "dim")
+        screen.line(f"\nnote: {_format_names(hosts)}: {truncate(note, MAX_TEXT_LENGTH)}", "dim")
     if len(hosts_by_note) > MAX_GROUPS:
         screen.line(f"\n… and {len(hosts_by_note) - MAX_GROUPS} more notes: --report FILE has them all", "dim")
 

@@ -10,7 +10,7 @@ import pytest
 
 from tasks.console.output import Screen
 from tasks.console.progress import progress
-from tasks.console.summary import STYLES, show_summary
+from tasks.console.summary import MAX_TEXT_LENGTH, STYLES, show_summary
 from tasks.core.result import Item, ItemStatus, Kind, NodeResult, RunSummary, Status
 from tests.support.screens import Terminal, plain
 from tests.support.verbs import VERBS
@@ -194,3 +194,12 @@ def test_a_terminal_is_coloured_unless_it_is_not_to_be(
 
 def test_a_pipe_gets_no_escapes() -> None:
     assert "\x1b" not in shown(NodeResult("n1", Status.FAILED, problem="x"))
+
+
+def test_a_text_that_a_node_made_long_is_cut_and_a_command_never_is() -> None:
+    long = "y" * 10_000
+    item = MISSING._replace(name=long, why=long, next_step=f"install {long}")
+    text = shown(NodeResult("n1", Status.FAILED, (item,), problem=long, next_step=long, notes=(long,)))
+    assert "y" * (MAX_TEXT_LENGTH + 1) not in text
+    assert text.count("→ the next step is too long to show: --format json has it\n") == 2
+    assert "install y" not in text

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from dataclasses import replace
 from typing import Any
 
@@ -240,3 +241,11 @@ def test_a_file_of_somebody_else_is_told_though_its_name_has_ours_in_it(path: st
     known = replace(known, uid=1000, files={path: known.files[path]._replace(mode=0o600)})
     plan = diff(resolve([], known), known, NextBoot(known, known.files))
     assert [item.name for item in plan.items] == ([path] if told else [])
+
+
+def test_a_path_in_a_command_is_one_word_for_a_shell() -> None:
+    path = "/etc/sysctl.d/a;reboot|b # 'c.conf"
+    known = facts({}, files={path: OnNode("vm.x = 1\n", mode="-rw-------")}, uid=1000)
+    items = diff(resolve([], known), known, NextBoot(known, known.files)).items
+    step = next(item.next_step for item in items if item.name == path)
+    assert shlex.split(step.rpartition(", or log in")[0]) == ["chmod", "a+rX", path]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 
 import pytest
@@ -182,7 +183,7 @@ def test_an_earlier_repair_that_wins_is_taken_back_with_fix() -> None:
     item = next(
         item for item in diff(wanted, known, NextBoot(known, known.files)).items if item.name.startswith("net.")
     )
-    assert (item.got, item.next_step.startswith("fab -H NODE fix net.core.somaxconn='1'")) == ("7 at boot", True)
+    assert (item.got, item.next_step.startswith("fab -H NODE fix net.core.somaxconn=1")) == ("7 at boot", True)
 
 
 def test_plan_looks_at_the_boot_after_our_files_are_written() -> None:
@@ -200,3 +201,12 @@ def test_a_key_whose_module_nobody_loads_at_boot_will_be_lost() -> None:
     known = facts({file.path: "\n".join(file.lines)}, values={key: "1"}, loaded=("br_netfilter",))
     item = diff(resolve(wanted, known), known, NextBoot(known, known.files)).items[0]
     assert (item.status, item.why) == (ItemStatus.BOOT_DRIFT, "no file of modules-load.d names it")
+
+
+def test_a_value_in_a_command_is_one_word_for_a_shell() -> None:
+    fix, value = "/etc/sysctl.d/99-zz-nodeprep-zz-fix.conf", "|/bin/x 'a'; reboot"
+    known = facts({fix: "kernel.core_pattern = 7\n"}, values={"kernel.core_pattern": value})
+    wanted = resolve([rendered(f"kernel.core_pattern = {value}\n")], known)
+    items = diff(wanted, known, NextBoot(known, planned_files(wanted.files, known))).items
+    step = next(item.next_step for item in items if item.name == "kernel.core_pattern")
+    assert shlex.split(step)[4] == f"kernel.core_pattern={value}"
