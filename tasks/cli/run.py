@@ -156,18 +156,22 @@ class Run:
         left = {result.host for result in summary.results if retry_can_help(result)}
         return followup.retry_command(self.typed.words, self.options.report, self._names(left)) if left else ""
 
-    def _next_command(self, name: str, hosts: Iterable[str]) -> str:
-        """Return the command that goes on with a verb on some of the hosts; empty for an unknown verb."""
+    def _next_command(self, name: str, hosts: Iterable[str], user: str) -> str:
+        """Return the command that goes on with a verb on some of the hosts; empty for an unknown verb.
+
+        user: another user than the run's, or an empty text.
+        """
         words, verbs = self.typed
         chosen = set(hosts)
         if name not in verbs:
             return ""
-        command = followup.next_command(words, verbs[name], self._names(chosen), verbs)
+        command = followup.next_command(words, verbs[name], self._names(chosen, user), verbs)
         return f"{command} --yes" if command and verbs[name].one_node and len(chosen) > 1 else command
 
-    def _names(self, names: Collection[str]) -> str:
-        """Return some of the hosts as -H reaches them again, folded."""
-        return fold(host.typed or host.name for host in self.hosts if host.name in names)
+    def _names(self, names: Collection[str], user: str = "") -> str:
+        """Return some of the hosts as -H reaches them again, folded. user: another one than the run's."""
+        typed = (host.typed or host.name for host in self.hosts if host.name in names)
+        return fold(f"{user}@{name.rpartition('@')[2]}" if user else name for name in typed)
 
 
 def _exit(summary: RunSummary) -> None:

@@ -27,14 +27,14 @@ STYLES = {
     Status.FAILED: "bold red",
     Status.UNREACHABLE: "bold red",
 }
-NextCommand = Callable[[str, Iterable[str]], str]
+NextCommand = Callable[[str, Iterable[str], str], str]
 
 
 def show_summary(summary: RunSummary, screen: Screen, *, retry: str = "", next_command: NextCommand) -> None:
     """Print a whole run.
 
-    retry: the command that does again what was not done; empty if all was. next_command: a verb's name and some nodes
-    to the command that goes on with it there; empty if it would be too long to read.
+    retry: the command that does again what was not done; empty if all was. next_command: the name of a verb, some nodes
+    and another user, or an empty text, to the command that goes on with it there; empty if it is too long to read.
     """
     groups = group_results(summary.results)
     shown, rest = groups[:MAX_GROUPS], groups[MAX_GROUPS:]
@@ -74,11 +74,11 @@ def _print_group(group: Group, verb: Verb, screen: Screen, next_command: NextCom
     screen.line(_format_names(group.hosts), "bold")
 
     @cache  # most steps of thousands of hosts have the same command
-    def command(name: str) -> str:
-        return next_command(name, group.hosts)
+    def command(name: str, user: str = "") -> str:
+        return next_command(name, group.hosts, user)
 
     def complete(step: str) -> str:
-        return _COMMAND.sub(lambda found: command(found[1]) or found[0], step)
+        return _COMMAND.sub(lambda found: command(found[2], found[1] or "") or found[0], step)
 
     if result.problem:
         _print_problem(result.problem, complete(result.next_step), screen)
@@ -90,7 +90,7 @@ def _print_group(group: Group, verb: Verb, screen: Screen, next_command: NextCom
 
 
 # A command as the core writes it, which knows neither the nodes' names nor the flags.
-_COMMAND = re.compile(r"fab -H NODE (\w+)")
+_COMMAND = re.compile(r"fab -H (?:(\w+)@)?NODE (\w+)")
 
 
 def _print_items(items: list[Item], verb: Verb, complete: Callable[[str], str], screen: Screen) -> None:

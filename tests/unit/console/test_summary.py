@@ -20,8 +20,9 @@ DRIFT = OK._replace(status=ItemStatus.DRIFT, got="0")
 MISSING = Item(Kind.MODULE, "ip_vs", ItemStatus.MISSING, "loaded", None, "kernel 6 does not have it", "install it")
 
 
-def next_command(verb: str, hosts: Iterable[str]) -> str:
-    return f"fab -H {','.join(hosts)} {verb} --profile mine"
+def next_command(verb: str, hosts: Iterable[str], user: str) -> str:
+    names = ",".join(f"{user}@{host}" if user else host for host in hosts)
+    return f"fab -H {names} {verb} --profile mine"
 
 
 def shown(*results: NodeResult, verb: str = "verify", interrupted: bool = False) -> str:
@@ -39,6 +40,8 @@ def test_a_next_step_names_the_nodes_and_keeps_the_flags_of_the_run() -> None:
     both = shown(*(NodeResult(name, Status.DRIFT, (item,)) for name in ("n1", "n2")))
     assert "→ fab -H n1,n2 fix --profile mine vm.x='1' takes that line back" in both
     failed = shown(NodeResult("n1", Status.FAILED, problem="given up", next_step="see: fab -H NODE plan"))
+    as_root = item._replace(next_step="as root: fab -H root@NODE verify")
+    assert "→ as root: fab -H root@n1 verify --profile mine\n" in shown(NodeResult("n1", Status.DRIFT, (as_root,)))
     assert "→ see: fab -H n1 plan --profile mine" in failed
 
 
