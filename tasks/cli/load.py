@@ -64,9 +64,7 @@ def load(context: Any, verb: Verb, options: Options) -> Run:
         raise UsageError(
             "fabric.yaml was not read, so fab would take -H for hostnames: run fab in the project's folder, without -f"
         )
-    words, old_words = followup.replace_old_words(["fab", *sys.argv[1:]], context.core.verbs)
-    for old, new in old_words.items():
-        _announce_new_word(old, new)
+    typed = _command_line(context.core.verbs)
     check_choices(options, CHOICES)
     logging.getLogger("paramiko").setLevel(logging.CRITICAL)  # it prints tracebacks of what we report ourselves
     settings = context.config.get("nodeprep", {})
@@ -96,8 +94,15 @@ def load(context: Any, verb: Verb, options: Options) -> Run:
     # 45 ms of CPU with one node and 80 with 50.
     gc.freeze()
     rollout = parse_rollout(options.serial, options.max_fail)
-    typed = CommandLine(tuple(words), context.core.verbs)
     return Run(verb, options, hosts, step_context, access, rollout, context.core.dry, typed)
+
+
+def _command_line(verbs: Mapping[str, Verb]) -> CommandLine:
+    """Return the command line in the words of this release; announce the new ones for the old ones of it."""
+    words, old_words = followup.replace_old_words(["fab", *sys.argv[1:]], verbs)
+    for old, new in old_words.items():
+        _announce_new_word(old, new)
+    return CommandLine(tuple(words), verbs)
 
 
 @functools.cache  # once, also where one command has several verbs

@@ -22,7 +22,7 @@ from tasks.core.folding import fold
 from tasks.core.host import Host
 from tasks.core.result import NodeResult, RunSummary
 from tasks.core.run.batches import Rollout
-from tasks.core.run.report import EXIT_FAILED, exit_code, is_unfinished
+from tasks.core.run.report import EXIT_FAILED, exit_code, is_unfinished, retry_can_help
 from tasks.core.verb import PLAN, Verb
 from tasks.fleet import engine, engines, pool
 from tasks.local import files
@@ -152,22 +152,26 @@ class Run:
         return ""
 
     def _retry_command(self, summary: RunSummary) -> str:
-        """Return the command that does again what was not done; empty if all was."""
-        left = {result.host for result in summary.results if is_unfinished(result.status, result.same_as)}
+        """Return the command that does again what was not done; empty if all was, or if it would end the same."""
+        left = {result.host for result in summary.results if retry_can_help(result)}
         return followup.retry_command(self.typed.words, self.options.report, self._names(left)) if left else ""
 
-    def _next_command(self, name: str, hosts: Iterable[str]) -> str:
-        """Return the command that goes on with a verb on some of the hosts; empty for an unknown verb."""
+    def _next_command(self, name: str, hosts: Iterable[str], user: str) -> str:
+        """Return the command that goes on with a verb on some of the hosts; empty for an unknown verb.
+
+        user: another user than the run's, or an empty text.
+        """
         words, verbs = self.typed
         chosen = set(hosts)
         if name not in verbs:
             return ""
-        command = followup.next_command(words, verbs[name], self._names(chosen), verbs)
+        command = followup.next_command(words, verbs[name], self._names(chosen, user), verbs)
         return f"{command} --yes" if command and verbs[name].one_node and len(chosen) > 1 else command
 
-    def _names(self, names: Collection[str]) -> str:
-        """Return some of the hosts as -H reaches them again, folded."""
-        return fold(host.typed or host.name for host in self.hosts if host.name in names)
+    def _names(self, names: Collection[str], user: str = "") -> str:
+        """Return some of the hosts as -H reaches them again, folded. user: another one than the run's."""
+        typed = (host.typed or host.name for host in self.hosts if host.name in names)
+        return fold(f"{user}@{name.rpartition('@')[2]}" if user else name for name in typed)
 
 
 def _exit(summary: RunSummary) -> None:

@@ -12,10 +12,12 @@ from typing import Any
 from tasks.cli.debugging import hide_secrets
 from tasks.cli.executor import FleetTask
 from tasks.cli.options import HELP, Options, parse_options
+from tasks.cli.prompts import replace_prompts
 from tasks.core.errors import UsageError
 from tasks.core.verb import Verb
 
-hide_secrets()  # here: fab reads the environment's password after it has imported us
+hide_secrets()  # here: fab reads the environment's password, and asks for others, after it has imported us
+replace_prompts()
 
 
 def fleet_task(verb: Verb, **own_help: str) -> Callable[[Callable[..., None]], FleetTask]:

@@ -11,10 +11,10 @@ from tasks.core.result import RunSummary
 
 class NextCommands(NamedTuple):
     """The commands to type next. retry: does again what was not done; empty if all was done, or if it is too long to
-    read. with_verb: the verb's name and some nodes to the command that goes on with it there; may be empty, too."""
+    read. with_verb: see next_command of show_summary()."""
 
     retry: str
-    with_verb: Callable[[str, Iterable[str]], str]
+    with_verb: Callable[[str, Iterable[str], str], str]
 
 
 class Format(NamedTuple):

@@ -10,9 +10,13 @@ from typing import Self
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
+from tasks.console.output import truncate
 from tasks.console.plain import INTERRUPTED
 from tasks.core.result import NodeResult
 from tasks.core.run.report import FAILURES, problems
+from tasks.core.sanitize import sanitize
+
+MAX_LINE_LENGTH = 400  # characters of a failure above the bar; the summary has more
 
 
 class LiveProgress:
@@ -59,7 +63,7 @@ class LiveProgress:
         self._print(f"{self._verb}: {INTERRUPTED}")
 
     def _print(self, line: str) -> None:
-        self._bar.console.print(line, style="red", markup=False)
+        self._bar.console.print(truncate(sanitize(line), MAX_LINE_LENGTH), style="red", markup=False)
 
     def _update_hosts(self) -> None:
         with self._lock:

@@ -9,6 +9,8 @@ from collections.abc import Sequence
 from functools import cached_property
 from typing import IO, TYPE_CHECKING, Protocol, TextIO
 
+from tasks.core.sanitize import sanitize, sanitize_lines
+
 if TYPE_CHECKING:
     from rich.console import Console
 
@@ -60,7 +62,8 @@ class Screen:
         return not self._plain and self.rich.is_terminal
 
     def line(self, text: str = "", style: str = "") -> None:
-        """Print one or more lines. The terminal wraps long ones, so that a command can be copied in one piece."""
+        """Print one or more lines, sanitized. The terminal wraps long ones, so that a command is copied whole."""
+        text = sanitize_lines(text)
         if self._plain and all(line.isprintable() and not line.endswith(" ") for line in text.split("\n")):
             self._write(f"{text}\n")
             return
@@ -75,7 +78,7 @@ class Screen:
             return
         from rich.text import Text  # noqa: PLC0415 # see the class
 
-        first, *more = Text(text).wrap(self.rich, max(20, self.rich.width - 2 * indent))
+        first, *more = Text(sanitize(text)).wrap(self.rich, max(20, self.rich.width - 2 * indent))
         self.line("\n".join([" " * indent + first.plain, *(" " * 2 * indent + each.plain for each in more)]))
 
     def table(self, rows: Sequence[Sequence[str]], styles: Sequence[str]) -> None:
@@ -83,6 +86,7 @@ class Screen:
 
         styles: for the second cell of each other row.
         """
+        rows = [tuple(map(sanitize, row)) for row in rows]
         widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
         simple = all(cell.isascii() and cell.isprintable() for row in rows for cell in row)
         if self._plain and simple and sum(widths) + GAP * (len(widths) - 1) <= PLAIN_WIDTH:
@@ -128,3 +132,8 @@ def drop_results() -> None:
 def progress() -> Screen:
     """Return the screen for progress: stderr, so that results can be piped."""
     return Screen(sys.stderr)
+
+
+def truncate(text: str, length: int) -> str:
+    """Cut a text for people to a number of characters. Not for commands, which might be pasted."""
+    return text if len(text) <= length else f"{text[:length]}… ({len(text)} characters)"

@@ -6,6 +6,7 @@ from typing import Self
 
 from tasks.console.output import Sink
 from tasks.core.result import NodeResult
+from tasks.core.sanitize import sanitize
 
 INTERRUPTED = "interrupted: no further node starts, those under way finish; Ctrl-C again gives them up"
 
@@ -41,5 +42,5 @@ class PlainProgress:
 
     def _write_line(self, line: str) -> None:
         """Write a line without rich, which takes as long for it as a node takes for its login."""
-        self._sink.file.write(f"{line}\n")
+        self._sink.file.write(f"{sanitize(line)}\n")
         self._sink.file.flush()

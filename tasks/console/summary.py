@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from functools import cache
 from itertools import islice
 
-from tasks.console.output import Screen
+from tasks.console.output import Screen, truncate
 from tasks.console.table import counted_kinds, table_rows
 from tasks.core.folding import fold
 from tasks.core.result import Item, ItemStatus, Kind, RunSummary, Status
-from tasks.core.run.report import Group, advisories, group_results, problems, status_counts
+from tasks.core.run.report import Group, advisories, group_results, problems, status_counts, would_fail
 from tasks.core.verb import Verb
 
 MAX_GROUPS = 20  # a screen of groups of equal nodes, and as many notes; the report has the rest
 MAX_NAMES_LENGTH = 240  # characters for the names of one group
+MAX_TEXT_LENGTH = 2000  # characters of a problem, of a next step, or of a note: a node controls their length
 MAX_PROBLEMS = 12  # problems of one group; plan shows all
 HEADINGS = {Kind.MODULE: "MODULES", Kind.SYSCTL: "KEYS", Kind.FILE: "FILES", Kind.CHECK: "CHECKS"}
 STYLES = {
@@ -26,14 +27,14 @@ STYLES = {
     Status.FAILED: "bold red",
     Status.UNREACHABLE: "bold red",
 }
-NextCommand = Callable[[str, Iterable[str]], str]
+NextCommand = Callable[[str, Iterable[str], str], str]
 
 
 def show_summary(summary: RunSummary, screen: Screen, *, retry: str = "", next_command: NextCommand) -> None:
     """Print a whole run.
 
-    retry: the command that does again what was not done; empty if all was. next_command: a verb's name and some nodes
-    to the command that goes on with it there; empty if it would be too long to read.
+    retry: the command that does again what was not done; empty if all was. next_command: the name of a verb, some nodes
+    and another user, or an empty text, to the command that goes on with it there; empty if it is too long to read.
     """
     groups = group_results(summary.results)
     shown, rest = groups[:MAX_GROUPS], groups[MAX_GROUPS:]
@@ -44,7 +45,7 @@ def show_summary(summary: RunSummary, screen: Screen, *, retry: str = "", next_c
     for group in shown:
         _print_group(group, summary.verb, screen, next_command)
     _print_notes(summary, screen)
-    _print_totals(summary, screen)
+    _print_totals(summary, groups, screen)
     if retry:
         screen.line(f"again, only what is left: {retry}", "cyan")
 
@@ -73,11 +74,11 @@ def _print_group(group: Group, verb: Verb, screen: Screen, next_command: NextCom
     screen.line(_format_names(group.hosts), "bold")
 
     @cache  # most steps of thousands of hosts have the same command
-    def command(name: str) -> str:
-        return next_command(name, group.hosts)
+    def command(name: str, user: str = "") -> str:
+        return next_command(name, group.hosts, user)
 
     def complete(step: str) -> str:
-        return _COMMAND.sub(lambda found: command(found[1]) or found[0], step)
+        return _COMMAND.sub(lambda found: command(found[2], found[1] or "") or found[0], step)
 
     if result.problem:
         _print_problem(result.problem, complete(result.next_step), screen)
@@ -89,7 +90,7 @@ def _print_group(group: Group, verb: Verb, screen: Screen, next_command: NextCom
 
 
 # A command as the core writes it, which knows neither the nodes' names nor the flags.
-_COMMAND = re.compile(r"fab -H NODE (\w+)")
+_COMMAND = re.compile(r"fab -H (?:(\w+)@)?NODE (\w+)")
 
 
 def _print_items(items: list[Item], verb: Verb, complete: Callable[[str], str], screen: Screen) -> None:
@@ -105,10 +106,12 @@ def _print_items(items: list[Item], verb: Verb, complete: Callable[[str], str], 
 
 
 def _print_problem(text: str, step: str, screen: Screen) -> None:
+    """Print a problem and its next step. A step that is too long is not cut: half a command might be pasted."""
     if text:
-        screen.sentence(text, 2)
+        screen.sentence(truncate(text, MAX_TEXT_LENGTH), 2)
     if step:
-        screen.line(f"    → {step}", "cyan")
+        too_long = "the next step is too long to show: --format json has it"
+        screen.line(f"    → {step if len(step) <= MAX_TEXT_LENGTH else too_long}", "cyan")
 
 
 def _group_by_reason(items: list[Item]) -> list[list[Item]]:
@@ -149,18 +152,31 @@ def _print_notes(summary: RunSummary, screen: Screen) -> None:
         for note in result.notes:
             hosts_by_note.setdefault(note, []).append(result.host)
     for note, hosts in islice(hosts_by_note.items(), MAX_GROUPS):
-        screen.line(f"\nnote: {_format_names(hosts)}: {note}", "dim")
+        screen.line(f"\nnote: {_format_names(hosts)}: {truncate(note, MAX_TEXT_LENGTH)}", "dim")
     if len(hosts_by_note) > MAX_GROUPS:
         screen.line(f"\n… and {len(hosts_by_note) - MAX_GROUPS} more notes: --report FILE has them all", "dim")
 
 
-def _print_totals(summary: RunSummary, screen: Screen) -> None:
+def _print_totals(summary: RunSummary, groups: list[Group], screen: Screen) -> None:
     """Print `3 nodes in 2.1 s: 1 unreachable, 2 ok`, and that a preview wrote nothing, or that it was interrupted."""
     counts, is_preview = status_counts(summary.results), summary.verb.is_preview
-    words = {Status.DRIFT: "to change"} if is_preview else {}
-    parts = ", ".join(f"{count} {words.get(status, status)}" for status, count in counts.items())
+    words = _preview_counts(counts, groups) if is_preview else {str(status): count for status, count in counts.items()}
+    parts = ", ".join(f"{count} {word}" for word, count in words.items() if count)
     nodes = f"{len(summary.results)} node{'s' if len(summary.results) != 1 else ''}"
     style = STYLES[next(iter(counts))] if counts else ""
     tail = " (nothing was written)" if is_preview else ""
     end = " — interrupted" if summary.interrupted else ""
     screen.line(f"\n{summary.verb}: {nodes} in {summary.seconds:.1f} s: {parts}{tail}{end}", style)
+
+
+def _preview_counts(counts: Mapping[Status, int], groups: list[Group]) -> dict[str, int]:
+    """Count the nodes of a preview: those with differences as `to change`, or as `would fail` where apply would."""
+    drifting = [group for group in groups if group.result.status is Status.DRIFT]
+    failing = sum(len(group.hosts) for group in drifting if would_fail(group.result))
+    words: dict[str, int] = {}
+    for status, count in counts.items():
+        if status is Status.DRIFT:
+            words |= {"would fail": failing, "to change": count - failing}
+        else:
+            words[str(status)] = count
+    return words

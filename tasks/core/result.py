@@ -71,7 +71,7 @@ class Item(NamedTuple):
 
     @property
     def found(self) -> str:
-        """The state found, in words: also for what is absent, or empty."""
+        """Return the state found, in words: also for an item that is absent or empty."""
         return "absent" if self.got is None else self.got or "empty"
 
 

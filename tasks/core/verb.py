@@ -24,7 +24,7 @@ class Verb:
 
     @property
     def is_preview(self) -> bool:
-        """Whether differences are its answer: it lists all of them, and none is an error."""
+        """Return whether differences are its answer: it lists all of them, and none is an error."""
         return not self.writes and not self.is_gate
 
     def __str__(self) -> str:

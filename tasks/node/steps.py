@@ -20,6 +20,7 @@ from tasks.core.plan import fix as fixing
 from tasks.core.plan.desired import resolve
 from tasks.core.plan.diff import NOT_READABLE, diff
 from tasks.core.plan.persistence import conflicting_lines, planned_files
+from tasks.core.plan.spelling import suggest_names
 from tasks.core.profile.entries import are_compatible, format_entry
 from tasks.core.profile.profile import RenderedProfile, check_together
 from tasks.core.profile.variables import SAMPLE
@@ -189,7 +190,7 @@ def fix_host(
         seen = observed(conversation.change(lines, host, seen.facts, context))
     done = converge(conversation, host, context, seen, goal)
     profiles = context.render(host, dict(SAMPLE))
-    items = tuple(fixing.explain_missing(item, fixing.known_names(profiles)) for item in done.items)
+    items = suggest_names(done.items, profiles)
     return replace(done, items=items, notes=(*done.notes, *_contradictions(rendered, profiles)))
 
 

@@ -84,7 +84,7 @@ def test_the_list_of_verbs_and_their_help_load_nothing_that_only_a_run_needs() -
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
     loaded = set(json.loads(done.stdout))
     verbs = {f"tasks.{name}" for name in importlib.import_module("fabfile").ns.tasks}
-    light = {"tasks.cli.task", "tasks.cli.options", "tasks.cli.executor", "tasks.cli.debugging"}
+    light = {"tasks.cli.task", "tasks.cli.options", "tasks.cli.executor", "tasks.cli.debugging", "tasks.cli.prompts"}
     light |= {"tasks.core.errors", "tasks.core.redact", "tasks.core.verb"}
     own = {"tasks", "tasks.core", "tasks.cli", *verbs, *light}
     lab = {"lab", "lab.tasks", "lab.errors", "lab.options", "lab.vm", "lab.vm.flavours"}

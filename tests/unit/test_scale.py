@@ -112,7 +112,7 @@ def test_no_more_threads_than_forks_are_alive() -> None:
 
 
 def text_of(results: Iterable[NodeResult], **more: Any) -> str:
-    def next_command(verb: str, names: Iterable[str]) -> str:
+    def next_command(verb: str, names: Iterable[str], _: str) -> str:
         return retry_followup.next_command(["fab", "verify"], VERBS[verb], fold(names), VERBS)
 
     stream = io.StringIO()

@@ -7,6 +7,7 @@ version are in system_rules.py. tests/lab/test_validators.py compares this with 
 from __future__ import annotations
 
 import re
+import shlex
 from collections.abc import Collection, Iterator, Sequence
 from typing import NamedTuple
 
@@ -86,7 +87,7 @@ def _configuration_not_found(facts: Facts) -> Verdict:
     """kubeadm loads the module `configs` in this case, and refuses the node if there is none."""
     if facts.module("configs") is not ModuleState.MISSING:
         return Verdict(warnings=[("the kernel's configuration shows only once the module configs is loaded", "")])
-    step = f"put the kernel's configuration at /boot/config-{facts.kernel}"
+    step = f"put the kernel's configuration at {shlex.quote(f'/boot/config-{facts.kernel}')}"
     return Verdict([("the kernel's configuration is in no file", step)])
 
 

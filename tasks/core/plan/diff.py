@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Collection, Sequence
 from typing import NamedTuple
 
@@ -90,7 +91,7 @@ def _only_root_reads(key: str, facts: Facts) -> bool:
 def _unreadable(path: str, facts: Facts) -> Item:
     """Return the item of a file that may not be read: it may undo our changes at the next boot."""
     why = f"its mode is {facts.files[path].mode:04o}: its effect at the next boot is not known"
-    step = f"chmod a+rX {path}, or log in as root: fab -H root@NODE verify"
+    step = f"chmod a+rX {shlex.quote(path)}, or log in as root: fab -H root@NODE verify"
     return Item(Kind.FILE, path, ItemStatus.BOOT_DRIFT, "readable", NOT_READABLE, why, step)
 
 

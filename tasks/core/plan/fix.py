@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from difflib import get_close_matches
+from collections.abc import Sequence
 from fnmatch import fnmatchcase
 
 from tasks.core.boot.files import MODULES, files_in_order
 from tasks.core.errors import ProfileError, UsageError
 from tasks.core.facts import Facts, FileFact
-from tasks.core.kernel import MODULE_OF_PREFIX, SIDE_EFFECTS, providing_module, same_module, same_value
+from tasks.core.kernel import same_module, same_value
 from tasks.core.ownfiles import FIX_PROFILE, MODULES_PATH, SYSCTL_PATH, RenderedFile, assignments, with_header
 from tasks.core.plan.desired import Desired, resolve
 from tasks.core.profile.profile import Profile, RenderedProfile, render
 from tasks.core.profile.template import Source
-from tasks.core.result import Item, ItemStatus, Kind
 
 FIX_NAME = FIX_PROFILE
 MODULES_FILE, SYSCTL_FILE = MODULES_PATH.format(FIX_NAME), SYSCTL_PATH.format(FIX_NAME)
@@ -70,30 +68,6 @@ def _modules_file(state: Desired, facts: Facts) -> tuple[RenderedFile, ...]:
 
 def _others(file: FileFact) -> list[str]:
     return [text.strip() for _, text in file.lines] if file.path != MODULES_FILE else []
-
-
-def explain_missing(item: Item, known: Iterable[str]) -> Item:
-    """Return an item of a fix with the next step that helps the admin who typed it; one that is not missing as it is.
-
-    known: names of keys and modules that may have been meant.
-    """
-    if item.status is not ItemStatus.MISSING:
-        return item
-    if close := get_close_matches(item.name, [name for name in known if name != item.name], 1, 0.85):
-        return item._replace(next_step=f"did you mean {close[0]}?")
-    if item.kind is Kind.MODULE:
-        return item._replace(next_step=f"check its spelling; else {item.next_step}")
-    if providing_module(item.name):
-        return item
-    return item._replace(next_step="check its spelling: sysctl -N -a on the node lists its keys")
-
-
-def known_names(profiles: Iterable[RenderedProfile]) -> list[str]:
-    """Return the keys and modules that profiles name, and those that nodeprep itself knows."""
-    entries = [*profiles]
-    keys = [entry.key for each in entries for entry in each.sysctl_entries()]
-    modules = [name for each in entries for entry in each.module_entries() for name in entry.candidates]
-    return list(dict.fromkeys([*keys, *SIDE_EFFECTS, *modules, *(module for _, module in MODULE_OF_PREFIX)]))
 
 
 def _fix_file(path: str, lines: Sequence[str], facts: Facts) -> tuple[RenderedFile, ...]:

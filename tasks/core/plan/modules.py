@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 
 from tasks.core.facts import SYSCTL_ROOT, Facts, ModuleState
 from tasks.core.result import Item, ItemStatus, Kind
@@ -62,16 +63,17 @@ def _package(facts: Facts) -> str:
 
     Ubuntu and Red Hat split rarely used modules off; Debian's cloud, Alpine's virt and SUSE's base kernels have fewer.
     """
-    release, kernel = facts.os_release, facts.kernel
+    release, kernel = facts.os_release, shlex.quote(facts.kernel)
     distribution = release.get("ID", "")
     families = {distribution, *release.get("ID_LIKE", "").split()}
     if distribution == "ubuntu":
         return f"apt install linux-modules-extra-{kernel}"
     if RED_HATS & families:
         return f"dnf install kernel-modules-extra-{kernel}"
-    if distribution == "debian" and "-cloud-" in kernel:
-        return f"apt install linux-image-{kernel.rpartition('-')[2]} and boot it: cloud kernels have fewer modules"
-    if distribution == "alpine" and kernel.endswith("-virt"):
+    if distribution == "debian" and "-cloud-" in facts.kernel:
+        flavour = shlex.quote(facts.kernel.rpartition("-")[2])
+        return f"apt install linux-image-{flavour} and boot it: cloud kernels have fewer modules"
+    if distribution == "alpine" and facts.kernel.endswith("-virt"):
         return "apk add linux-lts and boot it: virt kernels have fewer modules"
     if "suse" in families:
         return "zypper install kernel-default, in place of kernel-default-base"

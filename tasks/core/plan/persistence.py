@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 from collections.abc import Collection, Mapping
 
 from tasks.core.boot.files import COMMAND_LINE, MODPROBE, Obstacle, ObstacleKind
@@ -95,7 +96,7 @@ def _overridden(item: Item, setting: Setting, found: Assignment) -> Item:
     """Return the item of a key that another line sets last: of a file that is not ours, or of an earlier fix."""
     step = _step(Obstacle("", found.line)) if found.line.path == COMMAND_LINE else _removal_step(found.line)
     if found.line.path == FIX_FILE:
-        step = f"fab -H NODE fix {setting.key}='{setting.value}' takes that line back"
+        step = f"fab -H NODE fix {setting.key}={shlex.quote(setting.value)} takes that line back"
     elif profile_of_file(found.line.path):
         step = "apply that profile again; if it is no longer chosen, remove its files"
     if found.value is None:
@@ -117,7 +118,7 @@ def _step(obstacle: Obstacle) -> str:
     if obstacle.kind is ObstacleKind.UNIT_MASKED:
         return _unmask_step(obstacle.line.path)
     if obstacle.kind is ObstacleKind.UNIT_MISSING:
-        return f"install {obstacle.line.path}"
+        return f"install {shlex.quote(obstacle.line.path)}"
     if f"/{MODPROBE}/" in obstacle.line.path:
         return _removal_step(obstacle.line)
     return REMOVE if obstacle.line.number else ""
@@ -137,4 +138,5 @@ def package_update_hint(line: Line) -> str:
 
 def _unmask_step(path: str) -> str:
     """Return the step that unmasks the unit masked at a path. systemctl takes a mask away in /etc only."""
-    return f"systemctl unmask {path.rpartition('/')[2]}" if path.startswith("/etc/") else f"remove {path}"
+    unit = path.rpartition("/")[2]
+    return f"systemctl unmask {shlex.quote(unit)}" if path.startswith("/etc/") else f"remove {shlex.quote(path)}"

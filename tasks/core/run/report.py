@@ -60,9 +60,28 @@ def status_counts(results: Iterable[NodeResult]) -> dict[Status, int]:
     return {status: statuses.count(status) for status in WORST_FIRST if status in statuses}
 
 
+def would_fail(result: NodeResult) -> bool:
+    """Return whether apply would fail on a node that a plan shows: it does not mend one of the problems.
+
+    A file with boot-drift is one that the login user may not read (plan/diff.py): apply reads it as root.
+    """
+    unread = (ItemStatus.BOOT_DRIFT, Kind.FILE)
+    return any(item.status is not ItemStatus.DRIFT and (item.status, item.kind) != unread for item in problems(result))
+
+
 def is_unfinished(status: Status, same_as: str) -> bool:
     """Return whether a node has to be done again: it failed, was unreachable, or the run ended before it was done."""
     return status in FAILURES or (status is Status.SKIPPED and not same_as)
+
+
+def retry_can_help(result: NodeResult) -> bool:
+    """Return whether the same command can end otherwise on a node that is unfinished.
+
+    It cannot where a module or key is missing, the kernel keeps its value, or another file wins at the next boot.
+    """
+    if not is_unfinished(result.status, result.same_as):
+        return False
+    return bool(result.problem) or not problems(result) or not would_fail(result)
 
 
 def exit_code(summary: RunSummary) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterable, Sequence
 
 from tasks.core.errors import RemoteError
@@ -30,7 +31,7 @@ def select_snapshots(found: Sequence[Snapshot], to: str) -> tuple[Snapshot, ...]
         return tuple(found[runs.index(to) :])
     if found and runs[0] < to <= found[0].until:
         problem = f"it has no snapshot of run {to} alone: those from {runs[0]} to {found[0].until} were merged into one"
-        raise RemoteError(problem, f"fab -H NODE rollback --to-run {runs[0]} takes all of them back")
+        raise RemoteError(problem, f"fab -H NODE rollback --to-run {shlex.quote(runs[0])} takes all of them back")
     if all(run < to for run in runs):  # that run changed nothing here, and no later one did
         return ()
     raise RemoteError(f"it has no snapshot of run {to}; it has {', '.join(runs)}", "fab -H NODE rollback --list")

@@ -115,6 +115,21 @@ def test_what_is_left_is_reached_as_it_was_typed(left: str, monkeypatch: pytest.
     assert said == [f"fab -H {left} plan"]
 
 
+def test_a_step_as_root_keeps_names_and_ports(monkeypatch: pytest.MonkeyPatch) -> None:
+    item = Item(Kind.SYSCTL, "vm.x", ItemStatus.MISSING, "1", None, "hidden", "as root: fab -H root@NODE verify")
+    typed = "-H me@node-1:3,node-2 verify --forks 3"
+    both = said_after(typed, "verify", Status.DRIFT, Status.DRIFT, item=item, monkeypatch=monkeypatch)
+    assert both == ["fab -H root@node-1:3,root@node-2 verify --forks 3"]
+
+
+def test_what_would_end_the_same_is_not_offered_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    missing = Item(Kind.MODULE, "nosuch", ItemStatus.MISSING, "loaded", None, "not there", "check its spelling")
+    done = said_after(
+        "-H node-1,node-2 apply", "apply", Status.FAILED, Status.OK, item=missing, monkeypatch=monkeypatch
+    )
+    assert done == []
+
+
 def test_a_repair_of_several_nodes_needs_yes(monkeypatch: pytest.MonkeyPatch) -> None:
     item = Item(Kind.SYSCTL, "vm.x", ItemStatus.BOOT_DRIFT, "1", "0", "by a file", "fab -H NODE fix vm.x=1")
     both = said_after(

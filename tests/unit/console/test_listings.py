@@ -73,3 +73,9 @@ def test_snapshots_are_json_too() -> None:
         "of": "1 key",
     }
     assert (data["snapshots"]["n3"], data["unfinished"]) == ([], [UNFINISHED])
+
+
+def test_a_file_with_a_nodes_text_in_it_holds_nothing_that_a_terminal_acts_on() -> None:
+    screen, stream = plain()
+    show_files([NodeResult("n1", Status.OK, files=(("/etc/a", "vm.x = \x1b[2J1\ny\n"),))], screen, as_json=False)
+    assert stream.getvalue() == "==> /etc/a on n1 <==\nvm.x = ?[2J1\ny\n\n"

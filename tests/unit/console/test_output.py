@@ -6,7 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.console import Console
 
-from tasks.console.output import Screen
+from tasks.console.output import Screen, truncate
+from tasks.core.sanitize import UNSAFE_CHARACTERS
 from tests.support.screens import Terminal, by_rich, plain
 
 
@@ -33,3 +34,17 @@ def test_a_pipe_gets_without_rich_what_rich_would_write(text: str, rows: list[tu
         screen.table([("NODES", "STATUS", "TIME"), *rows], ["red"] * len(rows))
         written.append(stream.getvalue())
     assert written[0] == written[1]
+
+
+@given(st.text(st.one_of(st.characters(exclude_categories=["Cs"]), st.sampled_from("\x1b\x9b\u202e\r\x07"))))
+def test_no_screen_gets_what_a_terminal_acts_on(text: str) -> None:
+    for screen, stream in (plain(), by_rich()):
+        screen.line(text)
+        screen.sentence(text, 2)
+        screen.table([("A", "B"), (text, text)], [""])
+        assert not UNSAFE_CHARACTERS.search(stream.getvalue().replace("\n", ""))
+
+
+def test_a_text_that_is_too_long_is_cut_and_says_so() -> None:
+    assert truncate("x" * 10, 10) == "x" * 10
+    assert truncate("x" * 11, 10) == "x" * 10 + "… (11 characters)"

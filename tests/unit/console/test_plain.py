@@ -21,3 +21,10 @@ def test_progress_without_a_terminal_is_one_line_for_each_finished_node() -> Non
         "verify [2/3] n2: drift (0.0 s)",
         "verify: interrupted: no further node starts, those under way finish; Ctrl-C again gives them up",
     ]
+
+
+def test_a_hosts_name_cannot_move_the_cursor() -> None:
+    screen, stream = plain()
+    with progress(screen, "plan", 1) as watching:
+        watching.finished(NodeResult("n\x1b[2J", Status.OK))
+    assert stream.getvalue() == "plan [1/1] n?[2J: ok (0.0 s)\n"

@@ -10,7 +10,7 @@ import pytest
 
 from tasks.console.output import Screen
 from tasks.console.progress import progress
-from tasks.console.summary import STYLES, show_summary
+from tasks.console.summary import MAX_TEXT_LENGTH, STYLES, show_summary
 from tasks.core.result import Item, ItemStatus, Kind, NodeResult, RunSummary, Status
 from tests.support.screens import Terminal, plain
 from tests.support.verbs import VERBS
@@ -20,8 +20,9 @@ DRIFT = OK._replace(status=ItemStatus.DRIFT, got="0")
 MISSING = Item(Kind.MODULE, "ip_vs", ItemStatus.MISSING, "loaded", None, "kernel 6 does not have it", "install it")
 
 
-def next_command(verb: str, hosts: Iterable[str]) -> str:
-    return f"fab -H {','.join(hosts)} {verb} --profile mine"
+def next_command(verb: str, hosts: Iterable[str], user: str) -> str:
+    names = ",".join(f"{user}@{host}" if user else host for host in hosts)
+    return f"fab -H {names} {verb} --profile mine"
 
 
 def shown(*results: NodeResult, verb: str = "verify", interrupted: bool = False) -> str:
@@ -39,6 +40,8 @@ def test_a_next_step_names_the_nodes_and_keeps_the_flags_of_the_run() -> None:
     both = shown(*(NodeResult(name, Status.DRIFT, (item,)) for name in ("n1", "n2")))
     assert "→ fab -H n1,n2 fix --profile mine vm.x='1' takes that line back" in both
     failed = shown(NodeResult("n1", Status.FAILED, problem="given up", next_step="see: fab -H NODE plan"))
+    as_root = item._replace(next_step="as root: fab -H root@NODE verify")
+    assert "→ as root: fab -H root@n1 verify --profile mine\n" in shown(NodeResult("n1", Status.DRIFT, (as_root,)))
     assert "→ see: fab -H n1 plan --profile mine" in failed
 
 
@@ -121,6 +124,25 @@ def test_plan_says_that_nothing_was_written_and_an_interruption_says_so() -> Non
     assert shown(NodeResult("n1", Status.OK), interrupted=True).endswith("1 node in 2.1 s: 1 ok — interrupted\n")
 
 
+@pytest.mark.parametrize("status", [ItemStatus.MISSING, ItemStatus.BOOT_DRIFT, ItemStatus.HOST_MANAGED])
+def test_plan_counts_a_certain_failure_as_that(status: ItemStatus) -> None:
+    bad = OK._replace(status=status)
+    results = (
+        NodeResult("n1", Status.DRIFT, (DRIFT,)),
+        NodeResult("n2", Status.DRIFT, (DRIFT, bad)),
+        NodeResult("n3", Status.DRIFT, (bad,)),
+        NodeResult("n4", Status.OK, (OK,)),
+    )
+    assert shown(*results, verb="plan").endswith(": 2 would fail, 1 to change, 1 ok (nothing was written)\n")
+    assert shown(*results[1:3], verb="plan").endswith(": 2 would fail (nothing was written)\n")
+    assert shown(*results).endswith(": 3 drift, 1 ok\n")
+
+
+def test_a_file_that_only_root_may_read_is_not_a_certain_failure() -> None:
+    unread = Item(Kind.FILE, "/etc/sysctl.d/x.conf", ItemStatus.BOOT_DRIFT, "readable", "not readable")
+    assert ": 1 to change (" in shown(NodeResult("n1", Status.DRIFT, (unread,)), verb="plan")
+
+
 def test_notes_are_told_once_with_the_nodes_they_are_about() -> None:
     text = shown(*(NodeResult(f"n{number}", Status.OK, notes=("x is y",)) for number in (1, 2, 3)))
     assert text.count("note: n[1-3]: x is y") == 1
@@ -175,3 +197,12 @@ def test_a_terminal_is_coloured_unless_it_is_not_to_be(
 
 def test_a_pipe_gets_no_escapes() -> None:
     assert "\x1b" not in shown(NodeResult("n1", Status.FAILED, problem="x"))
+
+
+def test_a_text_that_a_node_made_long_is_cut_and_a_command_never_is() -> None:
+    long = "y" * 10_000
+    item = MISSING._replace(name=long, why=long, next_step=f"install {long}")
+    text = shown(NodeResult("n1", Status.FAILED, (item,), problem=long, next_step=long, notes=(long,)))
+    assert "y" * (MAX_TEXT_LENGTH + 1) not in text
+    assert text.count("→ the next step is too long to show: --format json has it\n") == 2
+    assert "install y" not in text

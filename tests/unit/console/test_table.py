@@ -7,8 +7,13 @@ from typing import Any
 import pytest
 
 from tasks.console.table import table_rows
+from tasks.core.plan.diff import Plan
+from tasks.core.plan.readback import read_back
 from tasks.core.result import Change, Item, ItemStatus, Kind, NodeResult, Status
 from tasks.core.run.report import group_results
+from tasks.core.undo.snapshot import PriorState
+from tasks.core.undo.stale import Stale, stale_items, with_removals
+from tests.support.builders import facts
 from tests.support.verbs import VERBS
 
 OK = Item(Kind.SYSCTL, "vm.x", ItemStatus.OK, "1", "1")
@@ -52,3 +57,15 @@ def test_what_no_profile_wants_any_more_is_not_counted_as_to_be_made(
         DRIFT._replace(kind=Kind.FILE, **gone),
     )
     assert table_rows(group_results([result("n1", Status.CHANGED, *items)]), "+".join, VERBS[verb])[0][2:5] == cells
+
+
+def test_what_goes_back_to_a_value_is_counted_alike_before_and_after() -> None:
+    path = "/etc/sysctl.d/99-zz-nodeprep-old.conf"
+    gone, past = Stale(keys={"vm.x": path, "vm.y": path}), PriorState(keys={"vm.x": "0", "vm.y": "0"})
+    first, last = (with_removals(Plan(()), gone, past, facts({"vm.x": got, "vm.y": got})) for got in ("1", "0"))
+    for items, verb, cell in (
+        (stale_items(gone, to_do=True), "plan", "2 to take back"),
+        (read_back([first, last], {}), "apply", "2 taken back"),
+    ):
+        rows = table_rows(group_results([result("n1", Status.CHANGED, *items)]), "+".join, VERBS[verb])
+        assert rows[0][3] == cell

@@ -105,10 +105,11 @@ def test_a_fix_that_is_not_to_be_kept_writes_no_file(machine: Machine) -> None:
 def test_a_fix_of_a_key_that_the_kernel_does_not_have_keeps_nothing(machine: Machine) -> None:
     done = on(
         machine,
-        lambda *conversation: node.fix_host(parse_item("vm.typo=1"), True, *conversation),
-        work(profile("vm.y = 5\n")),
+        lambda *conversation: node.fix_host(parse_item("vm.swapiness=1"), True, *conversation),
+        work(profile("vm.swappiness = 5\n")),
     )
-    assert (done.status, statuses(done)) == (Status.FAILED, {"vm.typo": "missing"})
+    assert (done.status, statuses(done)) == (Status.FAILED, {"vm.swapiness": "missing"})
+    assert done.items[0].next_step == "did you mean vm.swappiness? fab -H NODE fix vm.swappiness=1"
     assert list((machine.root / "etc").rglob("*.conf")) == []
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from dataclasses import replace
 from typing import Any
 
@@ -258,3 +259,11 @@ def test_a_value_that_stays_until_a_reboot_is_told_before_it_is_written(
     (item,) = (x for x in diff(resolve([rendered(f"{key} = {wanted}\n")], seen), seen).items if x.name == key)
     assert (item.status, item.next_step) == (ItemStatus.DRIFT, step)
     assert item.why.endswith(why)
+
+
+def test_a_path_in_a_command_is_one_word_for_a_shell() -> None:
+    path = "/etc/sysctl.d/a;reboot|b # 'c.conf"
+    known = facts({}, files={path: OnNode("vm.x = 1\n", mode="-rw-------")}, uid=1000)
+    items = diff(resolve([], known), known, NextBoot(known, known.files)).items
+    step = next(item.next_step for item in items if item.name == path)
+    assert shlex.split(step.rpartition(", or log in")[0]) == ["chmod", "a+rX", path]

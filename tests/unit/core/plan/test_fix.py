@@ -9,10 +9,9 @@ from tasks.core.facts import Facts
 from tasks.core.ownfiles import with_header
 from tasks.core.plan.desired import Setting
 from tasks.core.plan.diff import diff
-from tasks.core.plan.fix import MODULES_FILE, SYSCTL_FILE, explain_missing, fix_desired, known_names, parse_item
-from tasks.core.result import Item, ItemStatus, Kind
+from tasks.core.plan.fix import MODULES_FILE, SYSCTL_FILE, fix_desired, parse_item
 from tasks.node import orders as instructions
-from tests.support.builders import MODULES, SYSCTL, facts, rendered
+from tests.support.builders import MODULES, SYSCTL, facts
 
 
 def kept(item: str, node: Facts) -> dict[str, list[str]]:
@@ -132,23 +131,3 @@ def test_a_repair_of_a_key_leaves_the_file_of_modules_alone_and_the_other_way_ro
 
 def test_the_repairs_sort_after_every_profile() -> None:
     assert max([SYSCTL_FILE, SYSCTL.format("kubernetes"), SYSCTL.format("yy"), SYSCTL.format("Zz")]) == SYSCTL_FILE
-
-
-@pytest.mark.parametrize(
-    ("kind", "name", "step"),
-    [
-        (Kind.SYSCTL, "net.ipv4.ip_forwad", "did you mean net.ipv4.ip_forward?"),
-        (Kind.SYSCTL, "net.core.somaxcon", "did you mean net.core.somaxconn?"),
-        (Kind.SYSCTL, "vm.nothing_like_it", "check its spelling: sysctl -N -a on the node lists its keys"),
-        (Kind.SYSCTL, "net.bridge.nothing", "edit the profile"),
-        (Kind.MODULE, "br_netfiter", "did you mean br_netfilter?"),
-        (Kind.MODULE, "nosuchmodule", "check its spelling; else edit the profile"),
-    ],
-)
-def test_what_was_misspelt_in_a_fix_is_not_looked_for_in_a_profile_or_a_package(
-    kind: Kind, name: str, step: str
-) -> None:
-    names = known_names([rendered("net.core.somaxconn = 1\n", "overlay\n")])
-    item = Item(kind, name, ItemStatus.MISSING, "1", None, "it is not there", "edit the profile")
-    assert explain_missing(item, names) == item._replace(next_step=step)
-    assert explain_missing(item._replace(status=ItemStatus.DRIFT), names).next_step == "edit the profile"

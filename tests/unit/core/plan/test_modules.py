@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from typing import Any
 
 import pytest
@@ -133,3 +134,10 @@ def test_why_a_module_is_missing_and_what_helps(node: dict[str, Any], why: str, 
 def test_in_a_container_a_missing_module_is_its_hosts() -> None:
     item = missing_module("ip_vs", facts({"/run/systemd/container": "lxc"}, tree=False, other_trees=["6.1.0-14"]))
     assert (item.status, item.next_step) == (ItemStatus.HOST_MANAGED, "load ip_vs on its host")
+
+
+@pytest.mark.parametrize("system", ["ID=ubuntu", "ID=rocky\nID_LIKE=rhel", "ID=debian"])
+def test_a_kernels_name_in_a_command_is_part_of_one_word_for_a_shell(system: str) -> None:
+    kernel = "6.1-cloud-a;reboot|b"
+    step = missing_module("ip_vs", facts(kernel=kernel, files={"/etc/os-release": system})).next_step
+    assert shlex.split(step.partition(" and boot")[0])[2].endswith("a;reboot|b")

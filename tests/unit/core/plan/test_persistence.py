@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from dataclasses import replace
 from pathlib import Path
 
@@ -183,7 +184,7 @@ def test_an_earlier_repair_that_wins_is_taken_back_with_fix() -> None:
     item = next(
         item for item in diff(wanted, known, NextBoot(known, known.files)).items if item.name.startswith("net.")
     )
-    assert (item.got, item.next_step.startswith("fab -H NODE fix net.core.somaxconn='1'")) == ("7 at boot", True)
+    assert (item.got, item.next_step.startswith("fab -H NODE fix net.core.somaxconn=1")) == ("7 at boot", True)
 
 
 def test_plan_looks_at_the_boot_after_our_files_are_written() -> None:
@@ -210,3 +211,12 @@ def test_a_key_that_is_hidden_from_the_user_is_still_judged_for_the_next_boot(va
     wanted = resolve([rendered("net.core.somaxconn = 1\n")], known)
     (item, *_) = diff(wanted, known, NextBoot(known, planned_files(wanted.files, known))).items
     assert (item.name, str(item.status)) == ("net.core.somaxconn", status)
+
+
+def test_a_value_in_a_command_is_one_word_for_a_shell() -> None:
+    fix, value = "/etc/sysctl.d/99-zz-nodeprep-zz-fix.conf", "|/bin/x 'a'; reboot"
+    known = facts({fix: "kernel.core_pattern = 7\n"}, values={"kernel.core_pattern": value})
+    wanted = resolve([rendered(f"kernel.core_pattern = {value}\n")], known)
+    items = diff(wanted, known, NextBoot(known, planned_files(wanted.files, known))).items
+    step = next(item.next_step for item in items if item.name == "kernel.core_pattern")
+    assert shlex.split(step)[4] == f"kernel.core_pattern={value}"

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from tasks.console.json_report import format_json
 from tasks.core.result import Item, ItemStatus, Kind, NodeResult, RunSummary, Status
-from tasks.core.run.report import WORST_FIRST, exit_code, group_results, problems, status_counts, tally
+from tasks.core.run.report import WORST_FIRST, exit_code, group_results, problems, retry_can_help, status_counts, tally
 from tests.support.verbs import VERBS
 
 OK = Item(Kind.SYSCTL, "vm.x", ItemStatus.OK, "1", "1")
@@ -131,3 +131,24 @@ def test_wrong_is_what_is_neither_right_nor_changed_nor_skipped() -> None:
         ItemStatus.KEPT_BY_KERNEL,
         ItemStatus.HOST_MANAGED,
     ]
+
+
+@pytest.mark.parametrize(
+    ("left", "helps"),
+    [
+        (result("n1", Status.OK, OK), False),
+        (result("n1", Status.DRIFT, DRIFT), False),
+        (NodeResult("n1", Status.UNREACHABLE, problem="no route"), True),
+        (NodeResult("n1", Status.FAILED, problem="locked by anna"), True),
+        (NodeResult("n1", Status.SKIPPED, problem="interrupted before it started"), True),
+        (NodeResult("n1", Status.SKIPPED, problem="the same node as n2", same_as="n2"), False),
+        (result("n1", Status.FAILED, DRIFT), True),
+        (result("n1", Status.FAILED, DRIFT, DRIFT._replace(status=ItemStatus.MISSING)), False),
+        *(
+            (result("n1", Status.FAILED, DRIFT._replace(status=status)), False)
+            for status in (ItemStatus.MISSING, ItemStatus.KEPT_BY_KERNEL, ItemStatus.HOST_MANAGED)
+        ),
+    ],
+)
+def test_the_same_command_helps_where_the_cause_may_have_gone(left: NodeResult, helps: bool) -> None:
+    assert retry_can_help(left) is helps

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from dataclasses import replace
 
 import pytest
@@ -150,3 +151,10 @@ def test_a_snapshot_is_told_in_one_line() -> None:
 )
 def test_what_the_kernel_changes_along_with_a_key(key: str, others: tuple[str, ...]) -> None:
     assert keys_changed_with(key) == others
+
+
+def test_a_run_in_a_command_is_one_word_for_a_shell() -> None:
+    merged = (replace(THREE[0], change=replace(THREE[0].change, run="20261120;reboot"), until="20261121-080000-aaaa"),)
+    with pytest.raises(RemoteError) as error:
+        rollback.select_snapshots(merged, "20261121-070000-aaaa")
+    assert shlex.split(error.value.next_step)[5] == "20261120;reboot"
