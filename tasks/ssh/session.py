@@ -19,6 +19,7 @@ from tasks.core.errors import NodeError, RemoteError, ShellEndedError, Unreachab
 from tasks.core.host import Host, HostKeys, SshOptions
 from tasks.core.inventory.connection import strict_host_key_checking
 from tasks.ssh.client import Client, public_keys
+from tasks.ssh.connect import ResolverError, connect
 from tasks.ssh.deadline import Deadline
 from tasks.ssh.hostkeys import GLOBAL_FILES, USER_FILES, KnownHosts, Policy, RevokedKeys, host_key_names
 from tasks.ssh.proxy import Proxy, expand
@@ -132,7 +133,8 @@ class Session:
         if self._route.proxy_command:
             self._proxy = Proxy(expand(self._route.proxy_command, hop.host, hop.port, hop.user, hop.name))
             return self._proxy.socket
-        sock = socket.create_connection((hop.host, hop.port), min(self._handshake_timeout, self.deadline.remaining()))
+        with self.deadline.within(self._handshake_timeout):
+            sock = connect(hop.host, hop.port, self.deadline)
         # A login in single steps would lose twice 40 ms to Nagle's algorithm and delayed ACKs.
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         return sock
@@ -141,7 +143,7 @@ class Session:
         stream = DeadlineSocket(sock, self.deadline)
         transport = Transport(stream, self._handshake_timeout, request, policy.algorithms())
         self._transports.append(transport)
-        client = Client(*_agent_rules(hop))
+        client = Client(self.deadline, *_agent_rules(hop))
         client.set_missing_host_key_policy(policy)
         client.connect(
             hop.host,
@@ -364,6 +366,8 @@ def _login_error(user: str, error: Exception) -> tuple[str, str]:
 
 
 def _connect_error(port: int, error: Exception) -> tuple[str, str]:
+    if isinstance(error, ResolverError):
+        return "the resolver does not answer", "check /etc/resolv.conf here, or write an address as ansible_host"
     if _is_late(error):
         return f"no answer on port {port}", "is it up, and is a firewall in between?"
     if isinstance(error, socket.gaierror):

@@ -8,6 +8,7 @@ together, and each wait ends at the deadline. Measurements: docs/decisions/0004.
 from __future__ import annotations
 
 import contextlib
+import copy
 import weakref
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -15,7 +16,7 @@ from threading import Event
 from typing import Any
 
 import paramiko
-from paramiko import AuthenticationException, Message, SSHException
+from paramiko import AuthenticationException, BadAuthenticationType, Message, SSHException
 from paramiko import common as ssh
 from paramiko.packet import NeedRekeyException
 from paramiko.ssh_exception import MessageOrderError
@@ -426,6 +427,19 @@ class Transport(_Engine):  # type: ignore[misc]
         self._early = self._open("session")
         self._run(0)
         return True
+
+    def auth_publickey(self, username: str, key: Any, event: Event | None = None) -> list[str]:
+        """Log in with a key, and if it has a certificate that is refused, such as an expired one, with the bare key."""
+        try:
+            return super().auth_publickey(username, key, event)  # type: ignore[no-any-return]
+        except BadAuthenticationType:
+            raise
+        except AuthenticationException:
+            if getattr(key, "public_blob", None) is None or isinstance(key, paramiko.AgentKey):
+                raise
+        bare = copy.copy(key)
+        bare.public_blob = None
+        return super().auth_publickey(username, bare, event)  # type: ignore[no-any-return]
 
     def auth_interactive_dumb(self, username: str, handler: Any = None, submethods: str = "") -> list[str]:
         """Raise AuthenticationException: paramiko would prompt on the terminal for each host of a fleet at once."""

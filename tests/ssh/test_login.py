@@ -111,6 +111,17 @@ def test_an_agents_key_logs_in_at_many_hosts_at_once(suite: Suite) -> None:
     assert done.statuses == dict.fromkeys(names, "drift")
 
 
+def test_an_expired_certificate_beside_an_authorised_key_does_not_stand_in_its_way(suite: Suite) -> None:
+    host = suite.fresh("n", private_key_file=suite.folder / "own")
+    path = key(suite, host, "-t", "ed25519")
+    authority = key(suite, host, "-t", "ed25519", name="authority")
+    words = ["-s", str(authority), "-I", "old", "-n", "root", "-V", "20200101:20200102", f"{path}.pub"]
+    subprocess.run(["ssh-keygen", "-q", *words], check=True, capture_output=True)
+    assert (suite.folder / "own-cert.pub").exists()
+    assert status(suite, "n") == "drift"
+    assert suite.fleet.connections(host) == 1
+
+
 # ---- passwords ----
 
 

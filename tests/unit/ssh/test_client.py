@@ -13,6 +13,7 @@ import pytest
 
 from tasks.ssh import client as login
 from tasks.ssh.client import Client
+from tasks.ssh.deadline import Deadline
 
 
 class Quiet(Client):
@@ -43,7 +44,7 @@ def test_many_hosts_share_one_reading_of_a_key(tmp_path: Path, read: Counter[str
     made.write_private_key_file(str(file), password="open sesame")
 
     def open_it(_: int) -> Any:
-        return Quiet()._key_from_filepath(str(file), paramiko.ECDSAKey, "open sesame")
+        return Quiet(Deadline(5))._key_from_filepath(str(file), paramiko.ECDSAKey, "open sesame")
 
     with ThreadPoolExecutor(8) as pool:
         keys = list(pool.map(open_it, range(40)))
@@ -62,7 +63,7 @@ def test_what_does_not_open_is_tried_once_and_said_each_time(
     paramiko.ECDSAKey.generate().write_private_key_file(str(tmp_path / "key"), password="open sesame")
     for _ in range(3):
         with pytest.raises(error):
-            Quiet()._key_from_filepath(str(tmp_path / name), paramiko.ECDSAKey, password)
+            Quiet(Deadline(5))._key_from_filepath(str(tmp_path / name), paramiko.ECDSAKey, password)
     assert read == {name: 1}
 
 
@@ -78,7 +79,7 @@ def no_agent(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 def test_there_is_one_agent_for_all_clients_and_none_is_no_trouble() -> None:
     assert login._load_agent("") is login._load_agent("")
     for socket in ("", "none", "/nowhere/else"):
-        assert Client(socket)._agent.get_keys() == ()
+        assert Client(Deadline(5), socket)._agent.get_keys() == ()
 
 
 def test_only_the_named_identities_of_an_agent_are_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -88,6 +89,6 @@ def test_only_the_named_identities_of_an_agent_are_used(tmp_path: Path, monkeypa
         (tmp_path / name).write_text(f"{keys[number].get_name()} {keys[number].get_base64()} me\n")
     (tmp_path / "private").write_text("-----BEGIN OPENSSH PRIVATE KEY-----\n")
     named = login.public_keys([str(tmp_path / name) for name in ("a", "b", "private", "none")])
-    assert list(Client("", named)._agent.get_keys()) == keys[:2]
-    assert list(Client("", frozenset())._agent.get_keys()) == []
-    assert list(Client()._agent.get_keys()) == keys
+    assert list(Client(Deadline(5), "", named)._agent.get_keys()) == keys[:2]
+    assert list(Client(Deadline(5), "", frozenset())._agent.get_keys()) == []
+    assert list(Client(Deadline(5))._agent.get_keys()) == keys

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from io import StringIO
 from pathlib import Path
-from threading import Thread
+from threading import Event, Thread
 from typing import Any
 
 import fabric
@@ -221,6 +221,44 @@ def test_a_refused_session_is_told_from_a_refused_login(nodes: Nodes) -> None:
 def test_the_stderr_of_a_proxy_command_is_the_reason_if_there_is_one(nodes: Nodes) -> None:
     host = nodes.host(("127.0.0.1", 1), proxy_command="sh -c 'echo no route to %h %p >&2'")
     assert problem(host).problem == "ProxyCommand: no route to 127.0.0.1 1"
+
+
+# ---- keys, agents and names ----
+
+
+@contextlib.contextmanager
+def hung_agent(folder: Path) -> Iterator[str]:
+    """An agent that accepts connections and never answers."""
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(folder / "agent"))
+        listener.listen(20)
+        yield str(folder / "agent")
+
+
+def test_an_agent_that_does_not_answer_is_left_and_named(nodes: Nodes, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tasks.ssh.client.LISTING_SECONDS", 0.3)
+    with hung_agent(nodes.folder) as agent, listening(Rules()) as address:
+        given = access(f"Host *\n  IdentityAgent {agent}\n")
+        given = given._replace(login={})
+        start = time.monotonic()
+        for _ in range(2):
+            assert "the SSH agent does not answer" in problem(nodes.host(address, key_files=()), given).problem
+        assert time.monotonic() - start < 5
+        KEY.write_private_key_file(str(nodes.folder / "id"))
+        (nodes.folder / ".ssh").mkdir()
+        KEY.write_private_key_file(str(nodes.folder / ".ssh/id_ecdsa"))
+        with Session(nodes.host(address, key_files=()), given, Deadline(SECONDS)) as session:
+            session.start("true", b"")
+
+
+def test_a_silent_resolver_is_named_at_the_deadline(nodes: Nodes, monkeypatch: pytest.MonkeyPatch) -> None:
+    over = Event()
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: [over.wait(30)])
+    try:
+        said = problem(nodes.host(("a.name", 22), connect_timeout=0.2))
+    finally:
+        over.set()
+    assert said.problem == "the resolver does not answer"
 
 
 # ---- hostile servers ----
