@@ -140,7 +140,7 @@ _ITEMS: Mapping[str, Callable[[str], bool]] = {
 
 
 def _too_new(path: str, why: str) -> RemoteError:
-    problem = f"snapshot {path} was written by a newer nodeprep and is kept: {why}"
+    problem = f"{path} was written by a newer nodeprep and is kept: {why}"
     return RemoteError(problem, "use the version that wrote it, or a newer one")
 
 
