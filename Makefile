@@ -17,7 +17,7 @@ demo: packages $(VENV)/.run
 test: test-unit test-ssh test-lab
 
 test-unit: packages-test $(VENV)/.dev
-	$(BIN)/python -m pytest -q -n 2 tests/unit --least-cases 1000
+	$(BIN)/python -m pytest -q -n 2 tests/unit --least-cases 1000 --cov --cov-report=
 
 test-ssh: packages-test $(VENV)/.dev
 	$(BIN)/python -m pytest -q -n 2 --dist loadfile tests/ssh -m "not full"
