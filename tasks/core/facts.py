@@ -10,8 +10,10 @@ from typing import NamedTuple
 
 from tasks.core.kernel import key_path, normalize_module
 from tasks.core.memo import memoized
+from tasks.core.sanitize import sanitize
 
 SYSCTL_ROOT = "/proc/sys/"
+MAX_RELEASE = 64  # characters, with the closing NUL 65: __NEW_UTS_LEN in linux/utsname.h
 CONTAINERS = ("/.dockerenv", "/run/.containerenv")
 
 
@@ -124,8 +126,8 @@ class Facts:
 
     @property
     def kernel(self) -> str:
-        """Return the running kernel's release, such as 6.1.0-13-amd64."""
-        return self.values.get("/proc/sys/kernel/osrelease") or "unknown"
+        """Return the running kernel's release, such as 6.1.0-13-amd64; harmless, for it is written into files."""
+        return sanitize(self.values.get("/proc/sys/kernel/osrelease") or "unknown")[:MAX_RELEASE]
 
     @property
     def container(self) -> str:

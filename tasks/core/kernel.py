@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 
 from tasks.core.memo import memoized
 
@@ -131,14 +132,22 @@ def parse_integer(text: str) -> int | None:
 @memoized(maxsize=16)  # nodes of a fleet have the same lists, of thousands of ports
 def parse_ports(text: str) -> frozenset[int] | None:
     """Parse a list of ports such as `10250,30000-32767`. Return None if the kernel refuses it, as one with blanks."""
-    found: set[int] = set()
+    ranges: list[tuple[int, int]] = []
     for part in text.strip().split(",") if text.strip() else ():
         match = PORTS.match(part)
         first, last = (int(match[1]), int(match[2] or match[1])) if match else (1, 0)
         if not first <= last <= 65535:
             return None
-        found.update(range(first, last + 1))
-    return frozenset(found)
+        ranges.append((first, last))
+    return frozenset(_ports_of_ranges(ranges))
+
+
+def _ports_of_ranges(ranges: list[tuple[int, int]]) -> Iterator[int]:
+    """Yield each port once: a list may hold thousands of ranges that overlap."""
+    following = 0
+    for first, last in sorted(ranges):
+        yield from range(max(first, following), last + 1)
+        following = max(following, last + 1)
 
 
 def format_ports(numbers: frozenset[int]) -> str:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 
+MAX_TEXT = 4096  # characters of a text in a result: the longest line of a profile
+
 # Characters that a terminal obeys, or that change the order in which a line reads: control characters of C0 and C1
 # except the tab, DEL, Unicode's marks of direction (bidirectional algorithm, UAX 9), separators of lines, tags,
 # surrogates; and U+FFFE and U+FFFF, which no XML may hold.
@@ -16,6 +18,14 @@ UNSAFE_CHARACTERS = re.compile(
 def sanitize(text: str) -> str:
     """Return a line of text with a question mark for each unsafe character."""
     return UNSAFE_CHARACTERS.sub("?", text)
+
+
+def shorten(text: str, limit: int = MAX_TEXT) -> str:
+    """Return a text with its middle replaced by the number of characters left out, if it is longer than a limit."""
+    if len(text) <= limit:
+        return text
+    half = limit // 2
+    return f"{text[:half]} … {len(text) - 2 * half} characters … {text[-half:]}"
 
 
 def sanitize_lines(text: str) -> str:

@@ -10,12 +10,12 @@ from tasks.core.errors import NodeError, ProfileError, UnreachableError
 from tasks.core.host import Host
 from tasks.core.memo import memoized
 from tasks.core.result import Item, NodeResult, Status, worst_status
-from tasks.core.sanitize import UNSAFE_CHARACTERS, sanitize
+from tasks.core.sanitize import MAX_TEXT, UNSAFE_CHARACTERS, sanitize, shorten
 
 
 def with_boot_notes(done: NodeResult, boot: NextBoot) -> NodeResult:
     """Add the notes on the next boot to a result."""
-    return replace(done, notes=tuple(map(sanitize, boot.notes())))
+    return replace(done, notes=tuple(map(_harmless, boot.notes())))
 
 
 def make_result(host: Host, items: Sequence[Item], bad: Status) -> NodeResult:
@@ -25,17 +25,22 @@ def make_result(host: Host, items: Sequence[Item], bad: Status) -> NodeResult:
 
 @memoized(maxsize=1024)  # nodes have most of their items in common
 def _printable_item(item: Item) -> Item:
-    """Sanitize the texts of an item: terminal escapes of a node never reach the screen."""
-    if not UNSAFE_CHARACTERS.search(f"{item.name}{item.expected}{item.got}{item.why}{item.next_step}{item.decided_by}"):
+    """Sanitize and shorten the texts of an item: terminal escapes of a node never reach the screen."""
+    text = f"{item.name}{item.expected}{item.got}{item.why}{item.next_step}{item.decided_by}"
+    if len(text) <= MAX_TEXT and not UNSAFE_CHARACTERS.search(text):
         return item
     return item._replace(
-        name=sanitize(item.name),
-        expected=sanitize(item.expected),
-        got=None if item.got is None else sanitize(item.got),
-        why=sanitize(item.why),
-        next_step=sanitize(item.next_step),
-        decided_by=sanitize(item.decided_by),
+        name=_harmless(item.name),
+        expected=_harmless(item.expected),
+        got=None if item.got is None else _harmless(item.got),
+        why=_harmless(item.why),
+        next_step=_harmless(item.next_step),
+        decided_by=_harmless(item.decided_by),
     )
+
+
+def _harmless(text: str) -> str:
+    return shorten(sanitize(text))
 
 
 def failure_result(host: Host, error: BaseException) -> NodeResult:
@@ -46,4 +51,4 @@ def failure_result(host: Host, error: BaseException) -> NodeResult:
         problem, step = error.problem, error.next_step
     elif isinstance(error, ProfileError):
         problem, step = f"with this node's facts: {error}", "correct the template"
-    return NodeResult(host.name, status, problem=sanitize(problem), next_step=sanitize(step))
+    return NodeResult(host.name, status, problem=_harmless(problem), next_step=_harmless(step))

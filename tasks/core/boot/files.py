@@ -28,11 +28,13 @@ class Obstacle(NamedTuple):
     """The reason that something will not be there after the next boot.
 
     why: the reason as a sentence. line: where it stands; of a unit that is not installed the path is the unit's name.
+    following: lines that are the obstacle in turn if this line and those before them are gone.
     """
 
     why: str
     line: Line
     kind: ObstacleKind = ObstacleKind.LINE
+    following: tuple[Line, ...] = ()
 
     def __str__(self) -> str:
         return f"{self.line}: {self.why}" if self.line.path else self.why
@@ -46,7 +48,7 @@ def kernel_arguments(command_line: str) -> tuple[tuple[str, str], ...]:
 
     A value between double quotes may have blanks.
     """
-    words = [word.replace('"', "") for word in re.findall(r'(?:[^\s"]|"[^"]*"?)+', command_line)]
+    words = [word.replace('"', "") for word in re.findall(r'(?:[^\s"]++|"[^"]*+"?)++', command_line)]
     pairs = [(name, value) for name, _, value in (word.partition("=") for word in words)]
     return tuple(pair for pair in pairs if pair[0].startswith(_RELEVANT))
 
@@ -94,14 +96,12 @@ def lines_of(files: Iterable[FileFact]) -> list[Line]:
 
 def join_continued(lines: Iterable[Line]) -> list[Line]:
     """Join the lines of modprobe.d(5): a backslash at the end continues a line in the next one."""
-    found: list[Line] = []
+    found: list[tuple[Line, list[str]]] = []
     open_until: tuple[str, int] | None = None
     for line in lines:
-        text = line.text.removesuffix(CONTINUED)
         if (line.path, line.number) == open_until:
-            first = found.pop()
-            found.append(Line(first.path, first.number, first.text, f"{first.more} {text}"))
+            found[-1][1].append(line.text.removesuffix(CONTINUED))
         else:
-            found.append(line)
+            found.append((line, []))
         open_until = (line.path, line.number + 1) if line.text.endswith(CONTINUED) else None
-    return found
+    return [Line(*first[:3], "".join(f" {text}" for text in more)) if more else first for first, more in found]

@@ -3,16 +3,56 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterator, Mapping
-from fnmatch import fnmatchcase
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from itertools import islice, takewhile
+from typing import NamedTuple
 
 from tasks.core.boot.files import COMMAND_LINE, MODPROBE, MODULES, Obstacle, files_in_order, join_continued, lines_of
+from tasks.core.boot.globs import Glob, check_pattern_count, is_glob
 from tasks.core.boot.inits import Init, ModuleLoader
 from tasks.core.facts import NOWHERE, FileFact, Line
 from tasks.core.kernel import MODULE, normalize_module, same_module
 
 # An install line that loads the module after all.
-LOADING_COMMAND = re.compile(r"\binsmod\b|\bmodprobe\b.*\s(-i|--ignore-install)\b")
+_INSMOD, _MODPROBE = re.compile(r"\binsmod\b"), re.compile(r"\bmodprobe\b")
+_IGNORE_INSTALL = re.compile(r"\s(-i|--ignore-install)\b")
+
+
+MAX_MENTIONS = 100  # lines that name one module, or a module that needs it: the others are not judged
+
+
+class ModprobeLine(NamedTuple):
+    """A line of modprobe.d: the module or pattern that it names, normalized, and the words after it."""
+
+    number: int
+    line: Line
+    name: str
+    rest: list[str]
+
+
+class ModprobeLines:
+    """The lines of modprobe.d that begin with one word, in order, found by the module that they are about.
+
+    Raises RemoteError for more than MAX_PATTERNS lines with a wildcard: each is compared with each module.
+    """
+
+    def __init__(self, lines: Iterable[ModprobeLine] = ()) -> None:
+        self._by_name: dict[str, list[ModprobeLine]] = {}
+        self._globs: list[tuple[Glob, ModprobeLine]] = []
+        for each in lines:
+            if is_glob(each.name):
+                self._globs.append((Glob(each.name), each))
+            else:
+                self._by_name.setdefault(each.name, []).append(each)
+        check_pattern_count(len(self._globs), f"/{MODPROBE}/")
+
+    def named(self, name: str) -> list[ModprobeLine]:
+        """Return the lines with exactly this name."""
+        return self._by_name.get(name, [])
+
+    def matching(self, name: str) -> list[ModprobeLine]:
+        """Return the lines with this name or a pattern that matches it, in order."""
+        return sorted([*self.named(name), *(line for glob, line in self._globs if glob.matches(name))])
 
 
 class BootModules:
@@ -35,13 +75,13 @@ class BootModules:
         self._values: dict[str, list[str]] = {}  # of kernel arguments, of which the names may have `-` or `_`
         for name, value in arguments:
             self._values.setdefault(normalize_module(name), []).append(value)
-        self._modprobe_lines: dict[str, list[tuple[Line, str]]] = {}
-        for line in join_continued(lines_of(files_in_order(files, MODPROBE))):
+        found: dict[str, list[ModprobeLine]] = {"install": [], "blacklist": [], "alias": []}
+        for number, line in enumerate(join_continued(lines_of(files_in_order(files, MODPROBE)))):
             words = line.words
-            if len(words) > 1:
-                self._modprobe_lines.setdefault(words[0], []).append((line, normalize_module(words[1])))
-        if busybox:
-            self._modprobe_lines.pop("install", None)  # it does not read install lines
+            if len(words) > 1 and words[0] in found:
+                found[words[0]].append(ModprobeLine(number, line, normalize_module(words[1]), words[2:]))
+        self._installs = ModprobeLines([] if busybox else found["install"])  # busybox does not read install lines
+        self._blacklists, self._aliases = ModprobeLines(found["blacklist"]), ModprobeLines(found["alias"])
         self._lines = self._load_lines(files)
         self._requested = self._read_requests()
         self._mentioned: dict[str, list[tuple[Line, Obstacle | None]]] = {}
@@ -70,7 +110,7 @@ class BootModules:
     def _mentions(self, name: str) -> list[tuple[Line, Obstacle | None]]:
         """Return the lines that mention a module. They are searched once, though each key of the module needs them."""
         if name not in self._mentioned:
-            self._mentioned[name] = list(self._find_mentions(name))
+            self._mentioned[name] = list(islice(self._find_mentions(name), MAX_MENTIONS))
         return self._mentioned[name]
 
     def _find_mentions(self, name: str) -> Iterator[tuple[Line, Obstacle | None]]:
@@ -110,41 +150,54 @@ class BootModules:
         not count for a module that another one needs.
         """
         heeded = self._init.loader is None or self._init.loader.blacklist
-        if heeded and (blacklisted := self._blacklisted(name)):
-            return Obstacle(f"{name} is blacklisted", blacklisted)
+        if heeded and (lines := self._blacklisting(name)):
+            return Obstacle(f"{name} is blacklisted", lines[0], following=tuple(lines[1:]))
         return self._renamed(name)
 
-    def _blacklisted(self, name: str) -> Line | None:
-        """Return the line that blacklists a module. kmod compares whole names; the command line counts as well."""
+    def _blacklisting(self, name: str) -> list[Line]:
+        """Return the lines that blacklist a module. kmod compares whole names; the command line counts as well."""
         for names in self._values.get("modprobe.blacklist", ()):
             if normalize_module(name) in map(normalize_module, names.split(",")):
-                return Line(COMMAND_LINE, 0, f"modprobe.blacklist={names}")
-        entries = self._modprobe_lines.get("blacklist", ())
-        return next((line for line, blacklisted in entries if blacklisted == normalize_module(name)), None)
+                return [Line(COMMAND_LINE, 0, f"modprobe.blacklist={names}")]
+        return [entry.line for entry in self._blacklists.named(normalize_module(name))]
 
     def _renamed(self, name: str) -> Obstacle | None:
         """Return the obstacle of an alias for a module's own name, as `alias overlay off`: kmod tries aliases first."""
         name = normalize_module(name)
-        aliases = self._modprobe_lines.get("alias", ())
-        lines = [line for line, pattern in aliases if len(line.words) > 2 and fnmatchcase(name, pattern)]
-        targets = [normalize_module(line.words[2]) for line in lines]
+        found = [entry for entry in self._aliases.matching(name) if entry.rest]
+        targets = [normalize_module(entry.rest[0]) for entry in found]
         if not targets or name in targets:
             return None
-        return Obstacle(f"modprobe loads {targets[0]} in place of {name}", lines[0])
+        return Obstacle(
+            f"modprobe loads {targets[0]} in place of {name}",
+            found[0].line,
+            following=tuple(entry.line for entry in found[1:]),
+        )
 
     def _blocked_need(self, name: str) -> Obstacle | None:
         needs = sorted(self._needs.get(normalize_module(name), ()))
         obstacle = next((found for need in needs if (found := self._blocked_itself(need))), None)
-        return Obstacle(f"{obstacle.why}, which {name} needs", obstacle.line) if obstacle else None
+        return obstacle._replace(why=f"{obstacle.why}, which {name} needs") if obstacle else None
 
     def _blocked_itself(self, name: str) -> Obstacle | None:
         """Return the obstacle of a module that cannot be loaded: its first install line, or the kernel's blacklist."""
-        patterns = self._modprobe_lines.get("install", ())
-        install = next((line for line, pattern in patterns if fnmatchcase(normalize_module(name), pattern)), None)
-        command = " ".join(install.words[2:]) if install else ""
-        if install and not LOADING_COMMAND.search(command):
-            return Obstacle(f"modprobe runs {command or 'nothing'} instead of loading {name}", install)
+        installs = self._installs.matching(normalize_module(name))
+        lines = [entry.line for entry in takewhile(_replaces_module, installs)]
+        if lines:
+            command = " ".join(installs[0].rest)
+            why = f"modprobe runs {command or 'nothing'} instead of loading {name}"
+            return Obstacle(why, lines[0], following=tuple(lines[1:]))
         refused = self._values.get("module_blacklist", [])[-1:]
         if any(normalize_module(name) in names.split(",") for names in refused):
             return Obstacle(f"the kernel refuses {name}", Line(COMMAND_LINE, 0, f"module_blacklist={refused[0]}"))
         return None
+
+
+def _replaces_module(install: ModprobeLine) -> bool:
+    """Return whether an install line does not load the module after all: by insmod, or modprobe past install lines.
+
+    Two searches, for one pattern with `.*` between its halves takes quadratic time.
+    """
+    command = " ".join(install.rest)
+    modprobe = _MODPROBE.search(command)
+    return not (_INSMOD.search(command) or (modprobe and _IGNORE_INSTALL.search(command, modprobe.end())))

@@ -71,6 +71,10 @@ class NextBoot:
         """
         return self._writes.last(key)
 
+    def key_history(self, key: str) -> list[Assignment]:
+        """Return the assignments that a key has in turn if the lines of those before them are gone."""
+        return self._writes.history(key)
+
     @property
     def _known(self) -> Init:
         return self._init or Init("unknown", None, None)

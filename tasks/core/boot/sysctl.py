@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from fnmatch import fnmatchcase
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
+from tasks.core.boot.files import SYSCTL
+from tasks.core.boot.globs import Glob, check_pattern_count, is_glob
 from tasks.core.boot.inits import Dialect
 from tasks.core.facts import Line
 from tasks.core.kernel import ALIASES, MUTUALLY_EXCLUSIVE, key_path, parse_integer
@@ -27,25 +28,36 @@ class SetterRun(NamedTuple):
 
 
 class BootWrite(NamedTuple):
-    """A write to a path below /proc/sys or to a pattern of paths. named: paths that a pattern does not reach."""
+    """A write to a path below /proc/sys or to a pattern of paths.
+
+    named: paths that a pattern does not reach. globs: of a pattern, one for each step of the path.
+    """
 
     path: str
     found: Assignment
     named: frozenset[str]
+    globs: tuple[Glob, ...] = ()
 
     def reaches(self, path: str) -> bool:
         """Return whether it writes to a path."""
         if self.found.value is None or self.path == path:
             return self.found.value is not None
-        return path not in self.named and _is_glob(self.path) and _matches(path, self.path)
+        return bool(self.globs) and path not in self.named and _matches(path, self.globs)
 
 
 class BootWrites:
     """All writes of a boot in order, and the keys that lines leave out."""
 
     def __init__(self, runs: Iterable[SetterRun]) -> None:
-        self._all = [write for run in runs for write in _find_writes(run)]
-        self._patterns = [number for number, write in enumerate(self._all) if _is_glob(write.path)]
+        self._all: list[BootWrite] = []
+        self._assigned: dict[str, list[Assignment]] = {}
+        for run in runs:
+            pairs = [pair for line in run.lines for pair in parse_assignments(line, run.dialect)]
+            self._all += _find_writes(pairs, run.dialect)
+            for path, found in pairs:
+                self._assigned.setdefault(_simple(path), []).append(found)
+        self._patterns = [number for number, write in enumerate(self._all) if write.globs]
+        check_pattern_count(len(self._patterns), f"/{SYSCTL}/")
         self._by_path: dict[str, list[int]] = {}
         for number, write in enumerate(self._all):
             self._by_path.setdefault(write.path, []).append(number)
@@ -60,6 +72,20 @@ class BootWrites:
         if key not in self._last:
             self._last[key] = self._find_last(key)
         return self._last[key]
+
+    def history(self, key: str) -> list[Assignment]:
+        """Return the last assignment of a key, and those that take its place in turn if it is removed.
+
+        The earlier ones are only known where all lines about the key have the same name for it.
+        """
+        path, last = key_path(key), self.last(key)
+        written = self._assigned.get(path, ())
+        names = {path, ALIASES.get(path, ""), MUTUALLY_EXCLUSIVE.get(path, "")} - {""}
+        writes = (write for write in self._writes_to(*names) if write.path != path)
+        others = any(write.path in names or any(_matches(name, write.globs) for name in names) for write in writes)
+        if not last or others or any(found.value is None for found in written):
+            return [last] if last else []
+        return list(reversed(written))
 
     def _find_last(self, key: str) -> Assignment | None:
         path = key_path(key)
@@ -79,15 +105,10 @@ class BootWrites:
         return (self._all[number] for number in sorted(numbers))
 
 
-def _find_writes(run: SetterRun) -> list[BootWrite]:
-    pairs = [pair for line in run.lines for pair in parse_assignments(line, run.dialect)]
+def _find_writes(pairs: Sequence[tuple[str, Assignment]], dialect: Dialect) -> list[BootWrite]:
     named = frozenset(path for path, _ in pairs)
-    kept = (
-        _last_of_each(pairs)
-        if run.dialect is Dialect.SYSTEMD
-        else [pair for pair in pairs if pair[1].value is not None]
-    )
-    return [BootWrite(_simple(path), found, named) for path, found in kept]
+    kept = _last_of_each(pairs) if dialect is Dialect.SYSTEMD else [pair for pair in pairs if pair[1].value is not None]
+    return [BootWrite(simple := _simple(path), found, named, _globs(simple)) for path, found in kept]
 
 
 def parse_assignments(line: Line, dialect: Dialect) -> list[tuple[str, Assignment]]:
@@ -114,7 +135,7 @@ def _procps_path(name: str) -> str | None:
 
 def _busybox_path(name: str) -> str | None:
     """Return the path of a name, None for a dash, a pattern, or a slash in front, which leaves /proc/sys."""
-    return None if name.startswith(("-", "/")) or _is_glob(name) else key_path(name)
+    return None if name.startswith(("-", "/")) or is_glob(name) else key_path(name)
 
 
 def _simple(path: str) -> str:
@@ -144,11 +165,12 @@ def _last_of_each(pairs: Iterable[tuple[str, Assignment]]) -> list[tuple[str, As
     return list(table.items())
 
 
-def _matches(path: str, pattern: str) -> bool:
+def _globs(path: str) -> tuple[Glob, ...]:
+    """Return the steps of a pattern, nothing for a plain path."""
+    return tuple(map(Glob, path.split("/"))) if is_glob(path) else ()
+
+
+def _matches(path: str, globs: Sequence[Glob]) -> bool:
     """Return whether a path matches a pattern of glob(7): a star matches no slash."""
-    names, patterns = path.split("/"), pattern.split("/")
-    return len(names) == len(patterns) and all(map(fnmatchcase, names, patterns))
-
-
-def _is_glob(path: str) -> bool:
-    return "*" in path or "?" in path or "[" in path
+    names = path.split("/")
+    return len(names) == len(globs) and all(glob.matches(name) for glob, name in zip(globs, names, strict=True))

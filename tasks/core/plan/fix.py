@@ -6,13 +6,14 @@ from collections.abc import Sequence
 from fnmatch import fnmatchcase
 
 from tasks.core.boot.files import MODULES, files_in_order
-from tasks.core.errors import ProfileError, UsageError
+from tasks.core.errors import ProfileError, RemoteError, UsageError
 from tasks.core.facts import Facts, FileFact
 from tasks.core.kernel import same_module, same_value
 from tasks.core.ownfiles import FIX_PROFILE, MODULES_PATH, SYSCTL_PATH, RenderedFile, assignments, with_header
 from tasks.core.plan.desired import Desired, resolve
 from tasks.core.profile.profile import Profile, RenderedProfile, render
 from tasks.core.profile.template import Source
+from tasks.core.sanitize import UNSAFE_CHARACTERS, sanitize
 
 FIX_NAME = FIX_PROFILE
 MODULES_FILE, SYSCTL_FILE = MODULES_PATH.format(FIX_NAME), SYSCTL_PATH.format(FIX_NAME)
@@ -41,13 +42,21 @@ def fix_desired(rendered: RenderedProfile, facts: Facts, *, persist: bool) -> De
 
 def _keys_file(state: Desired, facts: Facts) -> tuple[RenderedFile, ...]:
     """Return the file of fixes with this key in it, unless the files of our profiles keep the key already."""
-    lines = assignments(facts.lines(SYSCTL_FILE))
+    lines = assignments(_own_lines(SYSCTL_FILE, facts))
     by_profiles = _assigned_by_profiles(facts)
     for setting in state.settings:
         lines.pop(setting.key, None)
         if not same_value(setting.key, by_profiles.get(setting.key, ""), setting.value):
             lines[setting.key] = setting.value
     return _fix_file(SYSCTL_FILE, [f"{key} = {value}" for key, value in lines.items()], facts)
+
+
+def _own_lines(path: str, facts: Facts) -> tuple[str, ...]:
+    """Return the lines of a file of fixes, which are written again. Raise RemoteError if one has control characters."""
+    lines = facts.lines(path)
+    if bad := next((line for line in lines if UNSAFE_CHARACTERS.search(line)), None):
+        raise RemoteError(f"{path} has control characters: {sanitize(bad)[:80]}", "correct that line on the node")
+    return lines
 
 
 def _assigned_by_profiles(facts: Facts) -> dict[str, str]:
@@ -60,7 +69,7 @@ def _assigned_by_profiles(facts: Facts) -> dict[str, str]:
 
 def _modules_file(state: Desired, facts: Facts) -> tuple[RenderedFile, ...]:
     """Return the file of fixes with this module in it, unless a file of modules-load.d names it already."""
-    mine = [line for line in facts.lines(MODULES_FILE) if not line.startswith("#")]
+    mine = [line for line in _own_lines(MODULES_FILE, facts) if not line.startswith("#")]
     others = {line for file in files_in_order(facts.files, MODULES) for line in _others(file)}
     new = [name for name in state.modules if not any(same_module(name, line) for line in [*others, *mine])]
     return _fix_file(MODULES_FILE, [*mine, *new], facts)

@@ -5,10 +5,13 @@ from __future__ import annotations
 import re
 import shlex
 from collections.abc import Collection, Mapping
+from functools import partial
+from itertools import takewhile
 
 from tasks.core.boot.files import COMMAND_LINE, MODPROBE, Obstacle, ObstacleKind
 from tasks.core.boot.simulation import NextBoot
 from tasks.core.boot.sysctl import Assignment
+from tasks.core.errors import RemoteError
 from tasks.core.facts import NOWHERE, Facts, FileFact, Line
 from tasks.core.kernel import providing_module, satisfies
 from tasks.core.memo import memoized
@@ -16,6 +19,7 @@ from tasks.core.ownfiles import FIX_PROFILE, SYSCTL_PATH, RenderedFile, profile_
 from tasks.core.plan.desired import Desired, Setting
 from tasks.core.result import Item, ItemStatus
 
+MAX_SIMULATIONS = 20  # of one boot, to find the lines in the way
 SAFE_PATH = re.compile(r"[A-Za-z0-9_./@:+-]+\Z")  # a file of another name is never changed
 FIX_FILE = SYSCTL_PATH.format(FIX_PROFILE)
 REMOVE = "remove that line"
@@ -66,25 +70,40 @@ def _owner_obstacle(key: str, boot: NextBoot) -> Obstacle | None:
 def conflicting_lines(desired: Desired, boot: NextBoot) -> tuple[Line, ...]:
     """Return the lines of other files that keep this node from its desired state after the next boot, and no others.
 
-    The boot is simulated again without the lines that are in the way, until none is left.
+    The boot is simulated again without the lines that are in the way, until none is left: twice, unless lines about
+    several names of one key alternate. Raises RemoteError where that goes on for too long.
     """
-    found: list[Line] = []
-    while new := [line for line in dict.fromkeys(_deciding_lines(desired, boot)) if line not in found]:
-        found += new
+    found: dict[Line, None] = {}
+    for _ in range(MAX_SIMULATIONS):
+        new = [line for line in _deciding_lines(desired, boot) if line not in found]
+        if not new:
+            return tuple(sorted(found, key=lambda line: (line.path, line.number)))
+        found |= dict.fromkeys(new)
         boot = boot.without_lines(found)
-    return tuple(sorted(found, key=lambda line: (line.path, line.number)))
+    raise RemoteError(
+        f"the lines in the way of {len(desired.settings)} keys alternate: {len(found)} were found, and there are more",
+        f"look at {next(iter(found))} on the node, and remove such lines by hand",
+    )
 
 
 def _deciding_lines(desired: Desired, boot: NextBoot) -> list[Line]:
-    """Return the line that decides against each module and key, where it is one that may be commented out."""
+    """Return the lines that decide against each module and key in turn, up to one that must not be commented out."""
     obstacles = [
         *map(boot.module_obstacle, desired.modules),
         *(_owner_obstacle(setting.key, boot) for setting in desired.settings),
     ]
-    held = [obstacle.line for obstacle in obstacles if obstacle and f"/{MODPROBE}/" in obstacle.line.path]
-    keys = [(setting, boot.key(setting.key)) for setting in desired.settings]
-    wrong = [found.line for setting, found in keys if found and not _satisfies(found, setting)]
-    return [line for line in (*held, *wrong) if _may_be_commented_out(line)]
+    lines: list[Line] = []
+    for obstacle in obstacles:
+        if obstacle and f"/{MODPROBE}/" in obstacle.line.path:
+            lines += takewhile(_may_be_commented_out, (obstacle.line, *obstacle.following))
+    for setting in desired.settings:
+        wrong = takewhile(partial(_is_wrong, setting), boot.key_history(setting.key))
+        lines += takewhile(_may_be_commented_out, (found.line for found in wrong))
+    return lines
+
+
+def _is_wrong(setting: Setting, found: Assignment) -> bool:
+    return not _satisfies(found, setting)
 
 
 def _may_be_commented_out(line: Line) -> bool:

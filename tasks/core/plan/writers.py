@@ -63,7 +63,10 @@ WRITERS = (
     Writer(  # kubernetes: pkg/proxy/ipvs/proxier.go, pkg/proxy/iptables/proxier.go
         "kube-proxy",
         (
-            ("net.ipv4.vs.*", None),
+            ("net.ipv4.vs.conntrack", "1"),
+            ("net.ipv4.vs.conn_reuse_mode", "0"),
+            ("net.ipv4.vs.expire_nodest_conn", "1"),
+            ("net.ipv4.vs.expire_quiescent_template", "1"),
             ("net.ipv4.conf.all.arp_ignore", "1"),
             ("net.ipv4.conf.all.arp_announce", "2"),
             ("net.ipv4.conf.all.route_localnet", "1"),
@@ -94,17 +97,26 @@ WRITERS = (
         ("/run/calico",),
         "sets it when it starts",
     ),
-    Writer(  # systemd.network(5): IPForward=, since 256 IPv4Forwarding= and IPv6Forwarding=
+    Writer(  # systemd.network(5), IPv6AcceptRA=. Its forwarding is in .network files, which the probe does not read
         "systemd-networkd",
-        (
-            ("net.ipv4.ip_forward", None),
-            ("net.ipv4.conf.*.forwarding", None),
-            ("net.ipv6.conf.*.forwarding", None),
-            ("net.ipv6.conf.*.accept_ra", "0"),
-        ),
+        (("net.ipv6.conf.*.accept_ra", "0"),),
         ("/run/systemd/netif/links",),
-        "sets it where a .network file says IPForward= or the like",
+        "turns it off on its links, for it handles router advertisements itself",
     ),
+)
+
+
+# Patterns of keys with the value that a kernel starts with: nobody has to have written it. Documentation/networking:
+# ip-sysctl.rst, nf_conntrack-sysctl.rst, ipvs-sysctl.rst.
+KERNEL_DEFAULTS = (
+    ("net.ipv4.ip_forward", "0"),
+    ("net.ipv[46].conf.*.forwarding", "0"),
+    ("net.ipv6.conf.*.accept_ra", "1"),
+    ("net.netfilter.nf_conntrack_tcp_timeout_established", "432000"),
+    ("net.netfilter.nf_conntrack_tcp_timeout_close_wait", "60"),
+    ("net.netfilter.nf_conntrack_udp_timeout", "30"),
+    ("net.netfilter.nf_conntrack_udp_timeout_stream", "120"),
+    ("net.netfilter.nf_conntrack_tcp_be_liberal", "0"),
 )
 
 
@@ -121,6 +133,8 @@ class LikelyWriters:
             line = found[-1].line
             gone = ", which is gone after the next boot" if line.path.startswith("/run/") else ""
             return f"{line} sets it{gone}"
+        if any(fnmatchcase(key, pattern) and same_value(key, got, value) for pattern, value in KERNEL_DEFAULTS):
+            return "the kernel's default"
         for writer in self._writers:
             if _writes(writer, key, got):
                 return f"likely {writer.name}: it {writer.behaviour}"

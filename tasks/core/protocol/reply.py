@@ -14,6 +14,10 @@ from tasks.core.memo import memoized
 
 # Sections that only verify asks for: tasks/node/scripts/kubeadm.sh.
 MORE = ("clock", "options", "listeners")
+MAX_LINE = 64 * 1024  # characters; the longest of a usual node is a list of ports or the kernel's command line
+MAX_LINES = 100_000  # a usual node's reply has some hundreds
+MAX_FILE_LINES = 10_000  # of its configuration and values: whole distributions ship fewer than a thousand
+MAX_DEPENDENCIES = 1000  # of one module; a usual one has fewer than twenty
 _NUMBER = re.compile("[0-9]{1,18}")
 _NUMBERED = re.compile("(/.*?):([0-9]{1,9}):(.*)")
 _UNITS = {"p": UnitState.PRESENT, "m": UnitState.MASKED, "o": UnitState.ALTERED}
@@ -26,6 +30,7 @@ def parse_reply(reply: str, known: Facts | None = None) -> Facts:
     are taken from it, because a repeat probe does not report them. Raises RemoteError without `known` if the reply
     names no user.
     """
+    _check_size(reply)
     sections = _sections(reply.replace("\0", "\ufffd"))  # no line of a request to come may hold a NUL
     said: dict[str, list[str]] = {}
     for line in sections.get("", []):
@@ -33,6 +38,8 @@ def parse_reply(reply: str, known: Facts | None = None) -> Facts:
     found = _found(sections.get("found", []))
     if known is None and not _NUMBER.fullmatch(found.uid):
         raise RemoteError(f"the node's reply makes no sense: {reply[:200]!r}", "look at what its login shell prints")
+    if len(found.files) > MAX_FILE_LINES:
+        raise _too_large(f"its files have more than {MAX_FILE_LINES} lines", found.files[MAX_FILE_LINES])
     lines = _contents(found.files)
     loaded, indexes = frozenset(found.loaded), tuple(found.indexes)
     facts = Facts(
@@ -81,6 +88,19 @@ def _shown(paths: Iterable[str]) -> frozenset[str]:
 @memoized(maxsize=1024)  # nodes report the same keys
 def _owner_of_file(path: str) -> str | None:
     return providing_module(key_name(path.removeprefix(SYSCTL_ROOT)))
+
+
+def _check_size(reply: str) -> None:
+    """Raise RemoteError for a reply of too many lines or with too long a line: a node controls both."""
+    if reply.count("\n") > MAX_LINES:
+        raise _too_large(f"its reply has more than {MAX_LINES} lines", reply)
+    longest = max(reply.split("\n"), key=len)
+    if len(longest) > MAX_LINE:
+        raise _too_large(f"its reply has a line of more than {MAX_LINE} characters", longest)
+
+
+def _too_large(problem: str, text: str) -> RemoteError:
+    return RemoteError(problem, f"look at it on the node: {text[:80]!r} …")
 
 
 def _sections(reply: str) -> dict[str, list[str]]:
@@ -142,9 +162,12 @@ def _needs(lines: tuple[str, ...]) -> Mapping[str, frozenset[str]]:
     `…/modules.dep:kernel/a/ip_vs_rr.ko: kernel/a/ip_vs.ko` -> {ip_vs_rr: {ip_vs}}. The indirect ones are listed too.
     """
     parts = [line.partition(":")[2].partition(":") for line in lines]
-    return {
+    needs = {
         _module_name(module): frozenset(map(_module_name, needed.split())) for module, colon, needed in parts if colon
     }
+    if wrong := next((name for name, needed in needs.items() if len(needed) > MAX_DEPENDENCIES), None):
+        raise _too_large(f"a module of its kernel needs more than {MAX_DEPENDENCIES} others", wrong)
+    return needs
 
 
 def _module_name(path: str) -> str:

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tasks.core.sanitize import UNSAFE_CHARACTERS, sanitize, sanitize_lines
+from tasks.core.sanitize import UNSAFE_CHARACTERS, sanitize, sanitize_lines, shorten
 
 
 @pytest.mark.parametrize(
@@ -41,3 +41,10 @@ def test_of_several_lines_the_newlines_stay(text: str) -> None:
     safe = sanitize_lines(text)
     assert [match.start() for match in re.finditer("\n", safe)] == [match.start() for match in re.finditer("\n", text)]
     assert not UNSAFE_CHARACTERS.search(safe.replace("\n", ""))
+
+
+@given(st.text(max_size=60), st.integers(2, 40))
+def test_a_shortened_text_says_how_much_is_left_out(text: str, limit: int) -> None:
+    short = shorten(text, limit)
+    assert short == text if len(text) <= limit else f" {len(text) - 2 * (limit // 2)} characters " in short
+    assert len(short) <= max(len(text), limit + 30)

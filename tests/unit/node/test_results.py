@@ -5,10 +5,12 @@ from __future__ import annotations
 import pytest
 
 from tasks.core.errors import RemoteError, UnreachableError, UsageError
-from tasks.core.result import Status
+from tasks.core.host import Host
+from tasks.core.result import Item, ItemStatus, Kind, Status
+from tasks.core.sanitize import MAX_TEXT, UNSAFE_CHARACTERS
 from tasks.node import steps as node
 from tasks.node.conversation import Conversation
-from tasks.node.results import failure_result
+from tasks.node.results import failure_result, make_result
 from tests.support.builders import Node, host
 from tests.support.steps import (
     JOBS,
@@ -36,3 +38,16 @@ def test_an_error_is_its_hosts_own_result(error: Exception, status: Status, step
     found = failure_result(host(), error)
     assert (found.host, found.status) == ("n1", status)
     assert step in found.next_step
+
+
+LONG = "a\x1b[2J" * 100_000
+
+
+def test_no_text_of_a_node_is_long_or_has_escapes_in_a_result() -> None:
+    item = Item(Kind.FILE, LONG, ItemStatus.DRIFT, LONG, LONG, LONG, LONG, LONG)
+    done = make_result(Host("n1", "192.0.2.1"), [item], Status.DRIFT)
+    failed = failure_result(Host("n1", "192.0.2.1"), RemoteError(LONG, LONG))
+    texts = [text for text in done.items[0] if isinstance(text, str)]
+    for text in (*texts, failed.problem, failed.next_step):
+        assert len(text) <= MAX_TEXT + 40
+        assert not UNSAFE_CHARACTERS.search(text)

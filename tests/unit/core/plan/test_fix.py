@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tasks.core.errors import UsageError
+from tasks.core.errors import RemoteError, UsageError
 from tasks.core.facts import Facts
 from tasks.core.ownfiles import with_header
 from tasks.core.plan.desired import Setting
@@ -131,3 +131,12 @@ def test_a_repair_of_a_key_leaves_the_file_of_modules_alone_and_the_other_way_ro
 
 def test_the_repairs_sort_after_every_profile() -> None:
     assert max([SYSCTL_FILE, SYSCTL.format("kubernetes"), SYSCTL.format("yy"), SYSCTL.format("Zz")]) == SYSCTL_FILE
+
+
+@pytest.mark.parametrize(
+    ("item", "path", "text"), [("vm.x=1", SYSCTL_FILE, "vm.y = 1\x1b[2J\n"), ("a", MODULES_FILE, "b\x1b[2J\n")]
+)
+def test_a_file_of_fixes_with_control_characters_is_not_written_again(item: str, path: str, text: str) -> None:
+    node = facts({"vm.x": "0"}, loadable=["a"], files={path: text})
+    with pytest.raises(RemoteError, match="control characters"):
+        fix_desired(parse_item(item), node, persist=True)

@@ -141,3 +141,17 @@ def test_a_kernels_name_in_a_command_is_part_of_one_word_for_a_shell(system: str
     kernel = "6.1-cloud-a;reboot|b"
     step = missing_module("ip_vs", facts(kernel=kernel, files={"/etc/os-release": system})).next_step
     assert shlex.split(step.partition(" and boot")[0])[2].endswith("a;reboot|b")
+
+
+@pytest.mark.parametrize(
+    ("release", "step"),
+    [
+        ({"ID": "ubuntu"}, "apt install linux-modules-extra-'6.1; reboot'"),
+        ({"ID": "rocky"}, "dnf install kernel-modules-extra-'6.1; reboot'"),
+        ({"ID": "debian"}, "apt install linux-image-'x; reboot' and boot it: cloud kernels have fewer modules"),
+    ],
+)
+def test_a_nodes_kernel_is_quoted_in_a_step_that_is_meant_to_be_pasted(release: dict[str, str], step: str) -> None:
+    kernel = "6-cloud-x; reboot" if release["ID"] == "debian" else "6.1; reboot"
+    text = "".join(f"{name}={value}\n" for name, value in release.items())
+    assert missing_module("a", facts(kernel=kernel, files={"/etc/os-release": text})).next_step == step

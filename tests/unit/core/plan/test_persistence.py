@@ -3,21 +3,26 @@
 from __future__ import annotations
 
 import shlex
+from collections.abc import Collection
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from tasks.core.boot.inits import MODULES_LOAD_UNIT, SYSCTL_UNIT
 from tasks.core.boot.simulation import NextBoot
+from tasks.core.errors import RemoteError
 from tasks.core.facts import Facts, Line, UnitState
-from tasks.core.plan.desired import resolve
+from tasks.core.kernel import satisfies
+from tasks.core.plan.desired import Desired, resolve
 from tasks.core.plan.diff import Plan, diff
 from tasks.core.plan.persistence import conflicting_lines, planned_files
 from tasks.core.result import ItemStatus
 from tasks.node import converge as node_converge
 from tasks.node import orders as instructions
-from tests.support.boots import applied, facts
+from tests.support.boots import DEBIAN, applied, facts
 from tests.support.builders import rendered
 from tests.support.shells import Shell
 
@@ -220,3 +225,99 @@ def test_a_value_in_a_command_is_one_word_for_a_shell() -> None:
     items = diff(wanted, known, NextBoot(known, planned_files(wanted.files, known))).items
     step = next(item.next_step for item in items if item.name == "kernel.core_pattern")
     assert shlex.split(step)[4] == f"kernel.core_pattern={value}"
+
+
+# Found in one pass
+
+KEY_LINES = st.sampled_from(
+    [
+        "net.ipv4.ip_forward = 0",
+        "net.ipv4.ip_forward = 1",
+        "net/ipv4/ip_forward=0",
+        "net.ipv4.conf.all.forwarding = 0",
+        "net.ipv4.conf.all.forwarding = 1",
+        "net.ipv4.* = 0",
+        "-net.ipv4.ip_forward",
+        "# a comment",
+        "vm.dirty_bytes = 7",
+        "vm.dirty_ratio = 0",
+        "vm.dirty_ratio = 9",
+    ]
+)
+MODULE_LINES = st.sampled_from(
+    ["blacklist foo", "install foo /bin/true", "install f* modprobe -i foo", "alias foo off", "alias f* foo", "# none"]
+)
+
+
+def one_by_one(desired: Desired, boot: NextBoot) -> set[str]:
+    """Find the lines in the way as slowly as can be: the one that decides, and then everything anew."""
+    found: list[Line] = []
+    while True:
+        obstacles = [*map(boot.module_obstacle, desired.modules)]
+        lines = [obstacle.line for obstacle in obstacles if obstacle and "/modprobe.d/" in obstacle.line.path]
+        for setting in desired.settings:
+            last = boot.key(setting.key)
+            right = last and last.value is not None and satisfies(setting.key, last.value, setting.value, None)
+            lines += [last.line] if last and not right else []
+        new = [line for line in lines if line.number and "nodeprep" not in line.path and line not in found]
+        if not new:
+            return set(map(str, found))
+        found += new
+        boot = boot.without_lines(found)
+
+
+@given(st.lists(KEY_LINES, max_size=8), st.lists(KEY_LINES, max_size=3), st.lists(MODULE_LINES, max_size=5))
+def test_the_lines_in_the_way_are_those_found_one_by_one(early: list[str], late: list[str], modules: list[str]) -> None:
+    wanted = [rendered("net.ipv4.ip_forward = 1\nvm.dirty_ratio = 9\n", "foo\n")]
+    known = facts(
+        {
+            "/etc/sysctl.d/99-zzz.conf": "\n".join(early),
+            "/usr/lib/sysctl.d/99-zzzz.conf": "\n".join(late),
+            "/etc/modprobe.d/x.conf": "\n".join(modules),
+        },
+        values={"net.ipv4.ip_forward": "1", "vm.dirty_ratio": "9"},
+        loaded=("foo",),
+    )
+    desired = resolve(wanted, known)
+    boot = NextBoot(known, planned_files(desired.files, known))
+    assert set(map(str, conflicting_lines(desired, boot))) == one_by_one(desired, boot)
+
+
+@pytest.mark.parametrize(
+    ("path", "line"),
+    [
+        ("/etc/sysctl.d/zz.conf", "net.core.somaxconn = 5"),
+        ("/etc/modprobe.d/x.conf", "blacklist foo"),
+        ("/etc/modprobe.d/x.conf", "install foo /bin/true"),
+        ("/etc/modprobe.d/x.conf", "alias foo off"),
+    ],
+)
+def test_thousands_of_lines_in_the_way_are_found_with_two_boots(
+    path: str, line: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    known = facts({path: f"{line}\n" * 5000}, values={"net.core.somaxconn": "1"}, loaded=("foo",))
+    desired = resolve([rendered("net.core.somaxconn = 1\n", "foo\n")], known)
+    boots: list[int] = []
+    real = NextBoot.without_lines
+
+    def counted(boot: NextBoot, lines: Collection[Line]) -> NextBoot:
+        boots.append(len(lines))
+        return real(boot, lines)
+
+    monkeypatch.setattr(NextBoot, "without_lines", counted)
+    found = conflicting_lines(desired, NextBoot(known, planned_files(desired.files, known)))
+    assert [line.number for line in found] == list(range(1, 5001))
+    assert boots == [5000]
+
+
+def test_lines_in_the_way_that_alternate_without_end_are_the_nodes_error() -> None:
+    text = "net.ipv4.ip_forward = 0\nnet.ipv4.conf.all.forwarding = 0\n" * 50
+    known = facts(
+        {"/etc/sysctl.d/zz.conf": "".join(f"{line}\n" for line in text.split("\n"))}, runs="openrc", links=DEBIAN
+    )
+    desired = resolve([rendered("net.ipv4.ip_forward = 1\n", None)], replace(known, values=FORWARD))
+    with pytest.raises(RemoteError, match="alternate"):
+        conflicting_lines(desired, NextBoot(known, planned_files(desired.files, known)))
+
+
+FORWARD = {"/proc/sys/net/ipv4/ip_forward": "1"}

@@ -6,10 +6,11 @@ from typing import Any
 
 import pytest
 
+from tasks.core.plan.desired import resolve
+from tasks.core.plan.diff import diff
 from tasks.core.plan.writers import LikelyWriters
 from tasks.core.result import ItemStatus
-from tests.support.builders import facts
-from tests.unit.core.plan.test_diff import plan
+from tests.support.builders import facts, rendered
 
 KUBELET = {"hidden": ["/var/lib/kubelet"]}
 CASES: dict[str, tuple[str, str, dict[str, Any], str]] = {
@@ -40,12 +41,18 @@ CASES: dict[str, tuple[str, str, dict[str, Any], str]] = {
         {"hidden": ["/run/docker"]},
         "likely dockerd: it turns it on when it starts",
     ),
-    "not docker: it never turns it off": ("net.ipv4.ip_forward", "0", {"hidden": ["/run/docker"]}, ""),
+    "not docker: it never turns it off": ("net.ipv4.ip_forward", "2", {"hidden": ["/run/docker"]}, ""),
     "networkd": (
-        "net.ipv4.ip_forward",
+        "net.ipv6.conf.eth0.accept_ra",
         "0",
         {"hidden": ["/run/systemd/netif/links"]},
-        "likely systemd-networkd: it sets it where a .network file says IPForward= or the like",
+        "likely systemd-networkd: it turns it off on its links, for it handles router advertisements itself",
+    ),
+    "networkd without a .network file that says so": (
+        "net.ipv4.ip_forward",
+        "1",
+        {"hidden": ["/run/systemd/netif/links"]},
+        "",
     ),
     "a CNI plugin": (
         "net.ipv4.ip_forward",
@@ -92,6 +99,41 @@ def test_who_may_have_written_a_key(key: str, got: str, node: dict[str, Any], wh
 
 
 def test_a_drift_has_its_likely_writer_beside_it() -> None:
-    (item,) = plan("kernel.panic = 5", None, values={"kernel.panic": "10"}, **KUBELET).items[:1]
+    node = facts({"kernel.panic": "10"}, **KUBELET)
+    item = diff(resolve([rendered("kernel.panic = 5")], node), node).items[0]
     assert item.status is ItemStatus.DRIFT
     assert item.why.startswith("likely kubelet")
+
+
+EVERYBODY: dict[str, Any] = {
+    "hidden": ["/run/systemd/netif/links", "/var/lib/kubelet", "/run/docker", "/etc/cni/net.d", "/run/calico"]
+}
+
+
+@pytest.mark.parametrize(
+    ("key", "default"),
+    [
+        ("net.ipv4.ip_forward", "0"),
+        ("net.ipv4.conf.all.forwarding", "0"),
+        ("net.ipv6.conf.eth0.forwarding", "0"),
+        ("net.ipv6.conf.all.accept_ra", "1"),
+        ("net.netfilter.nf_conntrack_tcp_timeout_established", "432000"),
+        ("net.netfilter.nf_conntrack_tcp_timeout_close_wait", "60"),
+        ("net.netfilter.nf_conntrack_tcp_be_liberal", "0"),
+    ],
+)
+def test_the_kernels_own_default_is_nobodys_work(key: str, default: str) -> None:
+    assert LikelyWriters(facts(**EVERYBODY)).explain(key, default) == "the kernel's default"
+
+
+@pytest.mark.parametrize(
+    ("key", "got"),
+    [("net.ipv4.vs.conn_reuse_mode", "1"), ("net.ipv4.conf.all.forwarding", "2"), ("net.ipv4.vs.am_droprate", "10")],
+)
+def test_a_value_that_no_writer_writes_has_no_suspect(key: str, got: str) -> None:
+    assert LikelyWriters(facts(**EVERYBODY)).explain(key, got) == ""
+
+
+def test_a_file_that_sets_the_default_is_named_all_the_same() -> None:
+    node = facts(files={"/etc/sysctl.d/a.conf": "net.ipv4.ip_forward = 0"})
+    assert LikelyWriters(node).explain("net.ipv4.ip_forward", "0") == "/etc/sysctl.d/a.conf:1 sets it"
