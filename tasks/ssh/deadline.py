@@ -23,6 +23,10 @@ class Deadline:
         """Tell if no time is left."""
         return time.monotonic() >= self._end
 
+    def extend(self, seconds: float) -> None:
+        """Move the deadline, by time that was not this host's: spent waiting for another one."""
+        self._end += seconds
+
     @contextlib.contextmanager
     def within(self, seconds: float) -> Iterator[None]:
         """Limit a part of the work to so many seconds, within the deadline."""

@@ -168,6 +168,15 @@ class Session:
         with self._translated_errors():
             self._transport.send(self._open_channel, data)
 
+    def keep_alive(self, waited: float) -> None:
+        """Answer what the server has sent, such as ClientAlive's requests, without waiting for more.
+
+        waited: seconds of waiting for another host, which do not count against the deadline.
+        """
+        self.deadline.extend(waited)
+        with self._translated_errors():
+            self._transport.answer_pending()
+
     def receive(self, *ends: bytes) -> tuple[bytes, bytes]:
         """Return the output (stdout and stderr) before the first of the texts in `ends`, and that text.
 

@@ -8,6 +8,7 @@ together, and each wait ends at the deadline. Measurements: docs/decisions/0004.
 from __future__ import annotations
 
 import contextlib
+import select
 import weakref
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -65,6 +66,10 @@ class DeadlineSocket:
     def buffered(self) -> int:
         """Return the number of bytes that were read from the socket and not yet consumed."""
         return len(self._in)
+
+    def readable(self) -> bool:
+        """Return True if there is something to read, or the end of the stream."""
+        return bool(self._in) or _is_readable(self._sock)
 
     def send(self, data: bytes) -> int:
         """Accept all of the data; it is written before the next wait."""
@@ -136,6 +141,15 @@ class DeadlineSocket:
         """Close the socket."""
         self._closed = True
         self._sock.close()
+
+
+def _is_readable(sock: Any) -> bool:
+    """Return True if a read would not wait. A tunnel has no descriptor of its own."""
+    if isinstance(sock, Tunnel):
+        return sock.readable()
+    poll = select.poll()  # select() takes no descriptor above 1023
+    poll.register(sock, select.POLLIN)
+    return bool(poll.poll(0))
 
 
 def _as_text(line: bytes) -> str:
@@ -234,6 +248,11 @@ class Transport(_Engine):  # type: ignore[misc]
             if self._over:
                 raise self._over
             self._take()
+
+    def answer_pending(self) -> None:
+        """Act on the messages that are here, and send the answers, without waiting for more."""
+        self.read_until(lambda: not self.stream.readable())
+        self.stream.flush()
 
     def _take(self) -> None:
         """Handle one message, and keep the error that ends the connection."""
@@ -504,6 +523,12 @@ class Tunnel:
         channel: Any = self._channel
         self._transport.read_until(lambda: channel.recv_ready() or channel.eof_received or channel.closed)
         return channel.recv(size) if channel.recv_ready() else b""
+
+    def readable(self) -> bool:
+        """Return True if there is something to read, or the end, once what the jump host has sent is taken."""
+        channel: Any = self._channel
+        self._transport.answer_pending()
+        return bool(channel.recv_ready() or channel.eof_received or channel.closed)
 
     def sendall(self, data: bytes) -> None:
         """Send all of the data."""
