@@ -26,6 +26,7 @@ from tasks.core.redact import Secret, parse_password
 from tasks.core.result import NodeResult
 from tasks.fleet.engine import Job, run_on_host
 from tasks.fleet.result_json import decode_result, encode_result
+from tasks.fleet.slots import Slot
 from tasks.fleet.unpickling import code_free_pickles, replaced
 from tasks.node.context import StepContext
 from tasks.node.conversation import NodeStep
@@ -109,7 +110,7 @@ class Workers:
         """Return the number of the workers' threads, of each worker no more than `forks`."""
         return sum(min(forks, threads) for threads in self._client.nthreads().values())
 
-    def task(self, job: Job) -> Callable[[Host], NodeResult]:
+    def task(self, job: Job) -> Callable[[Host, Slot], NodeResult]:
         """Send the job to the workers once, and return a function that has one of them work on a host."""
         keys = job.access.login.get("key_filename") or ()
         payload = JobPayload(
@@ -123,7 +124,7 @@ class Workers:
         # Sent as a task: scattered data is lost with the workers that hold it.
         sent = self._client.submit(_payload, payload, pure=False)
 
-        def run(host: Host) -> NodeResult:
+        def run(host: Host, _: Slot) -> NodeResult:
             try:
                 text = self._wait_for(self._client.submit(run_on_worker, sent, host, pure=False), job.seconds)
                 return decode_result(text, host.name)
@@ -173,8 +174,7 @@ def connect(address: str) -> Iterator[Workers]:
     except ImportError as error:
         raise UsageError("--engine dask needs dask.distributed: pip install -r requirements-dask.txt") from error
     logging.getLogger("distributed").setLevel(logging.CRITICAL + 1)  # the summary reports what happens to hosts
-    events = {"_default_event_handlers": {}} if hasattr(distributed.Client, "_default_event_handlers") else {}
-    with code_free_pickles(), replaced(distributed.Client, **events):
+    with code_free_pickles(), replaced(distributed.Client, _default_event_handlers={}):
         yield from _connect(distributed, address)
 
 

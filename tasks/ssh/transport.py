@@ -215,6 +215,7 @@ class Transport(_Engine):  # type: ignore[misc]
         request: tuple[str, bytes] | None = None,
         host_key_algorithms: Sequence[str] = (),
     ) -> None:
+        self.greeted: Callable[[], None] | None = None  # called once, when the server has sent its version
         self._login: Any = None
         self._host_key_algorithms = tuple(host_key_algorithms)
         self._expected_packet: tuple[int, ...] = ()
@@ -389,6 +390,9 @@ class Transport(_Engine):  # type: ignore[misc]
     def _shake_hands(self) -> None:
         self.packetizer.write_all(f"{self.local_version}\r\n".encode())
         self.stream.skip_greeting()
+        if greeted := self.greeted:
+            self.greeted = None
+            greeted()
         self._check_banner()
         self._send_kex_init()
         self._expect_packet(ssh.MSG_KEXINIT)
@@ -401,7 +405,7 @@ class Transport(_Engine):  # type: ignore[misc]
         connections still waited for the garbage collector.
         """
         self.active = False
-        self._login = self._early = None
+        self._login = self._early = self.greeted = None
         self._handler_table.clear()
         with contextlib.suppress(Exception):
             self.stream.close()

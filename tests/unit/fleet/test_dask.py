@@ -10,9 +10,11 @@ import pytest
 
 from tasks.core.host import Host
 from tasks.core.plan.fix import parse_item
+from tasks.core.protocol.lock import ChangeId
 from tasks.core.result import Status
 from tasks.fleet import dask
 from tasks.fleet.engine import Job
+from tasks.fleet.slots import Slot, Slots
 from tasks.node import rollback, steps
 from tasks.node.context import StepContext
 from tasks.node.conversation import NodeStep
@@ -64,8 +66,13 @@ def test_workers_that_never_answer_are_given_up(monkeypatch: pytest.MonkeyPatch)
         def nthreads(self) -> dict[str, int]:
             return {"tcp://a": 1}
 
-    job = Job(steps.plan_host, StepContext({}), Access.of(fabric.Config(), None), 0.01)
-    result = dask.Workers(Client(), "tcp://s").task(job)(Host("n1", "192.0.2.1"))
+    job = Job(
+        steps.plan_host,
+        StepContext({}, ChangeId("20261125-021502-a3f1", "anna@desk", "plan")),
+        Access.of(fabric.Config(), None),
+        0.01,
+    )
+    result = dask.Workers(Client(), "tcp://s").task(job)(Host("n1", "192.0.2.1"), Slot(Slots(1)))
     assert (result.host, result.status) == ("n1", Status.FAILED)
     assert result.problem == "no dask worker at tcp://s answers"
 

@@ -48,3 +48,12 @@ def test_time_spent_waiting_for_another_host_is_given_back(clock: list[float]) -
     clock[0] += 4
     limit.extend(3)
     assert limit.remaining() == 4
+
+
+def test_time_given_back_within_a_part_of_the_work_is_given_back_to_the_whole(clock: list[float]) -> None:
+    limit = Deadline(5)
+    with limit.within(2):
+        clock[0] += 2
+        limit.extend(2)
+        assert limit.remaining() == 2
+    assert limit.remaining() == 5
