@@ -15,7 +15,6 @@ from lab.fleet.tools import wait_until
 from tasks.core.host import Host, HostKeys, SshOptions
 from tasks.core.profile.profile import Profile
 from tasks.core.profile.template import Source
-from tasks.core.protocol.lock import ChangeId
 from tasks.core.redact import Secret
 from tasks.core.result import Status
 from tasks.fleet.engine import Job, run_on_host
@@ -23,6 +22,7 @@ from tasks.node import steps, sudo
 from tasks.node.context import StepContext
 from tasks.ssh.route import Access
 from tests.ssh.suite import Completed, Suite
+from tests.support.steps import CHANGE
 
 ENV = {"FABRIC_SUDO_PASSWORD": PASSWORD}
 HEALTHY = ("n1", "n2", "n3", "n4", "n5")
@@ -87,9 +87,7 @@ def test_a_node_that_waits_for_its_turn_is_not_cut_by_its_sshd_nor_by_its_deadli
     ssh = SshOptions((str(fleet.client / "id_ed25519"),), (str(fleet.client / "known_hosts"),), HostKeys.STRICT)
     host = Host("n", address, fleet.port, "operator", ssh=ssh)
     profile = Profile("p", None, Source("p", "vm.max_map_count = 262144\n", template=False))
-    context = StepContext(
-        {"n": (profile,)}, ChangeId("20261125-021502-a3f1", "anna@desk", "apply"), password=Secret(PASSWORD)
-    )
+    context = StepContext({"n": (profile,)}, CHANGE, password=Secret(PASSWORD))
     assert context.password is not None
     context.gates.of(context.password).enter("another", lambda _: None)  # and never leaves
     job = Job(steps.apply_host, context, Access.of(fabric.Config(), None), 3.5)

@@ -10,7 +10,6 @@ import pytest
 
 from tasks.core.host import Host
 from tasks.core.plan.fix import parse_item
-from tasks.core.protocol.lock import ChangeId
 from tasks.core.result import Status
 from tasks.fleet import dask
 from tasks.fleet.engine import Job
@@ -20,6 +19,7 @@ from tasks.node.context import StepContext
 from tasks.node.conversation import NodeStep
 from tasks.node.sudo import PasswordGates
 from tasks.ssh.route import Access
+from tests.support.steps import CHANGE
 
 STEPS: list[NodeStep] = [
     steps.plan_host,
@@ -68,7 +68,7 @@ def test_workers_that_never_answer_are_given_up(monkeypatch: pytest.MonkeyPatch)
 
     job = Job(
         steps.plan_host,
-        StepContext({}, ChangeId("20261125-021502-a3f1", "anna@desk", "plan")),
+        StepContext({}, CHANGE),
         Access.of(fabric.Config(), None),
         0.01,
     )
