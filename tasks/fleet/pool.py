@@ -17,10 +17,11 @@ from tasks.core.result import NodeResult, RunSummary, Status
 from tasks.core.run.batches import Rollout
 from tasks.core.run.report import FAILURES
 from tasks.core.verb import Verb
+from tasks.fleet.slots import Slot, Slots
 from tasks.node.results import failure_result
 
-Task = Callable[[Host], NodeResult]
-TICK = 0.1  # seconds between two checks for Ctrl-C: a signal does not end the main thread's wait
+Task = Callable[[Host, Slot], NodeResult]
+TICK = 0.1  # seconds between two checks for silent hosts and for Ctrl-C: a signal does not end the main thread's wait
 
 
 class Progress(Protocol):
@@ -49,14 +50,16 @@ def run_on_all(
 ) -> RunSummary:
     """Run the task on every host, `forks` at a time, batch after batch; results are in the order of hosts.
 
+    A host that has not answered yet does not count for long, see slots.py.
+
     A host that is the same node as another one is skipped, and so are the hosts that the rollout does not let start. On
     Ctrl-C no new host starts, and those under way finish (each has its deadline); a second Ctrl-C gives up on them.
     """
     start = time.monotonic()
     same_node = duplicates(hosts)
-    workers = _WorkerPool(task, progress, [host for host in hosts if host.name not in same_node], rollout)
+    workers = _WorkerPool(task, progress, [host for host in hosts if host.name not in same_node], rollout, forks)
     with _handle_interrupts(workers.interrupt):
-        workers.run(forks)
+        workers.run()
     names = [host.name for host in hosts]
     results = tuple(_duplicate(name, same_node[name]) if name in same_node else workers.result(name) for name in names)
     return RunSummary(verb, results, time.monotonic() - start, workers.interrupted)
@@ -85,8 +88,9 @@ class _WorkerPool:
     The threads are daemons: those that are given up do not keep the process alive.
     """
 
-    def __init__(self, task: Task, progress: Progress, hosts: Sequence[Host], rollout: Rollout) -> None:
+    def __init__(self, task: Task, progress: Progress, hosts: Sequence[Host], rollout: Rollout, forks: int) -> None:
         self._task, self._progress, self._hosts, self._rollout = task, progress, hosts, rollout
+        self._slots = Slots(max(1, forks))
         self._waiting: deque[Host] = deque()
         self._under_way: set[str] = set()
         self._done: dict[str, NodeResult] = {}
@@ -109,7 +113,7 @@ class _WorkerPool:
         self._interrupts += 1
         self._waiting.clear()
 
-    def run(self, forks: int) -> None:
+    def run(self) -> None:
         """Work on all batches, until all is done, stopped or given up."""
         batches = self._rollout.batches(self._hosts)
         for number, batch in enumerate(batches, 1):
@@ -117,45 +121,56 @@ class _WorkerPool:
             if len(batches) > 1:
                 with contextlib.suppress(Exception):
                     self._progress.batch(number, len(batches), len(batch))
-            self._run_batch(batch, forks)
+            self._run_batch(batch)
             if number < len(batches):
                 self._stop_reason = self._failure_limit() or self._rollout.canary_failed(self._failed - failed, batch)
             if self._stop_reason or self._interrupts:
                 break
 
-    def _run_batch(self, batch: Sequence[Host], forks: int) -> None:
+    def _run_batch(self, batch: Sequence[Host]) -> None:
         self._waiting = deque(batch)
         if self._interrupts:  # Ctrl-C came while the batch was put there
             self._waiting.clear()
-        self._done_event.clear()
-        self._workers = min(max(1, forks), len(batch))
-        for _ in range(self._workers):
-            Thread(target=self._work, daemon=True).start()
-        while self._workers and self._interrupts < 2:
+        self._start_threads()
+        while (self._workers or self._waiting) and self._interrupts < 2:
             if self._interrupts and not self._interrupt_announced:
                 self._interrupt_announced = True
                 with contextlib.suppress(Exception):
                     self._progress.interrupted()
             self._done_event.wait(TICK)
+            self._slots.lend_silent()
+            self._start_threads()
 
-    def _work(self) -> None:
+    def _start_threads(self) -> None:
+        """Start a thread for each free slot, but no more than hosts wait."""
+        for _ in range(len(self._waiting)):
+            if not (slot := self._slots.take()):
+                break
+            with self._lock:
+                self._done_event.clear()
+                self._workers += 1
+            Thread(target=self._work, args=(slot,), daemon=True).start()
+
+    def _work(self, slot: Slot) -> None:
         try:
             while True:
                 host = self._waiting.popleft()
                 self._under_way.add(host.name)
-                self._finish(self._outcome(host))
+                self._finish(self._outcome(host, slot))
+                if not slot.keep():
+                    break
         except IndexError:  # no host waits any more
-            pass
+            slot.release()
         finally:  # also after an error: a thread that was not counted off would be waited for without end
             with self._lock:
                 self._workers -= 1
                 if not self._workers:
                     self._done_event.set()
 
-    def _outcome(self, host: Host) -> NodeResult:
+    def _outcome(self, host: Host, slot: Slot) -> NodeResult:
         try:
             self._progress.started(host.name)
-            return self._task(host)
+            return self._task(host, slot)
         except BaseException as error:  # a panic in cryptography's Rust code is not an Exception
             return failure_result(host, error)
 

@@ -43,6 +43,9 @@ class Channel(Protocol):
     def receive(self, *ends: bytes) -> tuple[bytes, bytes]:
         """Return the output up to one of `ends`, and that end. Raises ShellEndedError or RemoteError."""
 
+    def keep_alive(self, waited: float) -> None:
+        """Answer the far end's keepalives, after so many seconds of waiting that do not count as the host's."""
+
 
 class Conversation:
     """The requests and replies of one channel, with one random mark. had_lock: it has held the lock of the node."""
@@ -114,23 +117,33 @@ class Conversation:
             raise RemoteError(f"sudo refused {self.channel.user}: {error.problem}", _SUDOERS) from error
 
     def _with_password(self, data: bytes, host: Host, password: Secret, gate: PasswordGate) -> None:
-        """Send the password once, and only after sudo has prompted on our stream with our mark."""
-        gate.enter(self.channel.seconds_left)
-        accepted: bool | None = None
+        """Start sudo; if it asks, on our stream and with our mark, wait for the gate and send the password once.
+
+        A host whose sudo does not ask, or hangs before it does, never takes the others' turn.
+        """
         prompt, ready = f"{self.mark} password".encode(), f"{self.mark} ready\n".encode()
         try:
             self.channel.send(f"password {len(data)}\n".encode())
-            if self.channel.receive(prompt, ready)[1] == prompt:
-                self.channel.send(f"{password}\n".encode())
-                accepted = self.channel.receive(prompt, ready)[1] == ready
+            asked = self.channel.receive(prompt, ready)[1] == prompt
+            if asked and not self._try_password(password, host, gate, prompt, ready):
+                raise RemoteError(f"wrong sudo password for {self.channel.user}", "nothing was changed there")
+        except ShellEndedError as error:
+            raise RemoteError(f"sudo refused {self.channel.user}: {error.problem}", _SUDOERS) from error
+        self.channel.send(data)
+
+    def _try_password(self, password: Secret, host: Host, gate: PasswordGate, prompt: bytes, ready: bytes) -> bool:
+        """Send the password when the gate lets this host try it; return False if sudo asks again."""
+        gate.enter(host.name, self.channel.keep_alive)
+        accepted: bool | None = None
+        try:
+            self.channel.send(f"{password}\n".encode())
+            accepted = self.channel.receive(prompt, ready)[1] == ready
+            return accepted
         except ShellEndedError as error:
             accepted = False if _INCORRECT.search(error.problem) else None  # passwd_tries=1: it does not ask again
-            raise RemoteError(f"sudo refused {self.channel.user}: {error.problem}", _SUDOERS) from error
+            raise
         finally:
             gate.leave(host.name, accepted)
-        if accepted is False:
-            raise RemoteError(f"wrong sudo password for {self.channel.user}", "nothing was changed there")
-        self.channel.send(data)
 
     def _reply(self, known: Facts | None = None) -> Facts:
         self.channel.receive(f"{self.mark} begin\n".encode())

@@ -8,7 +8,8 @@ import random
 import re
 import socket
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager
 from functools import cache
 from threading import Lock
 from typing import Any, Self
@@ -32,6 +33,9 @@ LARGEST_REPLY = 2 * 1024 * 1024  # bytes; a healthy reply has about 5 kB, and it
 # above its MaxStartups. Each varies at random by half, so that hosts behind one jump host do not return together.
 RETRY_DELAYS = (0.25, 0.5, 1.0, 2.0, 4.0)
 
+CONNECT_PATIENCE = 0.25  # seconds; a kernel answers within a round trip, however busy its machine is
+GREETING_PATIENCE = 2.0  # seconds; an sshd answers later the busier its machine is, and more clients make it busier
+
 
 class _RefusedError(UnreachableError):
     """A server closed the connection before the key exchange was done. It may accept the next one."""
@@ -40,11 +44,19 @@ class _RefusedError(UnreachableError):
 class Session:
     """A channel to one host, closed at the end of the `with` block. Every failure is a NodeError.
 
-    start() makes the connection, since the login, the channel, the command and its stdin are sent together.
+    start() makes the connection, since the login, the channel, the command and its stdin are sent together. silence:
+    entered, with a patience in seconds, while nothing is heard of the node; leaving it may take time, which does not
+    count as the host's.
     """
 
-    def __init__(self, host: Host, access: Access, deadline: Deadline) -> None:
-        self.host, self.deadline = host, deadline
+    def __init__(
+        self,
+        host: Host,
+        access: Access,
+        deadline: Deadline,
+        silence: Callable[[float], AbstractContextManager[object]] = contextlib.nullcontext,
+    ) -> None:
+        self.host, self.deadline, self._silence = host, deadline, silence
         self._access, self._route = access, find_route(host, access)
         self._transports: list[Transport] = []  # one a hop, the node's last
         self._proxy: Proxy | None = None
@@ -112,13 +124,32 @@ class Session:
         try:
             options = self.host.ssh if hop is self._route.hops[-1] else SshOptions()
             policy = _policy(hop, options, self._access)  # before the socket, which nobody would close if this fails
-            return self._log_in(hop, policy, self._socket(hop), request)
+            with self._silent(hop, CONNECT_PATIENCE):
+                sock = self._socket(hop)
+            with contextlib.ExitStack() as greeting:
+                greeting.enter_context(self._silent(hop, GREETING_PATIENCE))
+                return self._log_in(hop, policy, sock, request, greeting.close)
         except Exception as error:
             reason = self._proxy.last_errors() if self._proxy else ""
             if reason and not isinstance(error, NodeError):
                 raise UnreachableError(f"ProxyCommand: {reason}", "try the same with ssh -v") from error
             transport = self._transports[reached] if len(self._transports) > reached else None
             raise _unreachable(hop, transport, error, prefix) from error
+
+    @contextlib.contextmanager
+    def _silent(self, hop: Hop, patience: float) -> Iterator[None]:
+        """Mark a block in which nothing is heard of the node.
+
+        Not of a jump host, which must not get more logins at a time than there are forks, nor of a node behind a
+        ProxyCommand, a process that takes memory.
+        """
+        if hop is not self._route.hops[-1] or self._route.proxy_command:
+            yield
+            return
+        with self._silence(patience):
+            yield
+            start = time.monotonic()
+        self.deadline.extend(time.monotonic() - start)
 
     @property
     def _handshake_timeout(self) -> float:
@@ -139,9 +170,12 @@ class Session:
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         return sock
 
-    def _log_in(self, hop: Hop, policy: Policy, sock: Any, request: tuple[str, bytes] | None) -> Transport:
+    def _log_in(
+        self, hop: Hop, policy: Policy, sock: Any, request: tuple[str, bytes] | None, greeted: Callable[[], None]
+    ) -> Transport:
         stream = DeadlineSocket(sock, self.deadline)
         transport = Transport(stream, self._handshake_timeout, request, policy.algorithms())
+        transport.greeted = greeted
         self._transports.append(transport)
         client = Client(self.deadline, *_agent_rules(hop))
         client.set_missing_host_key_policy(policy)
@@ -169,6 +203,15 @@ class Session:
         """Send data to the command's stdin."""
         with self._translated_errors():
             self._transport.send(self._open_channel, data)
+
+    def keep_alive(self, waited: float) -> None:
+        """Answer what the server has sent, such as ClientAlive's requests, without waiting for more.
+
+        waited: seconds of waiting for another host, which do not count against the deadline.
+        """
+        self.deadline.extend(waited)
+        with self._translated_errors():
+            self._transport.answer_pending()
 
     def receive(self, *ends: bytes) -> tuple[bytes, bytes]:
         """Return the output (stdout and stderr) before the first of the texts in `ends`, and that text.

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import copy
+import select
 import weakref
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -66,6 +67,10 @@ class DeadlineSocket:
     def buffered(self) -> int:
         """Return the number of bytes that were read from the socket and not yet consumed."""
         return len(self._in)
+
+    def readable(self) -> bool:
+        """Return True if there is something to read, or the end of the stream."""
+        return bool(self._in) or _is_readable(self._sock)
 
     def send(self, data: bytes) -> int:
         """Accept all of the data; it is written before the next wait."""
@@ -139,6 +144,15 @@ class DeadlineSocket:
         self._sock.close()
 
 
+def _is_readable(sock: Any) -> bool:
+    """Return True if a read would not wait. A tunnel has no descriptor of its own."""
+    if isinstance(sock, Tunnel):
+        return sock.readable()
+    poll = select.poll()  # select() takes no descriptor above 1023
+    poll.register(sock, select.POLLIN)
+    return bool(poll.poll(0))
+
+
 def _as_text(line: bytes) -> str:
     """Return the first 80 bytes of a peer's line as text."""
     return line[:80].decode("utf-8", "replace").strip()
@@ -202,6 +216,7 @@ class Transport(_Engine):  # type: ignore[misc]
         request: tuple[str, bytes] | None = None,
         host_key_algorithms: Sequence[str] = (),
     ) -> None:
+        self.greeted: Callable[[], None] | None = None  # called once, when the server has sent its version
         self._login: Any = None
         self._host_key_algorithms = tuple(host_key_algorithms)
         self._expected_packet: tuple[int, ...] = ()
@@ -235,6 +250,11 @@ class Transport(_Engine):  # type: ignore[misc]
             if self._over:
                 raise self._over
             self._take()
+
+    def answer_pending(self) -> None:
+        """Act on the messages that are here, and send the answers, without waiting for more."""
+        self.read_until(lambda: not self.stream.readable())
+        self.stream.flush()
 
     def _take(self) -> None:
         """Handle one message, and keep the error that ends the connection."""
@@ -371,6 +391,9 @@ class Transport(_Engine):  # type: ignore[misc]
     def _shake_hands(self) -> None:
         self.packetizer.write_all(f"{self.local_version}\r\n".encode())
         self.stream.skip_greeting()
+        if greeted := self.greeted:
+            self.greeted = None
+            greeted()
         self._check_banner()
         self._send_kex_init()
         self._expect_packet(ssh.MSG_KEXINIT)
@@ -383,7 +406,7 @@ class Transport(_Engine):  # type: ignore[misc]
         connections still waited for the garbage collector.
         """
         self.active = False
-        self._login = self._early = None
+        self._login = self._early = self.greeted = None
         self._handler_table.clear()
         with contextlib.suppress(Exception):
             self.stream.close()
@@ -518,6 +541,12 @@ class Tunnel:
         channel: Any = self._channel
         self._transport.read_until(lambda: channel.recv_ready() or channel.eof_received or channel.closed)
         return channel.recv(size) if channel.recv_ready() else b""
+
+    def readable(self) -> bool:
+        """Return True if there is something to read, or the end, once what the jump host has sent is taken."""
+        channel: Any = self._channel
+        self._transport.answer_pending()
+        return bool(channel.recv_ready() or channel.eof_received or channel.closed)
 
     def sendall(self, data: bytes) -> None:
         """Send all of the data."""

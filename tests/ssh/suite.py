@@ -270,3 +270,22 @@ def serving(conversation: Callable[[socket.socket], None]) -> Iterator[Address]:
         finally:
             listener.shutdown(socket.SHUT_RDWR)
             thread.join(30)
+
+
+@contextlib.contextmanager
+def deaf(host: str) -> Iterator[Address]:
+    """Yield an address on which a connection is neither accepted nor refused, as on a machine without power.
+
+    It is a listener with a full queue."""
+    with socket.socket() as listener, contextlib.ExitStack() as stack:
+        listener.bind((host, 0))
+        listener.listen(0)
+        address = Address(*listener.getsockname())
+        while True:
+            client = stack.enter_context(socket.socket())
+            client.settimeout(0.3)
+            try:
+                client.connect(address)
+            except TimeoutError:
+                break
+        yield address

@@ -51,10 +51,10 @@ class Cluster:
         self._await(process, lambda: ready.exists() and ready.read_text().endswith("}"))
         return process
 
-    def start_worker(self, threads: int = 4, code: Path = ROOT, **env: str) -> subprocess.Popen[bytes]:
+    def start_worker(self, *more: str, threads: int = 4, code: Path = ROOT, **env: str) -> subprocess.Popen[bytes]:
         """Start a worker, and wait until the scheduler has it."""
         log = self.folder / f"{len(self.processes)}.log"
-        words = [self.address, "--nthreads", str(threads), "--no-nanny", "--no-dashboard"]
+        words = [self.address, "--nthreads", str(threads), "--no-nanny", "--no-dashboard", *more]
         process = self._start("worker", words, {"PYTHONPATH": str(code), **env})
         self._await(process, lambda: "Registered to" in log.read_text())
         return process
@@ -246,3 +246,84 @@ def test_a_scheduler_that_is_not_there_is_told_by_its_address(suite: Suite) -> N
     done = suite.fab("plan", "--engine", f"dask=tcp://{host}:{port}")
     assert (done.code, done.stdout) == (2, "")
     assert f"no dask scheduler answers at tcp://{host}:{port}" in done.stderr
+
+
+# A worker in an attacker's hands: dask loads this file at its start. The code that it wants to run elsewhere makes a
+# file with the number of the process that runs it.
+ATTACK = """
+import os
+import pickle
+import time
+
+import tasks.fleet.dask as engine
+
+MARK = f"open({os.environ['MARKS']!r} + '/' + str(__import__('os').getpid()), 'w').close()"
+CODE = f"({MARK}, UserWarning('evil'))[1]"
+
+
+class Payload:
+    def __reduce__(self):
+        return eval, (CODE,)
+
+
+class EvilError(Exception):
+    def __reduce__(self):
+        return eval, (CODE,)
+
+
+def give(payload, host):
+    return Payload()
+
+
+def fail(payload, host):
+    raise EvilError
+
+
+def shout(payload, host):
+    from distributed import get_worker
+
+    evil = pickle.dumps(Payload())
+    get_worker().log_event("print", {"args": ("\\x1b[2Jgone",), "file": 1})
+    get_worker().log_event("warn", {"message": evil})
+    time.sleep(1)  # events may be slower than results
+    return "{}"
+
+
+def greet():
+    return Payload()
+
+
+if os.environ["ATTACK"] == "greet":
+    engine.code_digest = greet
+else:
+    engine.run_on_worker = globals()[os.environ["ATTACK"]]
+"""
+
+
+@pytest.mark.parametrize(
+    ("attack", "code", "problem"),
+    [
+        ("give", 4, "the dask worker's answer is not a result"),
+        ("fail", 4, "dask: "),
+        ("shout", 4, "the dask worker's answer is not a result"),
+        ("greet", 2, "runs other code"),
+    ],
+)
+def test_a_worker_runs_no_code_on_the_admins_machine(
+    attack: str, code: int, problem: str, suite: Suite, scheduler: Cluster, tmp_path: Path
+) -> None:
+    marks, preload = tmp_path / "marks", tmp_path / "attack.py"
+    marks.mkdir()
+    preload.write_text(ATTACK)
+    scheduler.start_worker("--preload", str(preload), ATTACK=attack, MARKS=str(marks))
+    suite.fresh("n")
+    process = suite.start(suite.command("plan", *scheduler.words, "--format", "json"))
+    try:
+        out, err = process.communicate(timeout=60)
+    finally:
+        process.kill()
+        process.communicate()
+    assert process.returncode == code, err
+    assert str(process.pid) not in {path.name for path in marks.iterdir()}  # dask's worker tries its own pickles
+    assert b"\x1b" not in out + err
+    assert problem in (json.loads(out)["nodes"][0]["problem"] if code == 4 else err.decode())

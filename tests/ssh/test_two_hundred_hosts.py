@@ -6,14 +6,13 @@ from __future__ import annotations
 import contextlib
 import json
 import random
-import socket
 from collections import Counter
 from collections.abc import Iterator
 
 import pytest
 
 from lab.fleet.fleet import Address, Fleet
-from tests.ssh.suite import Suite
+from tests.ssh.suite import Suite, deaf
 
 SECONDS, FORKS = 30, 20
 REFUSED, MUTE, SILENT, DROPPING = (range(start, start + 10) for start in (0, 10, 20, 30))
@@ -35,25 +34,6 @@ fi"""
 def fleet() -> Iterator[Fleet]:
     with Fleet(200) as many:
         yield many
-
-
-@contextlib.contextmanager
-def deaf(host: str) -> Iterator[Address]:
-    """Yield an address on which a connection is neither accepted nor refused, as on a machine without power.
-
-    It is a listener with a full queue."""
-    with socket.socket() as listener, contextlib.ExitStack() as stack:
-        listener.bind((host, 0))
-        listener.listen(0)
-        address = Address(*listener.getsockname())
-        while True:
-            client = stack.enter_context(socket.socket())
-            client.settimeout(0.3)
-            try:
-                client.connect(address)
-            except TimeoutError:
-                break
-        yield address
 
 
 def dropping(fleet: Fleet, host: str) -> None:

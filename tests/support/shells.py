@@ -73,6 +73,9 @@ class Process:
         with contextlib.suppress(BrokenPipeError):
             self.process.stdin.write(data)
 
+    def keep_alive(self, waited: float) -> None:
+        """Do nothing: a pipe has no keepalives."""
+
     def receive(self, *ends: bytes) -> tuple[bytes, bytes]:
         """Return the output up to one of `ends`, and that end, as the real session does."""
         deadline = time.monotonic() + SECONDS

@@ -98,6 +98,9 @@ class DictChannel:
         body = self.far.obey(lines).replace("== ", f"{self._mark} ")
         self._said += f"{self._mark} begin\n{body}{self._mark} end\n".encode()
 
+    def keep_alive(self, waited: float) -> None:
+        """Do nothing: no keepalives come."""
+
     def receive(self, *ends: bytes) -> tuple[bytes, bytes]:
         """From what was answered."""
         for end in ends:
@@ -133,6 +136,9 @@ class ScriptedChannel:
     def send(self, data: bytes) -> None:
         """Keeps what was sent."""
         self.sent.append(data)
+
+    def keep_alive(self, waited: float) -> None:
+        """Do nothing: no keepalives come."""
 
     def receive(self, *ends: bytes) -> tuple[bytes, bytes]:
         """The next thing."""

@@ -30,6 +30,7 @@ from tasks.core.profile import entries as profile_entries
 from tasks.core.profile import profile
 from tasks.core.result import Item, ItemStatus, Kind, NodeResult, RunSummary, Status
 from tasks.fleet.pool import run_on_all
+from tasks.fleet.slots import Slot
 from tests.support.builders import profile as a_profile
 from tests.support.verbs import VERBS
 
@@ -49,6 +50,11 @@ def healthy_result(host: Host) -> NodeResult:
     return NodeResult(host.name, Status.OK, tuple(items), seconds=0.1)
 
 
+def on_slot(host: Host, _: Slot) -> NodeResult:
+    """Do the task of a healthy node."""
+    return healthy_result(host)
+
+
 class SilentProgress:
     """A Progress that does nothing."""
 
@@ -66,7 +72,7 @@ class SilentProgress:
 
 
 def run(count: int, forks: int = 8) -> RunSummary:
-    return run_on_all(VERBS["verify"], hosts(count), healthy_result, forks, SilentProgress())
+    return run_on_all(VERBS["verify"], hosts(count), on_slot, forks, SilentProgress())
 
 
 # Kept
@@ -83,10 +89,10 @@ def test_equal_items_of_all_nodes_are_the_same_objects() -> None:
 def kept(count: int) -> int:
     """Return the bytes that a run keeps in memory, without its hosts."""
     some = hosts(count)
-    run_on_all(VERBS["verify"], some[:10], healthy_result, 8, SilentProgress())  # so that caches are filled
+    run_on_all(VERBS["verify"], some[:10], on_slot, 8, SilentProgress())  # so that caches are filled
     tracemalloc.start()
     try:
-        result = run_on_all(VERBS["verify"], some, healthy_result, 8, SilentProgress())
+        result = run_on_all(VERBS["verify"], some, on_slot, 8, SilentProgress())
         return tracemalloc.get_traced_memory()[0] if len(result.results) == count else -1
     finally:
         tracemalloc.stop()
@@ -99,7 +105,7 @@ def test_a_healthy_node_costs_less_than_half_a_kilobyte_of_memory() -> None:
 def test_no_more_threads_than_forks_are_alive() -> None:
     before, most = threading.active_count(), 0
 
-    def task(host: Host) -> NodeResult:
+    def task(host: Host, _: Slot) -> NodeResult:
         nonlocal most
         most = max(most, threading.active_count())
         return NodeResult(host.name, Status.OK)

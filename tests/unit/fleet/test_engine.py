@@ -10,6 +10,7 @@ import pytest
 from tasks.core.host import Host, HostKeys, SshOptions
 from tasks.core.result import NodeResult, Status
 from tasks.fleet.engine import Job, Threads, run_on_host
+from tasks.fleet.slots import Slot, Slots
 from tasks.node.context import StepContext
 from tasks.node.conversation import Conversation
 from tasks.ssh.route import Access
@@ -31,7 +32,7 @@ def test_a_host_that_refuses_connections_is_unreachable_and_timed(job: Job) -> N
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         host = Host("n1", "127.0.0.1", port=taken.getsockname()[1], ssh=SshOptions(not_honoured=("x=1",)))
-        result = Threads().task(job)(host)
+        result = Threads().task(job)(host, Slot(Slots(2)))
     assert (result.host, result.status) == ("n1", Status.UNREACHABLE)
     assert "Connection refused" in result.problem
     assert result.notes == ("not honoured: x=1",)

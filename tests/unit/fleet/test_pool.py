@@ -12,7 +12,8 @@ import pytest
 from tasks.core.host import Host
 from tasks.core.result import NodeResult, RunSummary, Status
 from tasks.core.run.batches import parse_rollout
-from tasks.fleet import pool
+from tasks.fleet import pool, slots
+from tasks.fleet.slots import Slot
 from tests.support.verbs import VERBS
 
 SECONDS = 10.0
@@ -48,19 +49,19 @@ def hosts(count: int) -> list[Host]:
     return [Host(f"n{number}", f"192.0.2.{number}") for number in range(count)]
 
 
-def fine(host: Host) -> NodeResult:
+def fine(host: Host, _: Slot) -> NodeResult:
     return NodeResult(host.name, Status.OK)
 
 
 def test_results_come_in_the_order_of_the_hosts_however_they_finish() -> None:
     last_done = Event()
 
-    def task(host: Host) -> NodeResult:
+    def task(host: Host, _: Slot) -> NodeResult:
         if host.name == "n4":
             last_done.set()
         else:
             assert last_done.wait(SECONDS)
-        return fine(host)
+        return fine(host, _)
 
     progress = RecordingProgress()
     summary = pool.run_on_all(VERBS["plan"], hosts(5), task, 5, progress)
@@ -76,7 +77,7 @@ def test_no_more_hosts_than_forks_are_worked_on_at_once_and_no_fewer(forks: int)
     at_once = max(1, min(forks, 6))
     together, lock, inside, most = Barrier(at_once), Lock(), 0, 0
 
-    def task(host: Host) -> NodeResult:
+    def task(host: Host, _: Slot) -> NodeResult:
         nonlocal inside, most
         with lock:
             inside += 1
@@ -84,7 +85,7 @@ def test_no_more_hosts_than_forks_are_worked_on_at_once_and_no_fewer(forks: int)
         together.wait(SECONDS)
         with lock:
             inside -= 1
-        return fine(host)
+        return fine(host, _)
 
     summary = pool.run_on_all(VERBS["plan"], hosts(6), task, forks, RecordingProgress())
     assert {result.status for result in summary.results} == {Status.OK}
@@ -92,10 +93,10 @@ def test_no_more_hosts_than_forks_are_worked_on_at_once_and_no_fewer(forks: int)
 
 
 def test_an_exception_of_one_host_is_its_result_and_nobody_elses() -> None:
-    def task(host: Host) -> NodeResult:
+    def task(host: Host, _: Slot) -> NodeResult:
         if host.name == "n1":
             raise RuntimeError("oops")
-        return fine(host)
+        return fine(host, _)
 
     summary = pool.run_on_all(VERBS["plan"], hosts(3), task, 1, RecordingProgress())
     assert [str(result.status) for result in summary.results] == ["ok", "failed", "ok"]
@@ -118,10 +119,10 @@ def test_a_base_exception_is_that_hosts_result_too() -> None:
     class Panic(BaseException):
         pass
 
-    def task(host: Host) -> NodeResult:
+    def task(host: Host, _: Slot) -> NodeResult:
         if host.name == "n1":
             raise Panic("out of order")
-        return fine(host)
+        return fine(host, _)
 
     summary = pool.run_on_all(VERBS["plan"], hosts(3), task, 3, RecordingProgress())
     assert [result.status for result in summary.results] == [Status.OK, Status.FAILED, Status.OK]
@@ -172,11 +173,11 @@ def handled_interrupts(monkeypatch: pytest.MonkeyPatch) -> list[Event]:
 def test_after_ctrl_c_no_host_starts_and_those_under_way_finish() -> None:
     progress = RecordingProgress()
 
-    def task(host: Host) -> NodeResult:
+    def task(host: Host, _: Slot) -> NodeResult:
         if host.name == "n1":
             interrupt()
             assert progress.interrupt_reported.wait(SECONDS)  # reported while they are under way
-        return fine(host)
+        return fine(host, _)
 
     summary = pool.run_on_all(VERBS["apply"], hosts(4), task, 1, progress)
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
@@ -189,13 +190,13 @@ def test_after_ctrl_c_no_host_starts_and_those_under_way_finish() -> None:
 def test_a_second_ctrl_c_gives_up_on_those_under_way(monkeypatch: pytest.MonkeyPatch) -> None:
     handled, over = handled_interrupts(monkeypatch), Event()
 
-    def task(host: Host) -> NodeResult:
+    def task(host: Host, _: Slot) -> NodeResult:
         if host.name == "n1":
             interrupt()
             assert handled[0].wait(SECONDS)
             interrupt()
             assert over.wait(SECONDS)
-        return fine(host)
+        return fine(host, _)
 
     try:
         summary = pool.run_on_all(VERBS["apply"], hosts(4), task, 1, RecordingProgress())
@@ -207,9 +208,9 @@ def test_a_second_ctrl_c_gives_up_on_those_under_way(monkeypatch: pytest.MonkeyP
 
 @in_main
 def test_after_ctrl_c_no_further_batch_starts() -> None:
-    def task(host: Host) -> NodeResult:
+    def task(host: Host, _: Slot) -> NodeResult:
         interrupt()
-        return fine(host)
+        return fine(host, _)
 
     progress = RecordingProgress()
     summary = pool.run_on_all(VERBS["apply"], hosts(4), task, 4, progress, parse_rollout("2", ""))
@@ -234,7 +235,7 @@ def test_a_ctrl_c_while_a_batch_is_announced_starts_none_of_it() -> None:
 def failing(*names: str) -> pool.Task:
     """Return a task on which the hosts of these names fail if their number is even, else are unreachable."""
 
-    def task(host: Host) -> NodeResult:
+    def task(host: Host, _: Slot) -> NodeResult:
         bad = Status.FAILED if int(host.name[1:]) % 2 == 0 else Status.UNREACHABLE
         return NodeResult(host.name, bad if host.name in names else Status.OK)
 
@@ -249,11 +250,11 @@ def statuses(summary: RunSummary) -> str:
 def test_a_batch_starts_when_the_one_before_is_done() -> None:
     working, lock, seen = set[str](), Lock(), list[set[str]]()
 
-    def task(host: Host) -> NodeResult:
+    def task(host: Host, _: Slot) -> NodeResult:
         with lock:
             working.add(host.name)
             seen.append(set(working))
-        return fine(host)
+        return fine(host, _)
 
     class Between(RecordingProgress):
         def batch(self, number: int, of: int, size: int) -> None:
@@ -304,3 +305,93 @@ def test_hosts_that_are_the_same_node_count_once_in_a_batch() -> None:
     summary = pool.run_on_all(VERBS["apply"], four, fine, 1, progress, parse_rollout("2", ""))
     assert progress.batches == [(1, 2, 2), (2, 2, 1)]
     assert [result.same_as for result in summary.results] == ["", "", "n0", ""]
+
+
+# Hosts that do not answer
+
+
+def test_silent_hosts_hold_up_nobody_and_no_more_than_forks_are_worked_on() -> None:
+    """Ten of twelve hosts say nothing until the healthy ones are done, then all speak at once."""
+    done, lock, inside, most = Event(), Lock(), 0, 0
+
+    def task(host: Host, slot: Slot) -> NodeResult:
+        nonlocal inside, most
+        if host.name not in ("n10", "n11"):
+            with slot.silent(0):
+                assert done.wait(SECONDS)
+        elif host.name == "n11":
+            done.set()
+        with lock:
+            inside += 1
+            most = max(most, inside)
+        Event().wait(0.01)
+        with lock:
+            inside -= 1
+        return fine(host, slot)
+
+    summary = pool.run_on_all(VERBS["plan"], hosts(12), task, 2, RecordingProgress())
+    assert statuses(summary) == "o" * 12
+    assert most <= 2
+
+
+def test_one_fork_is_one_host_at_a_time_even_if_it_is_silent() -> None:
+    order: list[str] = []
+
+    def task(host: Host, slot: Slot) -> NodeResult:
+        with slot.silent(0):
+            order.append(host.name)
+            Event().wait(3 * pool.TICK if host.name == "n0" else 0)
+        order.append(host.name)
+        return fine(host, slot)
+
+    pool.run_on_all(VERBS["plan"], hosts(3), task, 1, RecordingProgress())
+    assert order == ["n0", "n0", "n1", "n1", "n2", "n2"]
+
+
+def test_the_number_of_silent_hosts_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two with a slot and three without are under way when the pool has looked for silent ones five times more."""
+    monkeypatch.setattr(slots, "MAX_SILENT", 3)
+    lock, together, looked, looks, inside, most = Lock(), Event(), Event(), list[int](), 0, 0
+    lend = slots.Slots.lend_silent
+
+    def look(some: slots.Slots) -> None:
+        lend(some)
+        if together.is_set():
+            looks.append(1)
+        if len(looks) > 5:
+            looked.set()
+
+    def task(host: Host, slot: Slot) -> NodeResult:
+        nonlocal inside, most
+        with lock:
+            inside += 1
+            most = max(most, inside)
+            if inside == 5:
+                together.set()
+        try:
+            with slot.silent(0):
+                assert looked.wait(SECONDS)
+                raise OSError("no answer")
+        finally:
+            with lock:
+                inside -= 1
+
+    monkeypatch.setattr(slots.Slots, "lend_silent", look)
+    summary = pool.run_on_all(VERBS["plan"], hosts(20), task, 2, RecordingProgress())
+    assert {result.problem for result in summary.results} == {"OSError: no answer"}
+    assert most == 5
+
+
+@in_main
+def test_after_ctrl_c_a_silent_host_comes_to_its_end_and_no_other_starts() -> None:
+    progress = RecordingProgress()
+
+    def task(host: Host, slot: Slot) -> NodeResult:
+        with slot.silent(0):
+            if host.name == "n1":
+                interrupt()
+            assert progress.interrupt_reported.wait(SECONDS)
+        return fine(host, slot)
+
+    summary = pool.run_on_all(VERBS["apply"], hosts(3), task, 2, progress)
+    assert statuses(summary) == "oos"

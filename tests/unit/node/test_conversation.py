@@ -17,6 +17,7 @@ from tasks.node import steps as node
 from tasks.node.context import StepContext
 from tasks.node.conversation import Conversation
 from tasks.node.results import failure_result
+from tasks.node.sudo import PasswordGate
 from tests.support.builders import host, profile
 from tests.support.shells import Machine
 from tests.support.steps import (
@@ -57,18 +58,21 @@ def test_a_password_that_nobody_asks_for_is_not_sent(unprivileged: Machine) -> N
 
 @needs_namespaces
 @pytest.mark.parametrize("tries", [1, 3])
-def test_a_wrong_password_is_tried_once_and_nowhere_else(tries: int, unprivileged: Machine, tmp_path: Path) -> None:
-    other = Machine(tmp_path / "other", uid=1000, keys={"vm.x": "0"})
-    jobs = replace(work(profile("vm.x = 1\n"), hosts=("n1", "n2")), password=Secret("wrong"))
-    for machine in (unprivileged, other):
+def test_a_wrong_password_is_tried_once_on_two_nodes_and_nowhere_else(
+    tries: int, unprivileged: Machine, tmp_path: Path
+) -> None:
+    others = [Machine(tmp_path / name, uid=1000, keys={"vm.x": "0"}) for name in ("n2", "n3")]
+    machines = {"n1": unprivileged, "n2": others[0], "n3": others[1]}
+    jobs = replace(work(profile("vm.x = 1\n"), hosts=tuple(machines)), password=Secret("wrong"))
+    for machine in machines.values():
         machine.write("password", "right")
         machine.write("tries", str(tries))
-    first = on(unprivileged, node.apply_host, jobs)
-    second = on(other, node.apply_host, jobs, host("n2"))
-    assert (first.status, second.status) == (Status.FAILED, Status.FAILED)
-    assert ("password" in first.problem, "n1 refused it" in second.problem) == (True, True)
-    assert (unprivileged.read("attempts"), other.read("attempts")) == ("tried\n", "")
-    assert (unprivileged.key("vm.x"), other.key("vm.x")) == ("0", "0")
+    first, second, third = (on(machine, node.apply_host, jobs, host(name)) for name, machine in machines.items())
+    assert {first.status, second.status, third.status} == {Status.FAILED}
+    assert ("password" in first.problem, "password" in second.problem) == (True, True)
+    assert "n1 and n2 refused it" in third.problem
+    assert [machine.read("attempts") for machine in machines.values()] == ["tried\n", "tried\n", ""]
+    assert {machine.key("vm.x") for machine in machines.values()} == {"0"}
     assert "wrong\n" not in first.problem + first.next_step + repr(jobs)
 
 
@@ -176,27 +180,34 @@ def test_the_change_is_not_sent_before_sudo_took_the_password() -> None:
     ],
     ids=["asked again", "passwd_tries=1", "sudo-rs", "not in sudoers", "connection lost"],
 )
-def test_only_a_refused_password_keeps_the_others_from_trying(end: list[str | Exception], others_try: bool) -> None:
-    jobs = replace(work(profile("vm.x = 1\n"), hosts=("n1", "n2")), password=Secret("secret"))
-    with pytest.raises(NodeError):
-        node.apply_host(Conversation(ScriptedChannel([*LOOK, "MARK password", *end])), host(), jobs)
-    second = ScriptedChannel([*LOOK, "MARK password", UnreachableError("far enough")])
-    with pytest.raises(NodeError, match="far enough" if others_try else "n1 refused it"):
-        node.apply_host(Conversation(second), host("n2"), jobs)
-    assert (b"secret\n" in second.sent) is others_try
+def test_only_a_password_that_two_hosts_refused_is_kept_from_the_others(
+    end: list[str | Exception], others_try: bool
+) -> None:
+    jobs = replace(work(profile("vm.x = 1\n"), hosts=("n1", "n2", "n3")), password=Secret("secret"))
+    for name in ("n1", "n2"):
+        first = ScriptedChannel([*LOOK, "MARK password", *end])
+        with pytest.raises(NodeError):
+            node.apply_host(Conversation(first), host(name), jobs)
+        assert b"secret\n" in first.sent
+    third = ScriptedChannel([*LOOK, "MARK password", UnreachableError("far enough")])
+    with pytest.raises(NodeError, match="far enough" if others_try else "n1 and n2 refused it"):
+        node.apply_host(Conversation(third), host("n3"), jobs)
+    assert (b"secret\n" in third.sent) is others_try
 
 
-def test_a_host_waits_for_its_turn_with_the_password_no_longer_than_it_may_take() -> None:
-    jobs = with_password()
-    assert jobs.password is not None
-    jobs.gates.of(jobs.password).enter(1.0)  # and never leaves
-    channel = ScriptedChannel([*LOOK], seconds_left=0.05)
-    with pytest.raises(NodeError, match="at this one's deadline"):
-        node.apply_host(Conversation(channel), host(), jobs)
-    assert b"secret\n" not in channel.sent
+def test_a_host_whose_sudo_does_not_ask_never_enters_the_gate(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Neither if it hangs before it asks, nor if it needs no password: no other host waits for it."""
+    monkeypatch.setattr(PasswordGate, "enter", lambda *_: pytest.fail("it entered"))
+    silent = ScriptedChannel([*LOOK, RemoteError("no answer within 60 s")])
+    with pytest.raises(NodeError, match="no answer"):
+        node.apply_host(Conversation(silent), host(), with_password())
+    free = ScriptedChannel([*LOOK, "MARK ready\n", UnreachableError("far enough")])
+    with pytest.raises(NodeError, match="far enough"):
+        node.apply_host(Conversation(free), host(), with_password())
+    assert b"secret\n" not in silent.sent + free.sent
 
 
-def test_one_wrong_password_among_many_hosts_at_once_is_tried_once() -> None:
+def test_a_wrong_password_among_many_hosts_at_once_is_tried_twice() -> None:
     names = tuple(f"n{number}" for number in range(8))
     jobs = replace(work(profile("vm.x = 1\n"), hosts=names), password=Secret("secret"))
     channels = {name: ScriptedChannel([*LOOK, "MARK password", "MARK password"]) for name in names}
@@ -208,6 +219,6 @@ def test_one_wrong_password_among_many_hosts_at_once_is_tried_once() -> None:
 
     with ThreadPoolExecutor(8) as pool:
         problems = list(pool.map(attempt, names))
-    assert sum("wrong sudo password" in problem for problem in problems) == 1
-    assert sum("was not tried here" in problem for problem in problems) == 7
-    assert sum(b"secret\n" in channel.sent for channel in channels.values()) == 1
+    assert sum("wrong sudo password" in problem for problem in problems) == 2
+    assert sum("was not tried here" in problem for problem in problems) == 6
+    assert sum(b"secret\n" in channel.sent for channel in channels.values()) == 2

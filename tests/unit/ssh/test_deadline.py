@@ -41,3 +41,19 @@ def test_no_part_outlives_the_whole_and_an_error_takes_its_limit_away(clock: lis
         with limit.within(1):
             raise KeyError
     assert limit.remaining() == 4
+
+
+def test_time_spent_waiting_for_another_host_is_given_back(clock: list[float]) -> None:
+    limit = Deadline(5)
+    clock[0] += 4
+    limit.extend(3)
+    assert limit.remaining() == 4
+
+
+def test_time_given_back_within_a_part_of_the_work_is_given_back_to_the_whole(clock: list[float]) -> None:
+    limit = Deadline(5)
+    with limit.within(2):
+        clock[0] += 2
+        limit.extend(2)
+        assert limit.remaining() == 2
+    assert limit.remaining() == 5
