@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import gc
 import logging
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -18,8 +19,9 @@ from tasks.cli.executor import FleetContext
 from tasks.cli.options import Options, check_choices
 from tasks.cli.run import CommandLine, Run
 from tasks.console.formats import FORMATS
-from tasks.core.errors import ProfileError, UsageError
+from tasks.core.errors import ProfileError, UsageError, VariableError
 from tasks.core.host import Host, HostKeys
+from tasks.core.inventory.inventory import Inventory
 from tasks.core.profile.profile import Profile, check_together
 from tasks.core.profile.template import (
     Source,
@@ -77,16 +79,13 @@ def load(context: Any, verb: Verb, options: Options) -> Run:
     for host in hosts[:1]:
         ssh_config.check(host.address, host.user or "")
     step_context = StepContext(
-        _profiles(verb, options.profile, hosts, settings),
+        _profiles(verb, options.profile, hosts, settings, inventory),
         change=new_change_id(verb.name, datetime.now(UTC)),
         only=options.only,
         password=_sudo_password(context.config),
     )
     hosts = engines.hosts_for_engine(options.engine, hosts, secrets=_given_secrets(context.config))
-    try_templates(hosts, step_context)
-    for host in hosts:
-        inventory.check_literals(host, _used_names(step_context.profiles[host.name]))
-        _check_templates(host, step_context)
+    _check_all_templates(inventory, hosts, step_context)
     if options.report:
         files.check_writable(Path(options.report))
     access = Access.of(context.config, _host_keys(options), ssh_config)
@@ -105,19 +104,38 @@ def _command_line(verbs: Mapping[str, Verb]) -> CommandLine:
     return CommandLine(tuple(words), verbs)
 
 
+def _check_all_templates(inventory: Inventory, hosts: Sequence[Host], step_context: StepContext) -> None:
+    """Raise UsageError for a template that cannot be rendered for one of the hosts, or not within the budget."""
+    try_templates(hosts, step_context)
+    with _places(inventory):
+        for host in hosts:
+            inventory.check_literals(host, _used_names(step_context.profiles[host.name]))
+            _check_templates(host, step_context)
+
+
+@contextlib.contextmanager
+def _places(inventory: Inventory) -> Iterator[None]:
+    """Give errors about a host's variables the file and line where they are set."""
+    try:
+        yield
+    except VariableError as error:
+        raise inventory.located(error) from None
+
+
 @functools.cache  # once, also where one command has several verbs
 def _announce_new_word(old: str, new: str) -> None:
     sys.stderr.write(f"{old} is now {new}: the old word goes away with the next release\n")
 
 
 def _profiles(
-    verb: Verb, flag: str, hosts: Sequence[Host], settings: Mapping[str, str]
+    verb: Verb, flag: str, hosts: Sequence[Host], settings: Mapping[str, str], inventory: Inventory
 ) -> dict[str, tuple[Profile, ...]]:
     """Return each host's profiles. rollback has none: a node's past is on the node, whatever the templates are now."""
     if not verb.uses_profiles:
         return dict.fromkeys((host.name for host in hosts), ())
     templates = files.ROOT / settings.get("templates", "templates")
-    return profiles.load_profiles(flag, hosts, settings.get("profile", "kubernetes"), templates)
+    with _places(inventory):
+        return profiles.load_profiles(flag, hosts, settings.get("profile", "kubernetes"), templates)
 
 
 def _sudo_password(config: Any) -> Secret | None:

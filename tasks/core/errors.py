@@ -35,6 +35,14 @@ class ProfileError(SourceError):
     """A template does not render, or what it renders is not a list of modules or of `key = value` lines."""
 
 
+class VariableError(UsageError):
+    """A variable of one host that cannot be used. variable: its name, from which its line is found."""
+
+    def __init__(self, host: str, variable: str, problem: str) -> None:
+        self.host, self.variable, self.problem = host, variable, problem
+        super().__init__(f"host {host}: {variable}: {problem}")
+
+
 class SelectionError(UsageError):
     """-H names something that is neither in the inventory nor a host that can be found."""
 

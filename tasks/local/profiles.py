@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
-from tasks.core.errors import ProfileError, UsageError
+from tasks.core.errors import ProfileError, UsageError, VariableError
 from tasks.core.host import Host
 from tasks.core.interning import Interner
 from tasks.core.plan import fix
@@ -43,11 +43,21 @@ def load_profiles(flag: str, hosts: Sequence[Host], default: str, templates: Pat
     Each of them is a list of names, separated by commas. Raise UsageError or ProfileError.
     """
     loaded: dict[str, Profile] = {}
-    chosen = {host.name: profile_names(flag or _joined(host.variables.get("profiles", default))) for host in hosts}
+    chosen = {host.name: profile_names(flag) if flag else _host_profiles(host, default) for host in hosts}
     for name in {name for names in chosen.values() for name in names}:
         loaded[name] = load_profile(templates / name)
     pool = Interner()
     return {host: pool.intern(tuple(loaded[name] for name in names)) for host, names in chosen.items()}
+
+
+def _host_profiles(host: Host, default: str) -> list[str]:
+    """Return the profiles of a host's variable `profiles`. Raise VariableError for a name that cannot be one."""
+    if "profiles" not in host.variables:
+        return profile_names(default)
+    try:
+        return profile_names(_joined(host.variables["profiles"]))
+    except UsageError as error:
+        raise VariableError(host.name, "profiles", str(error)) from None
 
 
 def _joined(value: object) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from tasks.core.errors import InventoryError
+from tasks.core.errors import InventoryError, VariableError
 from tasks.core.host import Host, SshOptions
 from tasks.core.inventory.connection import resolve_connection
 from tasks.core.inventory.names import name_problem
@@ -13,7 +13,6 @@ from tasks.core.inventory.variables import (
     EXPRESSION_PROBLEM,
     UnsafeSecret,
     UnsafeText,
-    VariableError,
     holds_expression,
 )
 from tasks.core.redact import Secret, is_secret_name
@@ -100,8 +99,7 @@ class Inventory:
         try:
             connection = resolve_connection(name, values)
         except VariableError as error:
-            place = found.get(error.variable, Variable(None, self.source, self.hosts[name].line))
-            raise InventoryError(place.source, place.line, str(error)) from None
+            raise self.located(error) from None
         groups = tuple(sorted(self.hosts[name].groups))
         address, port, user, ssh, become = connection
         if problem := self._bastion_problem(groups, ssh):
@@ -153,8 +151,14 @@ class Inventory:
         """
         for name in names:
             if holds_expression(host.variables.get(name)):
-                place = self._resolve(host.name).get(name, Variable(None, self.source))
-                raise InventoryError(place.source, place.line, f"host {host.name}: {name}: {EXPRESSION_PROBLEM}")
+                raise self.located(VariableError(host.name, name, EXPRESSION_PROBLEM))
+
+    def located(self, error: VariableError) -> InventoryError:
+        """Return an error about a host's variable with the place where that is set."""
+        here = Variable(None, self.source, self.hosts[error.host].line if error.host in self.hosts else 0)
+        found = self._resolve(error.host) if error.host in self.hosts else {}
+        place = found.get(error.variable, here)
+        return InventoryError(place.source, place.line, str(error))
 
     def _resolve(self, name: str) -> dict[str, Variable]:
         host = self.hosts[name]

@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from tasks.core.errors import UsageError
+from tasks.core.errors import VariableError
 from tasks.core.inventory.names import name_problem, port_number
 from tasks.core.redact import Secret, parse_password
 
@@ -37,14 +37,6 @@ def holds_expression(value: object) -> bool:
     if isinstance(value, list):
         return any(map(holds_expression, value))
     return isinstance(value, str) and not isinstance(value, UnsafeText) and ("{{" in value or "{%" in value)
-
-
-class VariableError(UsageError):
-    """A connection variable of one host that cannot be used. variable: its name, from which its line is found."""
-
-    def __init__(self, host: str, variable: str, problem: str) -> None:
-        self.host, self.variable, self.problem = host, variable, problem
-        super().__init__(f"host {host}: {variable}: {problem}")
 
 
 @dataclass(slots=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from tasks.core.errors import UsageError
+from tasks.core.errors import VariableError
 from tasks.core.host import Host
 
 # The facts of a plausible node: templates are rendered with them before any connection, so that errors show early.
@@ -27,7 +27,7 @@ def template_variables(host: Host) -> dict[str, object]:
     """Return the variables of a host for templates: its own, inventory_hostname, group_names and kube_proxy_mode.
 
     kube_proxy_mode is the variable of that name (Kubespray), else PROXY_MODE (kubeasz), in lower case; it is left out
-    if neither exists. Raise UsageError with host and variable for a mode that kube-proxy does not have.
+    if neither exists. Raise VariableError for a mode that kube-proxy does not have.
     """
     variables: dict[str, object] = dict(host.variables)
     variables["inventory_hostname"] = host.name
@@ -41,5 +41,5 @@ def template_variables(host: Host) -> dict[str, object]:
 def _proxy_mode(host: str, variable: str, value: object) -> str:
     mode = str(value).strip().lower()
     if mode not in PROXY_MODES:
-        raise UsageError(f"host {host}: {variable}: expected one of {', '.join(PROXY_MODES)}, got {value!r}")
+        raise VariableError(host, variable, f"expected one of {', '.join(PROXY_MODES)}, got {value!r}")
     return mode

@@ -55,6 +55,16 @@ USAGE: dict[str, tuple[tuple[str, ...], Damage, str]] = {
         lambda root: replace(root / SYSCTL, "kernel.msgmax = 65536", "kernel.msgmax = {{ 'x' * 10 ** 11 }}"),
         f"{SYSCTL}: expected a template that renders within 10 s and 256 MiB",
     ),
+    "a proxy mode that does not exist": (
+        PLAN,
+        lambda root: replace(root / "hosts.ini", "[nodes]\n", "[all:vars]\nx=1\nkube_proxy_mode=no\n[nodes]\n"),
+        "hosts.ini:3: host n1: kube_proxy_mode: expected one of ipvs",
+    ),
+    "a variable that names no profile": (
+        PLAN,
+        lambda root: replace(root / "hosts.ini", "[nodes]\n", "[all:vars]\nprofiles=../x\n[nodes]\n"),
+        "hosts.ini:2: host n1: profiles: '../x' is not a profile's name",
+    ),
     "a variable that is an expression": (
         PLAN,
         use_an_expression,

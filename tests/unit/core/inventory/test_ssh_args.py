@@ -6,10 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tasks.core.errors import VariableError
 from tasks.core.host import HostKeys, SshOptions
 from tasks.core.inventory.connection import Connection, resolve_connection
 from tasks.core.inventory.ssh_args import HARMLESS
-from tasks.core.inventory.variables import VariableError
 
 
 def read(**variables: object) -> Connection:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import pytest
 
+from tasks.core.errors import VariableError
 from tasks.core.inventory.connection import Connection, resolve_connection
 from tasks.core.inventory.inventory import protect_secret
-from tasks.core.inventory.variables import UnsafeText, VariableError, holds_expression
+from tasks.core.inventory.variables import UnsafeText, holds_expression
 from tasks.core.redact import Secret
 
 
