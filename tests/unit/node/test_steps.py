@@ -202,10 +202,3 @@ def test_whatever_bytes_a_node_sends_become_a_result_without_a_bug_and_without_a
 
 def vars_of(item: Item) -> tuple[object, ...]:
     return item.name, item.expected, item.got, item.why, item.next_step
-
-
-@needs_namespaces
-def test_a_fix_of_a_misspelt_key_asks_for_the_one_of_the_profile(machine: Machine) -> None:
-    jobs = work(profile("vm.swappiness = 5\n"))
-    done = on(machine, lambda *conversation: node.fix_host(parse_item("vm.swapiness=1"), True, *conversation), jobs)
-    assert [(str(item.status), item.next_step) for item in done.items] == [("missing", "did you mean vm.swappiness?")]
