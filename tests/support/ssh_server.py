@@ -6,7 +6,7 @@ import contextlib
 import socket
 from collections.abc import Callable, Iterator
 from threading import Event, Thread
-from typing import Any
+from typing import Any, ClassVar
 
 import paramiko
 from paramiko import Message
@@ -126,6 +126,11 @@ class Interjecting(Server):
 
     moment = "keys"
     messages: tuple[bytes, ...] = ()
+    # paramiko closes a channel when its peer refuses a request on it; the messages of a test may be such requests.
+    _channel_handler_table: ClassVar[dict[int, Any]] = {
+        **ParamikoServer._channel_handler_table,
+        paramiko.common.MSG_CHANNEL_FAILURE: lambda channel, message: None,
+    }
 
     def interject(self, moment: str) -> None:
         """Send the messages if this is their moment."""

@@ -67,7 +67,9 @@ def read(transport: Transport, channel: Any, size: int) -> bytes:
     said = b""
     while len(said) < size:
         transport.read_until(lambda: channel.recv_ready() or channel.closed)
-        said += channel.recv(65536)
+        piece = channel.recv(65536)
+        assert piece, f"the channel was closed after {len(said)} of {size} bytes"
+        said += piece
     return said
 
 
