@@ -27,7 +27,7 @@ FIX_SYSCTL = "/etc/sysctl.d/99-zz-nodeprep-zz-fix.conf"
 FIX_MODULES = "/etc/modules-load.d/nodeprep-zz-fix.conf"
 SUDO_LOG = "/var/log/sudo.log"
 RIGHT = ("ok", "advisory", "skipped")  # statuses of an item that make no node fail
-PROMPTS = (b"'sudo.password' config value: ", b"unlocking SSH keys: ")  # fab's prompts
+PROMPTS = (b"password for sudo on the nodes: ", b"passphrase of the SSH keys: ")  # in tasks/cli/prompts.py
 
 
 def command_lines() -> str:

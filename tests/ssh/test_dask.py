@@ -23,7 +23,7 @@ STARTS = 60  # seconds for importing dask on a busy machine
 
 @pytest.fixture(scope="module")
 def fleet() -> Iterator[Fleet]:
-    with Fleet(20) as many:
+    with Fleet(24) as many:
         yield many
 
 
