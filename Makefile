@@ -16,13 +16,14 @@ demo: packages $(VENV)/.run
 # The rings by what they need: nothing; root and sshd on loopback; virtual machines.
 test: test-unit test-ssh test-lab
 
-# The edit loop: rules, texts and the command line, without shells, servers, generated cases by the hundred, and coverage.
+# The edit loop: rules, texts and the command line, without shells and servers.
 test-fast: $(VENV)/.dev
 	$(BIN)/python -m pytest -q -n 2 -m "not slow" tests/unit/core tests/unit/cli tests/unit/console tests/unit/local \
 		tests/unit/test_architecture.py
 
 test-unit: packages-test $(VENV)/.dev
-	$(BIN)/python -m pytest -q -n 2 tests/unit --least-cases 1000 --cov --cov-report=
+	$(BIN)/python -m pytest -q -n 2 tests/unit -m "not slow" --least-cases 1000 --cov --cov-report=
+	$(BIN)/python -m pytest -q -n 2 tests/unit -m slow
 
 test-ssh: packages-test $(VENV)/.dev
 	$(BIN)/python -m pytest -q -n 2 --dist loadfile tests/ssh -m "not full"

@@ -35,6 +35,8 @@ from tests.support.boots import facts
 from tests.support.builders import facts as probed
 from tests.support.builders import rendered
 
+pytestmark = pytest.mark.slow
+
 KIB = 1024
 SIZES = (64 * KIB, 256 * KIB, 1024 * KIB)
 GROWTH = 2.2**4  # of four doublings

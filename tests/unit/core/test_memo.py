@@ -15,6 +15,8 @@ from tasks.core.plan.diff import diff
 from tests.support import builders
 from tests.support.boots import UNITS
 
+pytestmark = pytest.mark.slow
+
 SIZE = 16
 
 

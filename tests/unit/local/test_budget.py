@@ -11,6 +11,8 @@ import pytest
 
 from tasks.local.budget import Report, first_over_budget
 
+pytestmark = pytest.mark.slow
+
 
 def over(work: Callable[[Report], object], seconds: float = 60, mebibytes: int = 64) -> str | None:
     def reporting(report: Report) -> None:

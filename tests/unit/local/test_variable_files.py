@@ -20,6 +20,8 @@ from tasks.local.inventory import load_inventory
 from tasks.local.variable_files import MAX_BYTES, find_files, parse_variables, read_file, read_variables
 from tests.support.ansible import ORACLE, run_ansible_inventory
 
+pytestmark = pytest.mark.slow
+
 
 def values(text: str) -> dict[str, object]:
     return {name: variable.value for name, variable in parse_variables(text, "group_vars/all.yml").items()}

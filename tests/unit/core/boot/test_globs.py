@@ -8,6 +8,8 @@ from hypothesis import strategies as st
 
 from tasks.core.boot.globs import Glob, is_glob
 
+pytestmark = pytest.mark.slow
+
 LETTERS = st.sampled_from("ab-]![*?\\^x")
 
 
