@@ -142,3 +142,10 @@ def test_functions_are_small() -> None:
     sizes = sorted(functions(), key=lambda found: found[1])
     assert sizes[-1][1] <= 50, sizes[-1]
     assert sizes[len(sizes) // 2][1] <= 8
+
+
+def test_every_module_has_the_test_of_its_name_or_a_written_reason() -> None:
+    modules = {path.relative_to(TASKS) for path in TASKS.rglob("*.py") if path.name != "__init__.py"}
+    mirrors = {path: ROOT / "tests/unit" / path.with_name(f"test_{path.name}") for path in modules}
+    missing = {f"tasks/{path}" for path, mirror in mirrors.items() if not mirror.is_file()}
+    assert missing == set(WITHOUT_A_TEST)

@@ -5,42 +5,10 @@ from __future__ import annotations
 import pickle
 import tracemalloc
 
-from tasks.core.host import Host
 from tasks.core.interning import Interner
 from tasks.core.result import Item, ItemStatus, Kind, NodeResult, Status
 
-MANY = 5000
-
-
 ITEMS = 43
-
-
-def hosts(count: int = MANY) -> list[Host]:
-    return [Host(f"n{number:04}", f"10.0.{number // 250}.{number % 250 + 1}") for number in range(1, count + 1)]
-
-
-def healthy_result(host: Host) -> NodeResult:
-    """Return a healthy node's result, with items of its own that equal those of the other nodes."""
-    items = (
-        Item(Kind.SYSCTL, f"vm.x{number}", ItemStatus.OK, f"{number}" * 2, f"{number}" * 2) for number in range(ITEMS)
-    )
-    return NodeResult(host.name, Status.OK, tuple(items), seconds=0.1)
-
-
-class SilentProgress:
-    """A Progress that does nothing."""
-
-    def batch(self, number: int, of: int, size: int) -> None:
-        """Do nothing."""
-
-    def started(self, host: str) -> None:
-        """Do nothing."""
-
-    def finished(self, result: NodeResult) -> None:
-        """Do nothing."""
-
-    def interrupted(self) -> None:
-        """Do nothing."""
 
 
 def items_with_name(number: int) -> tuple[Item, ...]:

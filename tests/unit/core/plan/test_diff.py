@@ -18,7 +18,6 @@ from tests.support.boots import facts as configured
 from tests.support.builders import MODULES, SYSCTL, OnNode, as_row, facts, rendered
 
 BRIDGE = "net.bridge.bridge-nf-call-iptables"
-FORWARD = "net.ipv4.ip_forward"
 
 
 def plan(sysctl: str | None, modules: str | None, **node: Any) -> Plan:
