@@ -42,6 +42,7 @@ SIZES = (64 * KIB, 256 * KIB, 1024 * KIB)
 GROWTH = 2.2**4  # of four doublings
 SLOWEST = 30  # seconds: a square is given up at the first size
 NOISE = 0.005  # seconds
+PATIENCE = 60  # seconds
 CORE = Path(facts_module.__file__).parent
 
 Work = Callable[[str], object]
@@ -61,18 +62,26 @@ def cpu(work: Work, text: str) -> float:
 
 
 def check_growth(work: Work, make: Callable[[int], str]) -> None:
-    """Compare the sizes up to eight times, the best of each: what is linear passes once, a square never does.
+    """Compare one call of the largest size with as many characters in calls of the smallest, side by side.
 
-    Over the whole span, of which the factor is 16, a square would be 256; a busy machine's memory costs some 20.
+    What is linear takes about as long in both, in some round of PATIENCE seconds; GROWTH leaves room for the memory
+    of a busy machine. A square takes 16 times as long in each round. Both are timed within one round, because what else runs on a
+    shared processor counts as our time, for a second or more.
     """
-    best = dict.fromkeys(SIZES, float("inf"))
-    for _ in range(8):
-        for size in SIZES:
-            best[size] = min(best[size], cpu(work, make(size)))
-            assert best[size] < SLOWEST, f"{size} characters took {best[size]:.1f} s"
-        if best[SIZES[-1]] <= GROWTH * best[SIZES[0]] + NOISE:
+    smallest, middle, largest = SIZES
+    texts = {size: make(size) for size in SIZES}
+    taken = cpu(work, texts[middle])
+    assert taken < SLOWEST, f"{middle} characters took {taken:.1f} s"
+    ratios: list[float] = []
+    end = time.monotonic() + PATIENCE
+    while time.monotonic() < end:
+        pieces = sum(cpu(work, texts[smallest]) for _ in range(largest // smallest))
+        whole = cpu(work, texts[largest])
+        assert whole < SLOWEST, f"{largest} characters took {whole:.1f} s"
+        if whole <= GROWTH / (largest // smallest) * pieces + NOISE:
             return
-    pytest.fail(f"seconds by size: {best}")
+        ratios.append(whole / pieces)
+    pytest.fail(f"{largest} characters took as long as so many calls of the same length in all: {ratios}")
 
 
 def repeated(piece: str, head: str = "", tail: str = "") -> Callable[[int], str]:
