@@ -64,9 +64,9 @@ def cpu(work: Work, text: str) -> float:
 def check_growth(work: Work, make: Callable[[int], str]) -> None:
     """Compare one call of the largest size with as many characters in calls of the smallest, side by side.
 
-    What is linear takes about as long in both, in some round of PATIENCE seconds; GROWTH leaves room for the memory
-    of a busy machine. A square takes 16 times as long in each round. Both are timed within one round, because what else runs on a
-    shared processor counts as our time, for a second or more.
+    What is linear takes about as long in both, in some round of PATIENCE seconds; GROWTH leaves room for the memory of
+    a busy machine. A square takes 16 times as long in each round. Both are timed within one round, because what else
+    runs on a shared processor counts as our time, for a second or more.
     """
     smallest, middle, largest = SIZES
     texts = {size: make(size) for size in SIZES}
