@@ -22,6 +22,7 @@ from typing import Any, NamedTuple
 from paramiko import SSHConfig
 
 from tasks.core.errors import SourceError, UnreachableError, UsageError
+from tasks.ssh.environment import child_environment
 
 USER_FILE, SYSTEM_FILE = "~/.ssh/config", "/etc/ssh/ssh_config"
 SECONDS = 10.0  # for `ssh -G`: a Match may run a command or ask the resolver
@@ -148,7 +149,14 @@ class SshConfig:
         text = "".join(f"Include {_quoted(file)}\n" for file in self._files)
         try:
             done = subprocess.run(
-                command, input=text, capture_output=True, text=True, errors="replace", timeout=SECONDS, check=False
+                command,
+                input=text,
+                capture_output=True,
+                text=True,
+                errors="replace",
+                timeout=SECONDS,
+                check=False,
+                env=child_environment(),  # a Match of ssh_config runs commands
             )
         except (OSError, subprocess.TimeoutExpired) as error:
             raise UnreachableError(f"ssh -G failed: {error}", "try the same by hand") from error

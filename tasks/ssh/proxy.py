@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import re
 import socket
 import subprocess
@@ -11,8 +10,7 @@ import tempfile
 
 from tasks.core.errors import UnreachableError
 from tasks.core.inventory.names import name_problem
-
-SECRET_VARIABLE = "FABRIC_SUDO_PASSWORD"  # noqa: S105 # a name; a child process would inherit its value
+from tasks.ssh.environment import child_environment
 
 
 class Proxy:
@@ -27,7 +25,7 @@ class Proxy:
                 stdin=theirs.fileno(),
                 stdout=theirs.fileno(),
                 stderr=self._errors,
-                env={name: value for name, value in os.environ.items() if name != SECRET_VARIABLE},
+                env=child_environment(),
                 start_new_session=True,  # Ctrl-C must not end it: hosts under way finish
             )
 

@@ -13,6 +13,7 @@ from paramiko import SSHConfig
 from tasks.core.errors import SourceError, UnreachableError, UsageError
 from tasks.ssh import config as module
 from tasks.ssh.config import SshConfig
+from tasks.ssh.environment import SECRET_VARIABLE
 
 real = pytest.mark.skipif(shutil.which("ssh") is None, reason="ssh is not installed")
 
@@ -64,6 +65,17 @@ def test_match_and_include_count_as_for_openssh(files: Files) -> None:
     hosts = {"n1": "", "n2": "", "n3": "", "n4": "anna"}
     ports = [found.lookup(name, user).get("port") for name, user in hosts.items()]
     assert ports == ["2201", "2203", None, "2202"]
+
+
+@real
+def test_a_command_of_match_does_not_inherit_the_sudo_password(files: Files, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(SECRET_VARIABLE, "a secret")
+    monkeypatch.setenv("OTHER", "kept")
+    found = files.read('Match exec "env > FOLDER/seen"\n  Port 2201\n')
+    assert found.lookup("n1")["port"] == "2201"
+    seen = (files.folder / "seen").read_text().splitlines()
+    assert "OTHER=kept" in seen
+    assert not any("a secret" in line for line in seen)
 
 
 @real

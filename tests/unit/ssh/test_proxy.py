@@ -10,7 +10,7 @@ from collections.abc import Iterator
 import pytest
 
 from tasks.core.errors import UnreachableError
-from tasks.ssh import proxy
+from tasks.ssh.environment import SECRET_VARIABLE
 from tasks.ssh.proxy import Proxy, expand
 
 
@@ -55,7 +55,7 @@ def test_the_end_of_its_stderr_is_quoted() -> None:
 
 
 def test_it_does_not_inherit_the_sudo_password(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv(proxy.SECRET_VARIABLE, "a secret")
+    monkeypatch.setenv(SECRET_VARIABLE, "a secret")
     monkeypatch.setenv("OTHER", "kept")
     with running("sh -c 'env; echo end'") as found:
         text = b""
